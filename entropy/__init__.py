@@ -1,0 +1,24 @@
+"""Integers in, bytes out: interleaved rANS with adaptive integer tables, in numpy and C.
+
+`Encoder.push` takes symbols and the table of each, `Encoder.finish` gives the bytes;
+`Decoder.pull` and `Decoder.close` are the way back. `Tables` holds the probabilities as integers,
+`gaussian_tables()` the family that the models use. The stream is described in STREAM.md. This
+package never imports torch.
+"""
+
+from lictor.entropy.coder import Decoder, Encoder, backend
+from lictor.entropy.errors import CorruptStream
+from lictor.entropy.gaussian import GAUSSIAN_SCALE_MIN, SCALES, SCALES_PER_OCTAVE, gaussian_tables
+from lictor.entropy.tables import Tables
+
+__all__ = [
+    "GAUSSIAN_SCALE_MIN",
+    "SCALES",
+    "SCALES_PER_OCTAVE",
+    "CorruptStream",
+    "Decoder",
+    "Encoder",
+    "Tables",
+    "backend",
+    "gaussian_tables",
+]
