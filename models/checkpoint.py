@@ -1,0 +1,115 @@
+"""Weights files: safetensors, named by their metadata, known by their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from lictor.models import registry, zoo
+from lictor.models.base import LatentCodec
+from lictor.models.errors import BadCheckpoint, UnknownModel, WrongWeights
+
+FORMAT = "lictor-1"
+
+
+def save(model: LatentCodec, path: Path, name: str, training: dict[str, Any]) -> None:
+    """Write what the model exports: its weights as decoders will use them.
+
+    name: "architecture.tag". training: anything JSON can hold about how they were made.
+    """
+    metadata = {"format": FORMAT, "name": name, "training": json.dumps(training)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(save_tensors(model.export(), metadata))
+    temporary.replace(path)
+
+
+@lru_cache(maxsize=4)
+def load(name: str) -> LatentCodec:
+    """The model of a shipped name or of a path to a weights file, in eval mode on the CPU.
+
+    Raises UnknownModel, BadCheckpoint, or WrongWeights where a shipped file was tampered with.
+    """
+    path = zoo.resolve(name)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadCheckpoint(f"{path}: cannot be read ({error.strerror})") from error
+    digest = hashlib.sha256(data)
+    entry = zoo.index().get(name)
+    if entry and entry.sha256 != digest.hexdigest():
+        raise WrongWeights(
+            f"{path}: not the weights this version was shipped with; reinstall lictor"
+        )
+    model = _build(path, data)
+    model.digest = digest.digest()
+    model.id = entry.id if entry else 0
+    return model
+
+
+def _build(path: Path, data: bytes) -> LatentCodec:
+    metadata = _metadata(data)
+    if metadata.get("format") != FORMAT:
+        raise BadCheckpoint(f"{path}: not weights of a Lictor model")
+    name = metadata["name"]
+    architecture = name.partition(".")[0]
+    try:
+        with torch.device("meta"):
+            model = registry.create(architecture)
+        tensors = {
+            n: t.float() if t.is_floating_point() else t for n, t in load_tensors(data).items()
+        }
+        model.adopt(tensors)
+    except KeyError as error:
+        raise BadCheckpoint(
+            f"{path}: architecture {architecture!r} is not in this version"
+        ) from error
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadCheckpoint(
+            f"{path}: does not hold the weights of {architecture} ({reason})"
+        ) from error
+    model.name = name
+    return model.eval().requires_grad_(False)
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file, {} if it is none."""
+    length = int.from_bytes(data[:8], "little")
+    if not 2 <= length <= min(len(data) - 8, 1 << 24):
+        return {}
+    try:
+        header = json.loads(data[8 : 8 + length])
+    except ValueError:
+        return {}
+    return header.get("__metadata__", {}) if isinstance(header, dict) else {}
+
+
+def find(id: int, name: str, digest: bytes) -> LatentCodec:
+    """The model a file was written with: a shipped one by number, any other by name.
+
+    digest: first bytes of the SHA-256 of its weights. Raises UnknownModel, WrongWeights,
+    BadCheckpoint.
+    """
+    if id:
+        shipped = [entry.name for entry in zoo.index().values() if entry.id == id]
+        if not shipped:
+            raise UnknownModel(
+                f"written with shipped model number {id}, which this version lacks; upgrade lictor"
+            )
+        name = shipped[0]
+    model = load(str(zoo.resolve(name)) if not id else name)
+    if not model.digest.startswith(digest):
+        raise WrongWeights(
+            f"written with other weights of {name} (SHA-256 {digest.hex()}…, here"
+            f" {model.digest[: len(digest)].hex()}…); set LICTOR_CHECKPOINTS to where those are"
+        )
+    return model

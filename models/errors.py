@@ -1,0 +1,17 @@
+"""What can be wrong with a model or its weights. Each message is one line with a way out."""
+
+
+class ModelError(Exception):
+    """Base of the errors below."""
+
+
+class UnknownModel(ModelError):
+    """No weights of that name or number are here."""
+
+
+class WrongWeights(ModelError):
+    """The weights here are not those that a file was written with."""
+
+
+class BadCheckpoint(ModelError):
+    """A weights file is missing, damaged, or not one of Lictor's."""

@@ -1,0 +1,92 @@
+"""Layers of the transforms and of the entropy networks.
+
+The entropy networks work on NHWC tensors and are built only from the layers marked *twinned*: for
+each of those `integer.py` has an exact fixed-point twin with the same call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEAKY_SLOPE = 1 / 8
+"""A power of two, so that the fixed-point twin multiplies exactly."""
+
+
+class Pointwise(nn.Linear):
+    """1x1 convolution of an NHWC tensor (twinned)."""
+
+
+class Depthwise(nn.Module):
+    """Depthwise 3x3 convolution of an NHWC tensor, zero padding (twinned)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        assert conv.bias is not None  # Conv2d makes one unless told otherwise
+        self.weight, self.bias = conv.weight, conv.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.conv2d(x.permute(0, 3, 1, 2), self.weight, self.bias, padding=1, groups=x.shape[-1])
+        return y.permute(0, 2, 3, 1)
+
+
+class Leaky(nn.Module):
+    """Leaky ReLU (twinned)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, LEAKY_SLOPE)
+
+
+class Upsample(nn.Module):
+    """Depth to space by 2 on NHWC: (N, h, w, 4C) to (N, 2h, 2w, C). Moves values, computes none."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, h, w, c = x.shape
+        x = x.reshape(n, h, w, 2, 2, c // 4).transpose(2, 3)
+        return x.reshape(n, 2 * h, 2 * w, c // 4)
+
+
+class Block(nn.Module):
+    """Residual block of the transforms on NCHW: spatial mixing, then a gated channel mixing.
+
+    After the depthwise block of DCVC-RT (Jia et al., CVPR 2025): every multiplication that is not a
+    1x1 convolution is a depthwise 3x3, so nearly all work is matrix products.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(channels, channels, 1)
+        self.spatial = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.leave = nn.Conv2d(channels, channels, 1)
+        self.expand = nn.Conv2d(channels, 2 * channels, 1)
+        self.project = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.leave(self.spatial(F.leaky_relu(self.enter(x), LEAKY_SLOPE)))
+        value, gate = self.expand(x).chunk(2, dim=1)
+        return x + self.project(value * F.relu(gate))
+
+
+class _Bound(torch.autograd.Function):
+    """clamp whose gradient still leads back inside (Ballé et al. 2018, as in CompressAI)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.low, ctx.high = low, high
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        inwards = ((x >= ctx.low) | (grad < 0)) & ((x <= ctx.high) | (grad > 0))
+        return grad * inwards, None, None
+
+
+def bound(x: Tensor, low: float, high: float) -> Tensor:
+    """X clamped to low…high; outside, only gradients that lead back inside pass."""
+    return _Bound.apply(x, low, high)

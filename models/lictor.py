@@ -1,0 +1,264 @@
+"""The flagship: one checkpoint for every rate, decoding alike on every machine.
+
+    x ─ g_a ─ v ─ * gain ─ y ─ quadtree: round(y - mu) ─▶ coder ─▶ y_hat ─ / gain ─ g_s ─ x_hat
+                           │              ▲ mu, scale                │
+                           │              └── p, and y_hat so far ──┘
+                           └─ h_a ─ z ─ round ─▶ coder ─▶ z_hat ─ h_s ─ p
+
+Everything from z_hat to (mu, scale) runs in exact integers (integer.py); g_a, h_a and g_s are
+ordinary float networks. models/LATENTS.md is the specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lictor.entropy import SCALES, SCALES_PER_OCTAVE
+from lictor.models import gaussian
+from lictor.models.base import LatentCodec, Output
+from lictor.models.context import (
+    STEPS,
+    Quadtree,
+    from_cells,
+    group_of_phase,
+    to_cells,
+)
+from lictor.models.hyperprior import HyperAnalysis, HyperSynthesis
+from lictor.models.integer import FRACTION, LIMIT, exact, round_half_up
+from lictor.models.rate import QUALITY_STEPS, Ladder, quality_to_lambda
+from lictor.models.registry import register
+from lictor.models.transforms import Analysis, Synthesis
+
+if TYPE_CHECKING:
+    from lictor.entropy import Decoder, Encoder
+
+STRIDE = 16
+PADDING = 64
+"""Pictures are padded to this multiple: y at 1/16, z at a quarter of that."""
+
+_SYMBOL_LIMIT = 2.0**20
+"""No picture comes near; keeps a hostile stream's values inside exact arithmetic."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Channels: of the transforms at 1/8, of y, of z, of the prior; blocks at each resolution."""
+
+    channels: int
+    latent: int
+    side: int
+    prior: int
+    depth: int
+
+
+@register("lictor-s", channels=192, latent=256, side=128, prior=256, depth=2)
+class Lictor(LatentCodec):
+    """Variable-rate transform codec with a hyperprior and a four-step quadtree context."""
+
+    octave: Tensor
+
+    def __init__(self, **sizes: int) -> None:
+        super().__init__()
+        self.sizes = s = Sizes(**sizes)
+        self.g_a = Analysis(s.channels, s.latent, s.depth)
+        self.g_s = Synthesis(s.channels, s.latent, s.depth)
+        self.h_a = HyperAnalysis(s.latent, s.channels, s.side)
+        self.h_s = HyperSynthesis(s.side, s.prior)
+        self.context = Quadtree(s.prior, s.latent, s.prior)
+        self.gain = Ladder(s.latent)
+        self.inverse_gain = Ladder(s.latent)
+        self.z_scale = Ladder(s.side, torch.tensor(3.0))
+        # log2 of each channel's usual size: the context sees y / 2**octave and predicts likewise.
+        self.register_buffer("octave", torch.zeros(s.latent))
+        self._twins: dict[str, Any] | None = None
+
+    # ---------------------------------------------------------------- starting point
+
+    @torch.no_grad()
+    def start_from_klt(self, basis: Tensor, deviation: Tensor) -> None:
+        """Make the linear shortcuts a KLT, so that training starts from a working codec.
+
+        basis: (M, 768), orthonormal rows on flattened 16x16 pixel-unshuffled blocks.
+        deviation: (M,), standard deviation of each coefficient on pictures in 0…1.
+        The quantisation step that is right at high rate is sqrt(26 / lambda) on 0…255: where the
+        slopes of 6 dB a bit and three samples a pixel meet lambda.
+        """
+        self.g_a.shortcut.weight.copy_(basis[:, :, None, None])
+        self.g_s.shortcut.weight.copy_(basis.T[:, :, None, None])
+        quality = torch.linspace(0, 100, self.gain.rungs.shape[0])
+        step = (255**2 * quality_to_lambda(quality) / 26).sqrt()[:, None]
+        self.gain.rungs.copy_(step.log().expand_as(self.gain.rungs))
+        self.inverse_gain.rungs.copy_(-self.gain.rungs)
+        sigma = deviation * step
+        self.context.scale.rungs.copy_(gaussian.sigma_to_scale(sigma.clamp(min=0.05)))
+        self.octave.copy_((1 + sigma[len(sigma) // 2]).log2().round())
+        # The network part of g_s starts with inputs of like size, too.
+        self.g_s.enter.weight.div_(deviation.clamp(min=1e-3).sqrt()[None, :, None, None])
+
+    # ---------------------------------------------------------------- training
+
+    def forward(self, x: Tensor, quality: Tensor) -> Output:
+        y = self._latent(x, quality)
+        z = self.h_a(y).permute(0, 2, 3, 1)
+        z_scale = self.z_scale(quality)[:, None, None, :].expand_as(z)
+        side_bits = gaussian.bits(self._noisy(z), z_scale)
+        p = self.h_s(_round_through(z), quality)
+        cells, y_bits = self._code_floats(y.permute(0, 2, 3, 1).float(), p, quality)
+        y_hat = from_cells(cells).permute(0, 3, 1, 2)
+        v_hat = y_hat * self.inverse_gain(quality).exp()[:, :, None, None]
+        x_hat = self.g_s(v_hat, quality) + 0.5
+        return Output(x_hat.float(), side_bits.flatten(1).sum(1) + y_bits)
+
+    def _latent(self, x: Tensor, quality: Tensor) -> Tensor:
+        return self.g_a(x - 0.5, quality) * self.gain(quality).exp()[:, :, None, None]
+
+    def _noisy(self, residual: Tensor) -> Tensor:
+        """Uniform noise while training (Ballé et al. 2017), rounding otherwise."""
+        residual = residual.float()
+        if self.training:
+            return residual + torch.rand_like(residual) - 0.5
+        return residual.round()
+
+    def _code_floats(self, y: Tensor, p: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """The quadtree on floats: y_hat as cells, and the bits of each picture."""
+        cells = to_cells(y)
+        octave = to_cells(2.0 ** self.octave.expand_as(y))
+        base = to_cells(self.context.scale(quality)[:, None, None, :].expand_as(y))
+        known = torch.zeros_like(cells)
+        total = y.new_zeros(y.shape[0])
+        phases = torch.arange(4, device=y.device)
+        for k, step in enumerate(self.context.steps):
+            groups = group_of_phase(k, y.device)
+            seen = None if k == 0 else from_cells(known / octave)
+            mean, scale = step(p, seen).float().chunk(2, dim=-1)
+            mean = mean * octave[phases, groups]
+            scale = scale + base[phases, groups]
+            residual = cells[phases, groups] - mean
+            total = total + gaussian.bits(self._noisy(residual), scale).sum(dim=(0, 2, 3, 4))
+            known = known.index_put((phases, groups), _round_through(residual) + mean)
+        return known, total
+
+    @torch.inference_mode()
+    def estimate(self, x: Tensor, quality: float) -> float:
+        was_training = self.training
+        self.eval()
+        q = torch.tensor([quality], dtype=torch.float32, device=x.device)
+        bits = self(_pad(x), q).bits.item()
+        self.train(was_training)
+        return bits
+
+    # ---------------------------------------------------------------- coding
+
+    def train(self, mode: bool = True) -> Lictor:
+        self._twins = None
+        return super().train(mode)
+
+    def _exact(self) -> dict[str, Any]:
+        """The integer twins, made once from the weights as they are."""
+        if self._twins is None:
+            self._twins = {n: exact(getattr(self, n)) for n in ("h_s", "context", "z_scale")}
+        return self._twins
+
+    @torch.inference_mode()
+    def encode(self, x: Tensor, quality: float, encoder: Encoder) -> None:
+        x = _pad(x)
+        q = x.new_tensor([quality])
+        y = self._latent(x, q)
+        z = self.h_a(y).permute(0, 2, 3, 1)
+        cells = to_cells(y.permute(0, 2, 3, 1).double())
+
+        def push(target: Tensor, mean: Tensor, index: np.ndarray) -> Tensor:
+            symbols = round_half_up(target - mean * 2.0**-FRACTION)
+            symbols.clamp_(-_SYMBOL_LIMIT, _SYMBOL_LIMIT)
+            encoder.push(symbols.flatten().cpu().numpy().astype(np.int32), index)
+            return symbols
+
+        self._code(
+            _step_of(quality),
+            z.shape,
+            lambda index: push(z.double(), torch.zeros_like(z), index),
+            lambda phases, groups, mean, index: push(cells[phases, groups], mean, index),
+            x.device,
+        )
+
+    @torch.inference_mode()
+    def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+        device = self.octave.device
+        h, w = (-(-side // PADDING) for side in shape)
+        z_shape = (1, h, w, self.sizes.side)
+
+        def pull(index: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+            symbols = torch.from_numpy(decoder.pull(index).astype(np.float64))
+            return symbols.clamp_(-_SYMBOL_LIMIT, _SYMBOL_LIMIT).reshape(shape).to(device)
+
+        y_hat = self._code(
+            _step_of(quality),
+            z_shape,
+            lambda index: pull(index, z_shape),
+            lambda phases, groups, mean, index: pull(index, tuple(mean.shape)),
+            device,
+        )
+        q = torch.tensor([quality], dtype=torch.float32, device=device)
+        v_hat = y_hat * self.inverse_gain(q).exp()[:, :, None, None]
+        x_hat = self.g_s(v_hat, q) + 0.5
+        return x_hat[:, :, : shape[0], : shape[1]].clamp(0, 1)
+
+    def _code(
+        self,
+        step: int,
+        z_shape: tuple[int, ...],
+        code_z: Callable[[np.ndarray], Tensor],
+        code_y: Callable[[Tensor, Tensor, Tensor, np.ndarray], Tensor],
+        device: torch.device,
+    ) -> Tensor:
+        """The order of symbols, written once for both directions; returns y_hat, NCHW float32.
+
+        code_z and code_y push or pull the symbols of one call and return them as float64.
+        """
+        twins = self._exact()
+        unit = 2.0**FRACTION
+        scale = twins["z_scale"](step).expand(z_shape)
+        p = twins["h_s"]((code_z(_index(scale)) * unit).clamp_(-LIMIT, LIMIT), step)
+        _, h, w, _ = p.shape
+        octave = to_cells((2.0 ** self.octave.double()).expand(1, h, w, -1))
+        base = to_cells(twins["context"].scale(step)[:, None, None, :].expand(1, h, w, -1))
+        known = torch.zeros_like(octave)
+        phases = torch.arange(4, device=device)
+        for k in range(STEPS):
+            groups = group_of_phase(k, device)
+            seen = None
+            if k:
+                seen = from_cells(round_half_up(known / octave).clamp_(-LIMIT, LIMIT))
+            mean, scale = twins["context"].steps[k](p, seen).chunk(2, dim=-1)
+            mean = round_half_up(mean * octave[phases, groups])
+            index = _index(scale + base[phases, groups])
+            known[phases, groups] = code_y(phases, groups, mean, index) * unit + mean
+        return (from_cells(known).permute(0, 3, 1, 2) * 2.0**-FRACTION).float()
+
+
+def _pad(x: Tensor) -> Tensor:
+    """Repeat the last row and column up to multiples of PADDING."""
+    h, w = x.shape[-2:]
+    return F.pad(x, (0, -w % PADDING, 0, -h % PADDING), mode="replicate")
+
+
+def _step_of(quality: float) -> int:
+    return round(quality * QUALITY_STEPS / 100)
+
+
+def _index(scale: Tensor) -> np.ndarray:
+    """Fixed-point scales to indexes of the coder's table: nearest, held inside."""
+    nearest = round_half_up(scale * (SCALES_PER_OCTAVE * 2.0**-FRACTION)).clamp_(0, SCALES - 1)
+    return nearest.flatten().cpu().numpy().astype(np.uint8)
+
+
+def _round_through(x: Tensor) -> Tensor:
+    """Rounds; the gradient passes as if it did not (Theis et al. 2017)."""
+    return x + (x.round() - x).detach()

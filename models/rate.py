@@ -1,0 +1,50 @@
+"""One model, every rate: quality, lambda and the per-channel ladders between them.
+
+Source: gained variational autoencoders (Cui et al., CVPR 2021), with interpolation in quality.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+QUALITY_STEPS = 400
+"""Quality 0…100 travels as an integer number of quarter steps."""
+
+ANCHORS = 9
+"""Rungs of a ladder, one for each doubling of lambda and the first."""
+
+LAMBDA_MIN, LAMBDA_OCTAVES = 0.001, 7
+
+
+def quality_to_lambda(quality: Tensor) -> Tensor:
+    """Weight of the mean squared error (on 0…255) against bits per pixel, for quality 0…100."""
+    return LAMBDA_MIN * 2.0 ** (LAMBDA_OCTAVES * quality / 100)
+
+
+class Ladder(nn.Module):
+    """A value per channel that changes with quality, linear between ANCHORS rungs (twinned).
+
+    quality: float (N,) in 0…100. Returns (N, channels).
+    """
+
+    def __init__(self, channels: int, start: Tensor | None = None) -> None:
+        super().__init__()
+        zeros = torch.zeros(ANCHORS, channels)
+        self.rungs = nn.Parameter(zeros if start is None else start.expand_as(zeros).clone())
+
+    def forward(self, quality: Tensor) -> Tensor:
+        place = quality * ((ANCHORS - 1) / 100)
+        low = place.long().clamp(0, ANCHORS - 2)
+        return torch.lerp(self.rungs[low], self.rungs[low + 1], (place - low)[:, None])
+
+
+class Gain(nn.Module):
+    """Multiplies each channel of an NCHW tensor by a positive factor that depends on quality."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log = Ladder(channels)
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        return x * self.log(quality).exp()[:, :, None, None]

@@ -1,0 +1,82 @@
+"""Which weights there are, without importing torch.
+
+Shipped weights are listed in checkpoints/index.json with a permanent number; other weights are
+files that a user names, or that lie in a folder of the environment variable LICTOR_CHECKPOINTS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lictor.models.errors import UnknownModel
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of checkpoints/index.json.
+
+    Attributes:
+        name: "architecture.tag".
+        id: permanent number that files carry instead of the name; never used again.
+        file: name of the weights in checkpoints/.
+        sha256: of that file, hexadecimal.
+        licence: SPDX name.
+        summary: one line for people.
+        training: how the weights were made: command, data, steps, minutes, machine.
+        measured: what they measured, and the command that measures it.
+    """
+
+    name: str
+    id: int
+    file: str
+    sha256: str
+    licence: str
+    summary: str
+    training: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+
+
+def shipped_folder() -> Path:
+    """The folder `checkpoints`, in a checkout and in an installed wheel."""
+    # Not importlib.resources: it refuses the path of an editable namespace package.
+    places = map(Path, import_module("lictor.checkpoints").__path__)
+    return next(place for place in places if (place / "index.json").is_file())
+
+
+@cache
+def index() -> dict[str, Entry]:
+    """The shipped weights by name."""
+    listed = json.loads((shipped_folder() / "index.json").read_text(encoding="utf-8"))
+    return {entry["name"]: Entry(**entry) for entry in listed["checkpoints"]}
+
+
+def resolve(name: str) -> Path:
+    """The weights file of a name, or of a path to one. Raises UnknownModel."""
+    if name in index():
+        return shipped_folder() / index()[name].file
+    if Path(name).suffix == SUFFIX and Path(name).is_file():
+        return Path(name)
+    for path in own_files():
+        if path.stem == name:
+            return path
+    known = ", ".join(index())
+    raise UnknownModel(
+        f"unknown model {name!r}; give one of {known}, or a {SUFFIX} file, or set"
+        " LICTOR_CHECKPOINTS to the folder of your own"
+    )
+
+
+def own_files() -> Iterator[Path]:
+    """Weights files named by LICTOR_CHECKPOINTS: files, or folders of them, split as PATH is."""
+    for place in filter(None, os.environ.get("LICTOR_CHECKPOINTS", "").split(os.pathsep)):
+        path = Path(place)
+        yield from sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]

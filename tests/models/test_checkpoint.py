@@ -1,0 +1,132 @@
+"""Weights files and the list of shipped ones: every malformed case has its test."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lictor import models
+from lictor.models import checkpoint, registry, zoo
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A weights file of an untrained lictor-s."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "lictor-s.own.safetensors"
+    checkpoint.save(registry.create("lictor-s"), path, "lictor-s.own", {"steps": 0})
+    return path
+
+
+def rewritten(weights, target, change):
+    """A copy of the file after change(tensors, metadata)."""
+    tensors = load_file(weights)
+    metadata = {"format": checkpoint.FORMAT, "name": "lictor-s.own", "training": "{}"}
+    change(tensors, metadata)
+    save_file(tensors, target, metadata)
+    return str(target)
+
+
+def test_saved_weights_load(weights):
+    model = models.load(str(weights))
+    assert model.name == "lictor-s.own"
+    assert model.id == 0
+    assert not model.training
+    assert model.digest == hashlib.sha256(weights.read_bytes()).digest()
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_shipped_weights_are_those_listed():
+    for name, entry in models.index().items():
+        assert name == entry.name
+        path = zoo.shipped_folder() / entry.file
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+        assert path.stat().st_size <= 20e6
+        model = models.load(name)
+        assert (model.name, model.id) == (entry.name, entry.id)
+        assert models.find(entry.id, "", model.digest[:4]) is model
+
+
+def test_shipped_numbers_are_unique_and_names_are_licensed():
+    listed = json.loads((zoo.shipped_folder() / "index.json").read_text())["checkpoints"]
+    assert len({e["id"] for e in listed}) == len({e["name"] for e in listed}) == len(listed)
+    assert all(e["id"] >= 1 and e["licence"] and e["training"] and e["measured"] for e in listed)
+
+
+def test_unknown_name():
+    with pytest.raises(models.UnknownModel, match=r"unknown model 'nonsense\.mse'"):
+        models.load("nonsense.mse")
+
+
+def test_unknown_number():
+    with pytest.raises(models.UnknownModel, match="model number 9999"):
+        models.find(9999, "", b"")
+
+
+def test_found_by_name_in_the_folder_of_own_weights(weights, monkeypatch):
+    monkeypatch.delenv("LICTOR_CHECKPOINTS", raising=False)
+    with pytest.raises(models.UnknownModel, match="LICTOR_CHECKPOINTS"):
+        models.find(0, "lictor-s.own", b"")
+    monkeypatch.setenv("LICTOR_CHECKPOINTS", str(weights.parent))
+    assert models.find(0, "lictor-s.own", b"").name == "lictor-s.own"
+    with pytest.raises(models.WrongWeights, match=r"other weights of lictor-s\.own"):
+        models.find(0, "lictor-s.own", b"\0\0\0\0")
+
+
+def test_empty_file(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"")
+    with pytest.raises(models.BadCheckpoint, match="not weights"):
+        models.load(str(path))
+
+
+def test_file_of_something_else(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"w": torch.zeros(3)}, path)
+    with pytest.raises(models.BadCheckpoint, match="not weights of a Lictor model"):
+        models.load(str(path))
+
+
+def test_truncated_file(weights, tmp_path):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(models.BadCheckpoint, match="does not hold the weights"):
+        models.load(str(path))
+
+
+def test_header_length_beyond_the_file(tmp_path):
+    path = tmp_path / "huge.safetensors"
+    path.write_bytes((2**60).to_bytes(8, "little") + b"{}")
+    with pytest.raises(models.BadCheckpoint):
+        models.load(str(path))
+
+
+def test_missing_tensor(weights, tmp_path):
+    path = rewritten(weights, tmp_path / "m.safetensors", lambda t, m: t.pop("octave"))
+    with pytest.raises(models.BadCheckpoint, match="does not hold the weights of lictor-s"):
+        models.load(path)
+
+
+def test_wrong_shape(weights, tmp_path):
+    path = rewritten(
+        weights, tmp_path / "s.safetensors", lambda t, m: t.update(octave=torch.zeros(3))
+    )
+    with pytest.raises(models.BadCheckpoint, match="does not hold the weights of lictor-s"):
+        models.load(path)
+
+
+def test_unknown_architecture(weights, tmp_path):
+    path = rewritten(
+        weights, tmp_path / "u.safetensors", lambda t, m: m.update(name="lictor-xxl.own")
+    )
+    with pytest.raises(models.BadCheckpoint, match="architecture 'lictor-xxl' is not in"):
+        models.load(path)
+
+
+def test_listing_needs_no_torch():
+    code = "import sys; from lictor import models; models.index(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,118 @@
+"""The exact twins: integers only, any order of summation, and close to the float networks."""
+
+import pytest
+import torch
+
+from lictor.models import integer
+from lictor.models.context import Heads, Quadtree, from_cells, group_of_phase, to_cells
+from lictor.models.hyperprior import HyperSynthesis
+from lictor.models.layers import Depthwise, Leaky, Pointwise
+from lictor.models.rate import Ladder
+
+UNIT = 2.0**integer.FRACTION
+
+
+def randomised(module):
+    torch.manual_seed(1)
+    for p in module.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    return module
+
+
+def fixed(*shape):
+    torch.manual_seed(2)
+    return integer.to_fixed(torch.randn(shape))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(Pointwise(8, 5), (2, 4, 6, 8)), (Depthwise(8), (2, 4, 6, 8)), (Heads(8, 6), (4, 10, 8))],
+)
+def test_twin_is_integer_and_close(layer, shape):
+    layer, x = randomised(layer), fixed(*shape)
+    out = integer.exact(layer)(x)
+    assert out.dtype == torch.float64
+    assert torch.equal(out, out.round())
+    expected = layer((x / UNIT).float())
+    assert (out / UNIT - expected).abs().max() < 1.5 / UNIT + 8 * 4 * 2.0**-integer.WEIGHT
+
+
+def test_depthwise_twin_equals_int64_convolution():
+    layer, x = randomised(Depthwise(3)), fixed(1, 5, 4, 3)
+    weight = (layer.weight.double() * 2**integer.WEIGHT + 0.5).floor().long()
+    bias = (layer.bias.double() * 2 ** (integer.WEIGHT + integer.FRACTION) + 0.5).floor().long()
+    padded = torch.nn.functional.pad(x.long(), (0, 0, 1, 1, 1, 1))
+    expected = torch.empty_like(x, dtype=torch.int64)
+    for r in range(5):
+        for c in range(4):
+            for k in range(3):
+                window = padded[0, r : r + 3, c : c + 3, k]
+                total = int((window * weight[k, 0]).sum() + bias[k])
+                expected[0, r, c, k] = (total + 2 ** (integer.WEIGHT - 1)) >> integer.WEIGHT
+    assert torch.equal(integer.exact(layer)(x).long(), expected)
+
+
+def test_leaky_rounds_half_up():
+    x = torch.tensor([-12.0, -8.0, -4.0, -3.0, 0.0, 7.0], dtype=torch.float64)
+    out = integer.exact(Leaky())(x)
+    assert out.tolist() == [-1.0, -1.0, 0.0, 0.0, 0.0, 7.0]
+
+
+def test_ladder_twin_at_and_between_rungs():
+    ladder = Ladder(2)
+    with torch.no_grad():
+        ladder.rungs.copy_(torch.arange(9.0)[:, None] * torch.tensor([1.0, -2.0]))
+    twin = integer.exact(ladder)
+    assert twin(0).tolist() == [[0.0, 0.0]]
+    assert twin(50).tolist() == [[UNIT, -2 * UNIT]]
+    assert twin(400).tolist() == [[8 * UNIT, -16 * UNIT]]
+    assert twin(25).tolist() == [[UNIT / 2, -UNIT]]
+    quality = torch.tensor([73.25])
+    assert torch.allclose(ladder(quality), (twin(293) / UNIT).float(), atol=1 / UNIT)
+
+
+def test_too_large_weights_are_refused():
+    layer = Pointwise(4, 4)
+    with torch.no_grad():
+        layer.weight.fill_(2.0**20)
+    with pytest.raises(integer.InexactWeights, match="too large"):
+        integer.exact(layer)
+
+
+def test_order_of_summation_does_not_matter():
+    layer, x = randomised(Pointwise(64, 32)), fixed(1, 3, 3, 64) * 100
+    shuffle = torch.randperm(64)
+    other = Pointwise(64, 32)
+    with torch.no_grad():
+        other.weight.copy_(layer.weight[:, shuffle])
+        other.bias.copy_(layer.bias)
+    assert torch.equal(integer.exact(layer)(x), integer.exact(other)(x[..., shuffle]))
+
+
+def test_networks_stay_close_to_float():
+    network = randomised(HyperSynthesis(8, 16))
+    z = torch.randint(-3, 4, (1, 2, 3, 8)).double()
+    out = integer.exact(network)(z * UNIT, 200) / UNIT
+    expected = network(z.float(), torch.tensor([50.0]))
+    assert (out - expected).abs().max() < 0.02 * expected.abs().max()
+
+
+def test_cells_and_groups():
+    y = torch.arange(2 * 4 * 6 * 8).reshape(2, 4, 6, 8)
+    cells = to_cells(y)
+    assert torch.equal(from_cells(cells), y)
+    # Phase 1 is the upper right of a cell; group 2 of eight channels is channels 4 and 5.
+    assert torch.equal(cells[1, 2, 0, 1, 2], y[0, 2, 5, 4:6])
+    seen = {(f, int(g)) for k in range(4) for f, g in enumerate(group_of_phase(k))}
+    assert len(seen) == 16
+    for k in range(4):
+        assert sorted(group_of_phase(k).tolist()) == [0, 1, 2, 3]
+
+
+def test_quadtree_steps_have_twins():
+    twin = integer.exact(randomised(Quadtree(8, 16, 8)))
+    p, known = fixed(1, 4, 4, 8), fixed(1, 4, 4, 16)
+    for k, step in enumerate(twin.steps):
+        out = step(p, None if k == 0 else known)
+        assert out.shape == (4, 1, 2, 2, 8)
+        assert torch.equal(out, out.round())
