@@ -1,0 +1,39 @@
+"""The codec: file format, Python interface and command line.
+
+    from lictor.codec import encode, decode, info
+    data = encode(picture, quality=50.0)
+    picture = decode(data)
+
+Importing this package imports neither numpy nor torch: each is loaded when it is first needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lictor.codec.api import Info, VerifyReport, decode, encode, estimate, info, verify
+    from lictor.codec.errors import CodecError
+
+__all__ = [
+    "CodecError",
+    "Info",
+    "VerifyReport",
+    "decode",
+    "encode",
+    "estimate",
+    "info",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lictor.codec import api, errors
+
+    return getattr(errors if name == "CodecError" else api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,6 @@
+"""`python -m lictor.codec` is the `lictor` command."""
+
+from lictor.codec.cli import main
+
+if __name__ == "__main__":
+    main()

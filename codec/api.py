@@ -1,0 +1,441 @@
+"""Pictures to bytes and back: what `from lictor.codec import …` offers.
+
+Each function imports what it needs when it is called; `info` needs neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from lictor.codec import bitstream
+from lictor.codec.bitstream import MAX_PIXELS, MAX_SIDE, QUALITY_STEPS, Bytes, Header
+from lictor.codec.errors import (
+    ImageTooLarge,
+    InvalidQuality,
+    LatentMismatch,
+    ModelUnavailable,
+    NotALictorFile,
+    NotAnImage,
+    OutOfMemory,
+    UnsupportedImage,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from lictor.models.base import LatentCodec
+
+DEFAULT_MODEL = "lictor-s.mse"
+DEFAULT_QUALITY = 50.0
+
+SLACK_BYTES = 40
+SLACK_RATIO = 0.005
+"""How far a file may exceed its model's estimate: header and table rounding."""
+
+
+def encode(
+    image: Image | NDArray[np.uint8],
+    *,
+    quality: float = DEFAULT_QUALITY,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+) -> bytes:
+    """Encode a picture.
+
+    Args:
+        image: a Pillow image (RGB or gray, 8 bits; EXIF orientation is applied), or a uint8 array
+            (H, W), (H, W, 1) or (H, W, 3), RGB.
+        quality: 0 (smallest file) … 100 (best picture), in steps of 0.25.
+        model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
+
+    Returns:
+        The bytes of a .bin file, which name the model and need no flags to decode.
+
+    Raises:
+        CodecError: an ImageError, InvalidQuality, ModelUnavailable or OutOfMemory.
+    """
+    pixels = _pixels(image)
+    step = _step(quality)
+    return _encode(pixels, step, _load(model))
+
+
+def decode(data: Bytes) -> Image:
+    """Decode a file.
+
+    Args:
+        data: the whole file, as bytes.
+
+    Returns:
+        A Pillow image, mode RGB or L.
+
+    Raises:
+        CodecError: a FileError, ModelUnavailable or OutOfMemory.
+    """
+    from lictor.codec import image
+
+    return image.from_array(_decode(_bytes(data)))
+
+
+@dataclass(frozen=True)
+class Info:
+    """What the header of a file says.
+
+    model: name of the checkpoint; None if this installation does not know its number.
+    model_id: permanent number of a shipped checkpoint, 0 for others.
+    weights: start of the SHA-256 of the weights, hexadecimal.
+    latents: checksum of the decoded latents, hexadecimal.
+    bytes: size of the file.
+    latent_bytes: of which entropy-coded latents.
+    bpp: bits per pixel, from the size of the file.
+    """
+
+    format_version: int
+    model: str | None
+    model_id: int
+    weights: str
+    width: int
+    height: int
+    channels: int
+    bit_depth: int
+    quality: float
+    latents: str
+    bytes: int
+    latent_bytes: int
+    bpp: float
+
+
+def info(data: Bytes) -> Info:
+    """Read the header of a file, and that its sections are complete; runs no network.
+
+    Raises:
+        FileError: not a file that this release could decode.
+    """
+    data = _bytes(data)
+    h, sections = bitstream.read(data, verify_sections=False)
+    return Info(
+        format_version=h.version,
+        model=h.model_name or _shipped_name(h.model_id),
+        model_id=h.model_id,
+        weights=h.weights.hex(),
+        width=h.width,
+        height=h.height,
+        channels=h.channels,
+        bit_depth=h.depth,
+        quality=_quality(h.step),
+        latents=f"{h.latents:08x}",
+        bytes=len(data),
+        latent_bytes=len(sections[0].payload),
+        bpp=8 * len(data) / (h.width * h.height),
+    )
+
+
+def estimate(
+    image: Image | NDArray[np.uint8],
+    *,
+    quality: float = DEFAULT_QUALITY,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+) -> float:
+    """Bytes that the model itself expects the latents of a picture to need, before any coding.
+
+    Args and errors: as for `encode`.
+    """
+    return _estimate(_pixels(image), _step(quality), _load(model))
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What came of encoding a picture and decoding it twice.
+
+    same: both decodes, with different numbers of threads, gave the same pixels.
+    psnr: dB over all samples against the picture; infinite if nothing was lost.
+    bytes: size of the file; bpp follows from it.
+    estimate: bytes that the model itself expected the latents to need.
+    gap: (bytes - estimate) / estimate.
+    sized: bytes is at most 0.5 % + 40 above the estimate.
+    """
+
+    width: int
+    height: int
+    channels: int
+    model: str
+    quality: float
+    same: bool
+    psnr: float
+    bytes: int
+    bpp: float
+    estimate: float
+    gap: float
+    sized: bool
+    encode_seconds: float
+    decode_seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing disagrees."""
+        return self.same and self.sized
+
+
+def verify(
+    image: Image | NDArray[np.uint8],
+    *,
+    quality: float = DEFAULT_QUALITY,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+) -> VerifyReport:
+    """Encode a picture, decode it twice, and compare all that should agree.
+
+    That the latents decode as they were encoded is checked by every decode (LatentMismatch).
+
+    Args and errors: as for `encode` and `decode`.
+    """
+    import numpy as np
+
+    pixels = _pixels(image)
+    step = _step(quality)
+    codec = _load(model)
+    start = perf_counter()
+    data = _encode(pixels, step, codec)
+    encoded = perf_counter()
+    first = _decode(data)
+    decoded = perf_counter()
+    with _other_thread_count():
+        second = _decode(data)
+    expected = _estimate(pixels, step, codec)
+    height, width, channels = pixels.shape
+    return VerifyReport(
+        width=width,
+        height=height,
+        channels=channels,
+        model=codec.name,
+        quality=_quality(step),
+        same=bool(np.array_equal(first, second)),
+        psnr=_psnr(pixels, first),
+        bytes=len(data),
+        bpp=8 * len(data) / (width * height),
+        estimate=expected,
+        gap=(len(data) - expected) / max(expected, 1.0),
+        sized=len(data) - expected <= SLACK_RATIO * expected + SLACK_BYTES,
+        encode_seconds=encoded - start,
+        decode_seconds=decoded - encoded,
+    )
+
+
+# ---- the way of a picture
+
+
+def _encode(pixels: NDArray[np.uint8], step: int, codec: LatentCodec) -> bytes:
+    from lictor.entropy import Encoder
+
+    height, width, channels = pixels.shape
+    with _running(width, height):
+        encoder = Encoder()
+        codec.encode(_tensor(pixels), _quality(step), encoder)
+        payload = encoder.finish()
+    header = Header(
+        model_id=codec.id,
+        model_name="" if codec.id else codec.name,
+        weights=codec.digest[:4],
+        width=width,
+        height=height,
+        channels=channels,
+        step=step,
+        latents=encoder.checksum,
+    )
+    try:
+        return bitstream.write(header, payload)
+    except ValueError as e:  # all but the name was checked before
+        raise ModelUnavailable(f"{codec.name!r} cannot name a model in a file: {e}") from e
+
+
+def _decode(data: Bytes) -> NDArray[np.uint8]:
+    from lictor.entropy import CorruptStream, Decoder
+
+    h, sections = bitstream.read(data)
+    codec = _find(h)
+    with _running(h.width, h.height):
+        try:
+            decoder = Decoder(sections[0].payload)
+            x = codec.decode((h.height, h.width), _quality(h.step), decoder)
+            decoder.close()
+        except CorruptStream as e:
+            raise _mismatch(str(e)) from e
+        if decoder.checksum != h.latents:
+            raise _mismatch(f"checksum {decoder.checksum:08x}, not {h.latents:08x}")
+        return _samples(x, h.channels)
+
+
+def _mismatch(detail: str) -> LatentMismatch:
+    return LatentMismatch(
+        f"the file is intact, but its latents decode to others than were encoded ({detail}); "
+        "decode it on the machine that made it, and report this with the file"
+    )
+
+
+def _estimate(pixels: NDArray[np.uint8], step: int, codec: LatentCodec) -> float:
+    height, width, _ = pixels.shape
+    with _running(width, height):
+        return codec.estimate(_tensor(pixels), _quality(step)) / 8
+
+
+def _tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """From uint8 (H, W, C) to float32 (1, 3, H, W) in 0…1; gray becomes three equal channels."""
+    import numpy as np
+    import torch
+
+    height, width, _ = pixels.shape
+    x = np.empty((1, 3, height, width), np.float32)
+    x[0] = pixels.transpose(2, 0, 1)
+    x /= 255
+    return torch.from_numpy(x)
+
+
+def _samples(x: Tensor, channels: int) -> NDArray[np.uint8]:
+    """From float (1, 3, H, W) to uint8 (H, W, C); gray is the mean of the three channels."""
+    import torch
+
+    if channels == 1:
+        x = x.mean(dim=1, keepdim=True)
+    x = x[0].mul(255).round().clamp(0, 255).to(torch.uint8)
+    return x.permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def _psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    import numpy as np
+
+    error = np.square(a.astype(np.float32) - b).mean(dtype=np.float64)
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+@contextmanager
+def _running(width: int, height: int) -> Iterator[None]:
+    """Networks run in here: no gradients, and memory that runs out has a name."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            yield
+    except (MemoryError, RuntimeError) as e:
+        if isinstance(e, RuntimeError) and "allocate" not in str(e):
+            raise
+        raise OutOfMemory(
+            f"not enough memory for {width}x{height} pixels; use a smaller picture or a larger "
+            "machine"
+        ) from e
+
+
+@contextmanager
+def _other_thread_count() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2 if threads == 1 else 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+# ---- arguments
+
+
+def _pixels(image: Any) -> NDArray[np.uint8]:
+    """Whatever `encode` accepts, as uint8 (H, W, 1 or 3)."""
+    import numpy as np
+    from PIL import Image
+
+    from lictor.codec.image import to_array
+
+    if isinstance(image, (str, bytes, os.PathLike)):
+        raise NotAnImage(
+            f"a picture is needed, not a {type(image).__name__}; open it with PIL.Image.open first"
+        )
+    if isinstance(image, Image.Image):
+        _check_size(image.width, image.height)
+        return to_array(image)
+    if not isinstance(image, np.ndarray):
+        raise NotAnImage(f"a Pillow image or a numpy array is needed, not {type(image).__name__}")
+    if image.dtype != np.uint8:
+        raise UnsupportedImage(f"the array has type {image.dtype}; convert it to uint8 (0…255)")
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise UnsupportedImage(
+            f"the array has shape {image.shape}; (H, W), (H, W, 1) or (H, W, 3) is needed"
+        )
+    _check_size(image.shape[1], image.shape[0])
+    return image
+
+
+def _check_size(width: int, height: int) -> None:
+    if not width or not height:
+        raise UnsupportedImage(f"the picture has no pixels ({width}x{height})")
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ImageTooLarge(
+            f"{width}x{height} is more than the format holds ({MAX_SIDE} a side, {MAX_PIXELS} "
+            "pixels); cut it into parts first"
+        )
+
+
+def _step(quality: Any) -> int:
+    """Quality as the file stores it: 0…400."""
+    try:
+        value = float(quality)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 <= value <= 100:
+        raise InvalidQuality(f"quality is {quality!r}; give a number from 0 to 100")
+    return round(value * QUALITY_STEPS / 100)
+
+
+def _quality(step: int) -> float:
+    return step * 100 / QUALITY_STEPS
+
+
+def _bytes(data: Any) -> memoryview:
+    try:
+        return memoryview(data).cast("B")
+    except TypeError:
+        raise NotALictorFile(
+            f"the bytes of a file are needed, not {type(data).__name__}; read the file first"
+        ) from None
+
+
+# ---- models
+
+
+def _load(model: str | os.PathLike[str]) -> LatentCodec:
+    from lictor import models
+
+    with _model_errors():
+        return models.load(os.fspath(model))
+
+
+def _find(h: Header) -> LatentCodec:
+    from lictor import models
+
+    with _model_errors():
+        return models.find(h.model_id, h.model_name, h.weights)
+
+
+@contextmanager
+def _model_errors() -> Iterator[None]:
+    from lictor import models
+
+    try:
+        yield
+    except models.ModelError as e:
+        raise ModelUnavailable(str(e)) from e
+
+
+def _shipped_name(model_id: int) -> str | None:
+    """Name of a shipped checkpoint; None if this release does not have it."""
+    from lictor import models
+
+    return next((e.name for e in models.index().values() if e.id == model_id), None)

@@ -1,0 +1,188 @@
+"""Rate and distortion of a model on a folder of pictures, from real files.
+
+bpp is always bytes of the file * 8 / pixels; PSNR is over all samples of the decoded 8-bit picture.
+Curves are means over the pictures. BD-rate is Bjontegaard's, PCHIP of log rate over PSNR, from the
+package `bjontegaard`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean, median
+from time import perf_counter
+from typing import Any
+
+from lictor.codec import image
+from lictor.codec.api import decode, encode, estimate
+from lictor.codec.errors import BadCurves
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture at one quality.
+
+    bytes: size of the file. estimate: bytes that the model expected for the latents.
+    encode_s, decode_s: seconds in this process, network and coder, one run.
+    """
+
+    image: str
+    model: str
+    quality: float
+    bytes: int
+    estimate: float
+    bpp: float
+    psnr: float
+    encode_s: float
+    decode_s: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """The mean of all pictures at one quality; times are medians."""
+
+    model: str
+    quality: float
+    bpp: float
+    psnr: float
+    encode_s: float
+    decode_s: float
+
+
+def measure(path: str, model: str, qualities: Sequence[float]) -> list[Row]:
+    """Encode and decode a picture at every quality. Raises CodecError."""
+    pixels = image.read(path)
+    _warm_up(model)
+    return [_measure_one(os.path.basename(path), pixels, model, q) for q in qualities]
+
+
+@cache
+def _warm_up(model: str) -> None:
+    """Load the model and run it once, so that the first time measured is like the others."""
+    import numpy as np
+
+    decode(encode(np.zeros((256, 256, 3), np.uint8), model=model))
+
+
+def _measure_one(name: str, pixels: Any, model: str, quality: float) -> Row:
+    import numpy as np
+
+    start = perf_counter()
+    data = encode(pixels, quality=quality, model=model)
+    encoded = perf_counter()
+    decoded = np.asarray(decode(data))
+    done = perf_counter()
+    error = np.square(decoded.astype(np.float64) - pixels.reshape(decoded.shape)).mean()
+    return Row(
+        image=name,
+        model=model,
+        quality=quality,
+        bytes=len(data),
+        estimate=estimate(pixels, quality=quality, model=model),
+        bpp=8 * len(data) / (pixels.shape[0] * pixels.shape[1]),
+        psnr=10 * math.log10(255**2 / error) if error else math.inf,
+        encode_s=encoded - start,
+        decode_s=done - encoded,
+    )
+
+
+def curve(rows: Sequence[Row]) -> list[Point]:
+    """Mean points of one model, from low to high quality."""
+    points = []
+    for quality in sorted({r.quality for r in rows}):
+        same = [r for r in rows if r.quality == quality]
+        points.append(
+            Point(
+                model=same[0].model,
+                quality=quality,
+                bpp=fmean(r.bpp for r in same),
+                psnr=fmean(r.psnr for r in same),
+                encode_s=median(r.encode_s for r in same),
+                decode_s=median(r.decode_s for r in same),
+            )
+        )
+    return points
+
+
+def not_monotone(rows: Sequence[Row]) -> list[str]:
+    """Pictures where more quality did not mean more bytes and a nearer picture."""
+    faults = []
+    for name in sorted({r.image for r in rows}):
+        own = sorted((r for r in rows if r.image == name), key=lambda r: r.quality)
+        for low, high in pairwise(own):
+            if high.bytes <= low.bytes or high.psnr <= low.psnr:
+                faults.append(f"{name}: quality {low.quality:g} to {high.quality:g}")
+    return faults
+
+
+def largest_gap(rows: Sequence[Row]) -> float:
+    """Largest excess of a file over its estimate, in bytes, beyond 0.5 % of the estimate."""
+    return max(abs(r.bytes - r.estimate) - 0.005 * r.estimate for r in rows)
+
+
+def bd_rate(points: Sequence[Point], anchor: dict[str, list[float]]) -> float:
+    """Percent of bits that the model needs beyond the anchor at equal PSNR; negative is better."""
+    from bjontegaard import bd_rate as bjontegaard
+
+    return float(
+        bjontegaard(
+            anchor["bpp"],
+            anchor["psnr"],
+            [p.bpp for p in points],
+            [p.psnr for p in points],
+            method="pchip",
+            require_matching_points=False,
+            min_overlap=0,
+        )
+    )
+
+
+def read_anchors(path: str) -> dict[str, dict[str, list[float]]]:
+    """Curves {name: {"bpp": […], "psnr": […]}} from a JSON file. Raises BadCurves."""
+    if find_spec("bjontegaard") is None:
+        raise BadCurves("BD-rates need the package bjontegaard; pip install 'lictor[bench]'")
+    try:
+        curves = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {
+            name: {"bpp": list(map(float, c["bpp"])), "psnr": list(map(float, c["psnr"]))}
+            for name, c in curves.items()
+            if len(c.get("psnr") or []) > 1
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadCurves(
+            f'{path}: no curves ({error}); want JSON {{name: {{"bpp": […], "psnr": […]}}}}'
+        ) from error
+
+
+def report(rows: Sequence[Row], anchors: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    """Everything `lictor bench --json` prints."""
+    points = curve(rows)
+    return {
+        "points": [asdict(p) for p in points],
+        "bd_rate": {name: bd_rate(points, anchor) for name, anchor in anchors.items()},
+        "not_monotone": not_monotone(rows),
+        "largest_gap_bytes": largest_gap(rows),
+        "rows": [asdict(r) for r in rows],
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report for people."""
+    lines = [f"{'quality':>7} {'bpp':>8} {'PSNR dB':>8} {'encode s':>9} {'decode s':>9}"]
+    for p in report["points"]:
+        lines.append(
+            f"{p['quality']:7g} {p['bpp']:8.4f} {p['psnr']:8.3f}"
+            f" {p['encode_s']:9.3f} {p['decode_s']:9.3f}"
+        )
+    lines += [f"BD-rate {rate:+7.1f} %  against {name}" for name, rate in report["bd_rate"].items()]
+    lines.append(f"largest gap to the estimate: 0.5 % {report['largest_gap_bytes']:+.0f} bytes")
+    faults = report["not_monotone"]
+    lines.append("quality is monotone on every picture" if not faults else "NOT MONOTONE:")
+    return "\n".join(lines + faults)

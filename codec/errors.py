@@ -1,0 +1,93 @@
+"""Everything that can be wrong with a picture or a file, by name.
+
+Each message is one line that says what is wrong and what to do. All are CodecErrors, so that
+`except CodecError` catches whatever the input can cause and lets programming errors through.
+"""
+
+
+class CodecError(Exception):
+    """Base of all errors that a picture, a file or an argument can cause."""
+
+
+# ---- pictures, on the way in
+
+
+class ImageError(CodecError):
+    """Something about a picture that was to be encoded."""
+
+
+class NotAnImage(ImageError):
+    """Not a picture at all: another kind of file, or another Python type."""
+
+
+class DamagedImage(ImageError):
+    """A picture file that ends early or cannot be decoded."""
+
+
+class UnsupportedImage(ImageError):
+    """A picture of a kind that is not coded yet: 16-bit, transparent, CMYK, animated."""
+
+
+class ImageTooLarge(ImageError):
+    """More pixels than the format or the reader of the picture allows."""
+
+
+class UnwritableImage(ImageError):
+    """The decoded picture does not fit the format it was to be written in."""
+
+
+# ---- arguments
+
+
+class InvalidQuality(CodecError, ValueError):
+    """Quality is not a number in 0…100."""
+
+
+class UnknownFormat(CodecError, ValueError):
+    """No picture format is known by that extension."""
+
+
+class BadCurves(CodecError, ValueError):
+    """A file of rate-distortion curves to compare with does not hold any."""
+
+
+class ModelUnavailable(CodecError):
+    """The model that was asked for, or that a file names, is not here or is another one."""
+
+
+class OutOfMemory(CodecError):
+    """The picture needs more memory than there is."""
+
+
+# ---- files, on the way out
+
+
+class FileError(CodecError):
+    """Something about a .bin file that was to be decoded."""
+
+
+class NotALictorFile(FileError):
+    """It does not begin with the magic bytes."""
+
+
+class UnsupportedVersion(FileError):
+    """A format version that this release does not read."""
+
+
+class UnsupportedFeature(FileError):
+    """A well-formed file that uses something this release does not know."""
+
+
+class CorruptFile(FileError):
+    """A checksum is wrong, or a value is outside what the format allows."""
+
+
+class TruncatedFile(CorruptFile):
+    """The file ends before what it declares."""
+
+
+class LatentMismatch(FileError):
+    """The file is whole, but other latents came out of it than its encoder put in.
+
+    Either the encoder was broken or this machine computes the model differently.
+    """

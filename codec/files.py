@@ -1,0 +1,221 @@
+"""Which files a command reads and writes, and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO
+
+from lictor.codec.bitstream import MAGIC
+
+STREAM = "-"
+"""Stands for standard input or output."""
+
+PICTURES = frozenset(
+    (".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm")
+).union((".avif", ".jp2", ".qoi", ".tga", ".tif", ".tiff", ".webp"))
+"""Extensions by which pictures are found in a folder; a file named outright may have any."""
+BINS = frozenset([".bin"])
+
+
+class UsageError(Exception):
+    """The command cannot start; nothing was read or written."""
+
+
+class CannotWrite(Exception):
+    """One output could not be written; what was there before is untouched."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and where its output goes: paths, or STREAM. target "" if nothing is written."""
+
+    source: str
+    target: str = ""
+
+
+# ---- inputs and outputs of a command
+
+
+def find(inputs: Sequence[str], extensions: Collection[str]) -> list[tuple[str, str]]:
+    """The files that the arguments name, with the path each is to have below an output folder.
+
+    Folders are searched through all their levels for the extensions; hidden entries are passed
+    over. Raises UsageError if an argument does not exist or a folder holds nothing.
+    """
+    found: list[tuple[str, str]] = []
+    for name in inputs:
+        if name == STREAM:
+            if len(inputs) > 1:
+                raise UsageError("- (standard input) must be the only input")
+            found.append((STREAM, ""))
+        elif os.path.isdir(name):
+            inside = sorted(_walk(name, extensions))
+            if not inside:
+                what = "no pictures" if extensions is PICTURES else "no .bin files"
+                raise UsageError(f"{show(name)}: the folder holds {what}; name another")
+            found += [(path, os.path.relpath(path, name)) for path in inside]
+        elif os.path.lexists(name):
+            found.append((name, os.path.basename(name)))
+        else:
+            raise UsageError(f"{show(name)}: no such file or folder; check its name")
+    return found
+
+
+def _walk(folder: str, extensions: Collection[str]) -> Iterator[str]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and _extension(name) in extensions:
+                yield os.path.join(root, name)
+
+
+def plan(inputs: Sequence[str], output: str, extensions: Collection[str], suffix: str) -> list[Job]:
+    """Pair every input with its output.
+
+    Several inputs, or a folder, go into the folder `output`, each under its own name with
+    `suffix` for its extension; where two would then meet (a.png, a.jpg) both keep theirs as well
+    (a.png.bin, a.jpg.bin). One input goes to the file `output`, or into it if it is a folder.
+    Raises UsageError.
+    """
+    found = find(inputs, extensions)
+    into_folder = len(inputs) > 1 or any(os.path.isdir(name) for name in inputs)
+    if output == STREAM:
+        if into_folder:
+            raise UsageError("- (standard output) takes one file; name a folder as the output")
+        if sys.stdout.isatty():
+            raise UsageError("the output would go to the terminal; redirect it or name a file")
+        return [Job(found[0][0], STREAM)]
+    if into_folder or os.path.isdir(output) or output.endswith(("/", os.sep)):
+        jobs = _into_folder(found, output, suffix)
+    else:
+        parent = os.path.dirname(output) or "."
+        if not os.path.isdir(parent):
+            raise UsageError(f"{show(parent)}: no such folder; make it first")
+        jobs = [Job(found[0][0], output)]
+    _refuse_own_inputs(jobs)
+    return jobs
+
+
+def _into_folder(found: list[tuple[str, str]], folder: str, suffix: str) -> list[Job]:
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise UsageError(f"{show(folder)}: is a file; several inputs need a folder as the output")
+    if found[0][0] == STREAM:
+        raise UsageError("standard input has no name; name a file as the output")
+    short = [os.path.splitext(relative)[0] for _, relative in found]
+    # Without case, because on some file systems a.bin and A.bin are one file.
+    folded = [name.casefold() for name in short]
+    taken: dict[str, str] = {}
+    jobs = []
+    for (source, relative), name, key in zip(found, short, folded, strict=True):
+        if folded.count(key) > 1:
+            name, key = relative, relative.casefold()
+        target = os.path.join(folder, name + suffix)
+        if key in taken:
+            raise UsageError(
+                f"{show(taken[key])} and {show(source)} would both become {show(target)}; "
+                "give them in separate runs"
+            )
+        taken[key] = source
+        jobs.append(Job(source, target))
+    return jobs
+
+
+def _refuse_own_inputs(jobs: list[Job]) -> None:
+    sources = {os.path.realpath(job.source) for job in jobs if job.source != STREAM}
+    for job in jobs:
+        if os.path.realpath(job.target) in sources and not special(job.target):
+            raise UsageError(f"{show(job.target)}: is both input and output; name another output")
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def special(path: str) -> bool:
+    """Whether a device or a pipe is there: something to write into, never to replace."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def show(name: str) -> str:
+    """A file's name on one line of a terminal, whatever characters it holds."""
+    return name if name.isprintable() else ascii(name)
+
+
+# ---- reading and writing
+
+
+def read(source: str) -> bytes:
+    """All of a file or of standard input."""
+    if source == STREAM:
+        return sys.stdin.buffer.read()
+    with open(source, "rb") as file:
+        return file.read()
+
+
+def read_bin(source: str) -> bytes:
+    """As `read`; of a file that is not Lictor's only the beginning, however large it is."""
+    if source == STREAM:
+        return sys.stdin.buffer.read()
+    with open(source, "rb") as file:
+        start = file.read(4096)
+        return start + file.read() if start.startswith(MAGIC) else start
+
+
+@contextmanager
+def writing(target: str) -> Iterator[IO[bytes]]:
+    """As `replacing`; for STREAM, standard output, once the block has ended well."""
+    if target != STREAM:
+        with replacing(target) as file:
+            yield file
+        return
+    buffer = io.BytesIO()
+    yield buffer
+    sys.stdout.buffer.write(buffer.getbuffer())
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def replacing(target: str) -> Iterator[IO[bytes]]:
+    """A file to write into, which takes the place of `target` once the block has ended well.
+
+    Until then it has a temporary name in the same folder. After any exception, an interrupt
+    included, it is gone and `target` is as it was. Folders above it are made as needed.
+    Raises CannotWrite.
+    """
+    try:
+        if special(target):
+            with open(target, "wb") as file:
+                yield file
+        else:
+            with _beside(os.path.realpath(target)) as file:
+                yield file
+    except OSError as e:
+        raise CannotWrite(f"cannot write {show(target)}: {e.strerror or e}") from e
+
+
+@contextmanager
+def _beside(path: str) -> Iterator[IO[bytes]]:
+    mode = None
+    if os.path.exists(path):
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(13, "the file is write-protected")
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".lictor-{os.urandom(8).hex()}.tmp")
+    try:
+        with open(temporary, "x+b") as file:
+            yield file
+        if mode is not None:
+            os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise

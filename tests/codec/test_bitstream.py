@@ -1,0 +1,280 @@
+"""The file syntax: literal bytes, and one test for each way a file can be malformed."""
+
+from __future__ import annotations
+
+import binascii
+import re
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lictor.codec
+from lictor.codec import bitstream
+from lictor.codec.bitstream import Header, Section, read, write
+from lictor.codec.errors import (
+    CorruptFile,
+    FileError,
+    NotALictorFile,
+    TruncatedFile,
+    UnsupportedFeature,
+    UnsupportedVersion,
+)
+
+HEADER = bytes.fromhex("4c4943 01 01 deadbeef ac02 02 01 c801 78563412 a69b")
+FILE = HEADER + bytes.fromhex("01 03 aabbcc 1d50fba8")
+PAYLOAD = b"\xaa\xbb\xcc"
+
+
+def example() -> Header:
+    return Header(
+        model_id=1,
+        weights=b"\xde\xad\xbe\xef",
+        width=300,
+        height=2,
+        channels=1,
+        step=200,
+        latents=0x12345678,
+    )
+
+
+def header(fields: str) -> bytes:
+    """Magic, version 1, the given bytes and the right check."""
+    data = b"LIC\x01" + bytes.fromhex(fields)
+    return data + binascii.crc_hqx(data, 0xFFFF).to_bytes(2, "little")
+
+
+def section(tag: int, payload: bytes) -> bytes:
+    assert len(payload) < 128
+    data = bytes([tag, len(payload)]) + payload
+    return data + zlib.crc32(data).to_bytes(4, "little")
+
+
+GOOD = "01 deadbeef ac02 02 01 c801 78563412"
+LATENTS = section(1, PAYLOAD)
+
+
+# ---- literal bytes
+
+
+def test_bytes_of_a_file():
+    assert write(example(), PAYLOAD) == FILE
+    assert header(GOOD) + LATENTS == FILE
+
+
+def test_the_specification_shows_these_bytes():
+    page = (Path(lictor.codec.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+    block = page.split("## An example")[1].split("```")[1]
+    octets = "".join(re.split(r"\s{3,}", line)[0] for line in block.strip().splitlines())
+    assert bytes.fromhex(octets) == FILE
+
+
+def test_reads_what_it_wrote():
+    h, sections = read(FILE)
+    assert h == example()
+    assert [(s.kind, bytes(s.payload)) for s in sections] == [(1, PAYLOAD)]
+
+
+def test_bytes_of_a_model_by_name():
+    h = Header(model_name="a.b", width=1, height=1)
+    expected = header("00 03 612e62 00000000 01 01 03 00 00000000") + section(1, b"")
+    assert write(h, b"") == expected
+    assert read(expected)[0] == h
+
+
+def test_payload_is_a_view_not_a_copy():
+    data = bytearray(FILE)
+    payload = read(data)[1][0].payload
+    assert isinstance(payload, memoryview)
+    assert payload.obj is data
+
+
+def test_overhead_of_a_large_photo():
+    h = Header(model_id=1, width=6000, height=4000, step=400, latents=2**32 - 1)
+    payload = bytes(1_500_000)
+    assert len(write(h, payload)) - len(payload) <= 32
+
+
+@given(
+    st.builds(
+        Header,
+        model_id=st.integers(1, bitstream.MAX_MODEL_ID),
+        weights=st.binary(min_size=4, max_size=4),
+        width=st.integers(1, 2**15),
+        height=st.integers(1, 2**15),
+        channels=st.sampled_from([1, 3]),
+        step=st.integers(0, 400),
+        latents=st.integers(0, 2**32 - 1),
+    ),
+    st.binary(max_size=300),
+)
+def test_round_trip(h: Header, payload: bytes):
+    data = write(h, payload)
+    again, sections = read(data)
+    assert again == h
+    assert sections[0].payload == payload
+
+
+# ---- the writer refuses what the format cannot hold
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("model_id", -1),
+        ("model_id", 2**28),
+        ("weights", b"abc"),
+        ("width", 0),
+        ("width", 2**20 + 1),
+        ("height", -5),
+        ("step", 401),
+        ("latents", 2**32),
+    ],
+)
+def test_writer_refuses(field: str, value: object):
+    h = example()
+    setattr(h, field, value)
+    with pytest.raises(ValueError, match=r"\d"):
+        write(h, b"")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "a\\b", "Größe", "a\n", "x" * 65])
+def test_writer_refuses_names(name: str):
+    with pytest.raises(ValueError):
+        write(Header(model_name=name), b"")
+
+
+# ---- each way to be malformed
+
+
+@pytest.mark.parametrize("size", range(len(FILE)))
+def test_truncated_at_every_byte(size: int):
+    with pytest.raises(TruncatedFile):
+        read(FILE[:size])
+
+
+@pytest.mark.parametrize("at", range(len(FILE)))
+def test_every_change_of_one_byte_is_found(at: int):
+    for value in range(256):
+        if value != FILE[at]:
+            with pytest.raises(FileError):
+                read(FILE[:at] + bytes([value]) + FILE[at + 1 :])
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", b"x", b"LI\n", b"lic\x01", bytes(100)])
+def test_other_magic(data: bytes):
+    with pytest.raises(NotALictorFile):
+        read(data)
+
+
+def test_empty():
+    with pytest.raises(TruncatedFile, match="empty"):
+        read(b"")
+
+
+@pytest.mark.parametrize("version", [0, 2, 255])
+def test_other_version(version: int):
+    with pytest.raises(UnsupportedVersion, match=f"version {version} "):
+        read(b"LIC" + bytes([version]) + FILE[4:])
+
+
+@pytest.mark.parametrize("extra", [b"\0", LATENTS, b"LIC"])
+def test_trailing_bytes(extra: bytes):
+    with pytest.raises(CorruptFile, match=f"{len(extra)} bytes follow"):
+        read(FILE + extra)
+
+
+@pytest.mark.parametrize(
+    "fields, reason",
+    [
+        ("01 deadbeef 00 02 01 c801 78563412", "width is 0"),
+        ("01 deadbeef ac02 00 01 c801 78563412", "height is 0"),
+        ("01 deadbeef 818040 02 01 c801 78563412", "width is 1048577"),
+        ("01 deadbeef 80808001 02 01 c801 78563412", "width goes on"),
+        ("01 deadbeef ffffffffffffffffffffff01 02 01 c801 78563412", "width goes on"),
+        ("01 deadbeef ac8200 02 01 c801 78563412", "width is written in more bytes"),
+        ("01 deadbeef 808040 818040 01 c801 78563412", "height is 1048577"),
+        ("01 deadbeef 808040 808040 01 c801 78563412", "1048576x1048576"),
+        ("01 deadbeef ac02 02 01 9103 78563412", "quality is 401"),
+        ("8080808001 deadbeef ac02 02 01 c801 78563412", "model id goes on"),
+        ("00 00 deadbeef ac02 02 01 c801 78563412", "name is empty"),
+        ("00 41 deadbeef ac02 02 01 c801 78563412", "name is 65"),
+        ("00 02 610a deadbeef ac02 02 01 c801 78563412", "not plain ASCII"),
+        ("00 02 2e2f deadbeef ac02 02 01 c801 78563412", "not plain ASCII"),
+        ("00 02 c3a9 deadbeef ac02 02 01 c801 78563412", "not plain ASCII"),
+    ],
+)
+def test_header_value_out_of_range(fields: str, reason: str):
+    with pytest.raises(CorruptFile, match=reason):
+        read(header(fields) + LATENTS)
+
+
+@pytest.mark.parametrize("samples", ["00", "02", "04", "09", "0b", "21", "41", "81", "ff"])
+def test_sample_formats_of_later_releases(samples: str):
+    with pytest.raises(UnsupportedFeature, match="sample format"):
+        read(header(f"01 deadbeef ac02 02 {samples} c801 78563412") + LATENTS)
+
+
+@pytest.mark.parametrize(
+    "width, height", [(40_000, 40_000), (2**20, 2**11), (1, 2**20), (2**20, 1), (4096, 4160)]
+)
+def test_more_pixels_than_so_small_a_file_can_hold(width: int, height: int):
+    data = bitstream._write(Header(model_id=1, width=width, height=height), [Section(1, b"")])
+    with pytest.raises(CorruptFile, match=f"{width}x{height} pixels in {len(data)} bytes"):
+        read(data)
+
+
+@pytest.mark.parametrize("size", [(40_000, 40_000), (1, 2**20), (2048, 2049), (4096, 4160)])
+def test_writer_pads_instead(size: tuple[int, int]):
+    h = Header(model_id=1, width=size[0], height=size[1])
+    data = write(h, PAYLOAD)
+    again, sections = read(data)
+    assert again == h
+    assert sections[0].payload == PAYLOAD
+    assert 8 * len(data) / (size[0] * size[1]) < 0.00013 * 64  # 64: one row of blocks half empty
+
+
+def test_padding_that_is_not_zero():
+    with pytest.raises(CorruptFile, match="padding"):
+        read(HEADER + section(0x41, PAYLOAD) + section(0x82, b"\0\1"))
+
+
+def test_unknown_optional_section_is_skipped():
+    data = HEADER + section(0x41, PAYLOAD) + section(0xC0 | 33, b"later") + section(0x82, b"\0")
+    assert read(data)[1][0].payload == PAYLOAD
+
+
+def test_unknown_section_that_must_be_known():
+    with pytest.raises(UnsupportedFeature, match="section 33"):
+        read(HEADER + section(0x41, PAYLOAD) + section(33, b"later"))
+
+
+def test_latents_twice():
+    with pytest.raises(CorruptFile, match="twice"):
+        read(HEADER + section(0x41, PAYLOAD) + LATENTS)
+
+
+@pytest.mark.parametrize("first", [section(0xC0 | 33, b"") + LATENTS, section(0x81, PAYLOAD)])
+def test_latents_not_first(first: bytes):
+    with pytest.raises(CorruptFile, match="does not begin"):
+        read(HEADER + first)
+
+
+def test_section_said_to_follow_does_not():
+    with pytest.raises(TruncatedFile):
+        read(HEADER + section(0x41, PAYLOAD))
+
+
+def test_section_longer_than_the_file():
+    with pytest.raises(TruncatedFile):
+        read(HEADER + bytes.fromhex("01 ffffffff0f") + PAYLOAD)
+
+
+def test_damaged_payload_is_left_to_those_who_ask():
+    data = bytearray(FILE)
+    data[-6] ^= 1
+    with pytest.raises(CorruptFile, match="section"):
+        read(data)
+    assert read(data, verify_sections=False)[0] == example()

@@ -1,0 +1,382 @@
+"""The command line, within this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from lictor import models
+from lictor.codec import api, files, image
+from lictor.codec.cli import cli
+
+MODEL = ("--model", "fake.pixels")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lictor(*args: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(cli, args, input=stdin, prog_name="lictor")
+
+
+def ok(*args: str, stdin: bytes = b"") -> Result:
+    result = lictor(*args, stdin=stdin)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def fails(status: int, reason: str, *args: str, stdin: bytes = b"") -> Result:
+    """The command ends with this status and one line that holds the reason."""
+    result = lictor(*args, stdin=stdin)
+    assert result.exit_code == status, result.output
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1 and reason in lines[0], result.stderr
+    assert lines[0].startswith("lictor")
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture
+def a_png(photo: np.ndarray) -> str:
+    Image.fromarray(photo).save("a.png")
+    return "a.png"
+
+
+@pytest.fixture
+def a_bin(photo: np.ndarray, fake: ModuleType) -> str:
+    Path("a.bin").write_bytes(api._encode(photo, 400, fake.SHIPPED))
+    return "a.bin"
+
+
+def listing() -> list[str]:
+    return sorted(str(p) for p in Path().rglob("*") if p.is_file())
+
+
+# ---- encode and decode
+
+
+def test_photo_there_and_back(a_png: str, photo: np.ndarray):
+    result = ok("encode", a_png, "b.bin", "-q", "100", *MODEL)
+    size = os.path.getsize("b.bin")
+    assert result.stdout == ""
+    assert f"a.png -> b.bin: 45x31, {size} bytes, " in result.stderr
+    result = ok("decode", "b.bin", "c.png")
+    assert result.stdout == ""
+    np.testing.assert_array_equal(np.asarray(Image.open("c.png")), photo)
+    assert listing() == ["a.png", "b.bin", "c.png"]
+
+
+def test_gray(camera: np.ndarray):
+    Image.fromarray(camera[:20, :20]).save("a.png")
+    ok("encode", "a.png", "b.bin", "-q", "100", *MODEL)
+    ok("decode", "b.bin", "c.png")
+    with Image.open("c.png") as picture:
+        assert picture.mode == "L"
+
+
+def test_folder_there_and_back(photo: np.ndarray):
+    for name in ("in/a.png", "in/deep/er/b.bmp"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo).save(name)
+    result = ok("encode", "in", "bins", "-q", "100", *MODEL)
+    assert result.stderr.startswith("2 files: ") and " bpp, " in result.stderr
+    ok("decode", "bins", "out")
+    assert [f for f in listing() if not f.startswith("in")] == [
+        "bins/a.bin",
+        "bins/deep/er/b.bin",
+        "out/a.png",
+        "out/deep/er/b.png",
+    ]
+
+
+def test_existing_outputs_are_overwritten(a_png: str):
+    Path("b.bin").write_bytes(b"old")
+    ok("encode", a_png, "b.bin", *MODEL)
+    assert Path("b.bin").read_bytes()[:3] == b"LIC"
+
+
+@pytest.mark.parametrize("name, format", [("b.jpg", "JPEG"), ("b.webp", "WEBP"), ("b.bmp", "BMP")])
+def test_decodes_to_the_format_of_the_name(a_bin: str, name: str, format: str):
+    ok("decode", a_bin, name)
+    with Image.open(name) as picture:
+        assert picture.format == format
+
+
+def test_streams(a_png: str, a_bin: str, photo: np.ndarray):
+    encoded = ok("encode", "-", "-", "-q", "100", *MODEL, stdin=Path(a_png).read_bytes())
+    assert encoded.stdout_bytes == Path(a_bin).read_bytes()
+    decoded = ok("decode", "-", "-", stdin=encoded.stdout_bytes)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(decoded.stdout_bytes))), photo)
+    assert "- -> -: 45x31" in decoded.stderr
+
+
+def test_writes_to_a_device(a_png: str, a_bin: str):
+    ok("encode", a_png, os.devnull, *MODEL)
+    ok("decode", a_bin, os.devnull)
+    assert not os.path.isfile(os.devnull)
+
+
+def test_json_of_encode_and_decode(a_png: str, photo: np.ndarray):
+    Image.fromarray(photo[:8]).save("b.png")
+    lines = ok("encode", "a.png", "b.png", "out", "--json", *MODEL).stdout.splitlines()
+    first, second = map(json.loads, lines)
+    assert first["input"] == "a.png" and first["output"] == "out/a.bin"
+    assert (first["width"], first["height"], first["channels"]) == (45, 31, 3)
+    assert first["bytes"] == os.path.getsize("out/a.bin")
+    assert first["bpp"] == 8 * first["bytes"] / (45 * 31)
+    assert (first["model"], first["quality"]) == ("fake.pixels", 50)
+    assert first["seconds"] > 0
+    assert second["height"] == 8
+    row = json.loads(ok("decode", "out/a.bin", "c.png", "--json").stdout)
+    assert row["output"] == "c.png" and row["bytes"] == first["bytes"]
+
+
+# ---- files that fail: status 1
+
+
+def test_not_an_image():
+    Path("a.png").write_text("hello")
+    fails(1, "lictor: a.png: not a picture", "encode", "a.png", "b.bin", *MODEL)
+    assert listing() == ["a.png"]
+
+
+def test_truncated_image(a_png: str):
+    data = Path(a_png).read_bytes()
+    Path(a_png).write_bytes(data[: len(data) // 2])
+    fails(1, "lictor: a.png: the picture is damaged", "encode", a_png, "b.bin", *MODEL)
+
+
+def test_transparent_image():
+    Image.new("RGBA", (4, 4)).save("a.png")
+    fails(1, "lictor: a.png: is transparent in places", "encode", "a.png", "b.bin", *MODEL)
+
+
+def test_truncated_bin(a_bin: str):
+    data = Path(a_bin).read_bytes()
+    Path(a_bin).write_bytes(data[:-1])
+    for command in (["decode", a_bin, "b.png"], ["info", a_bin]):
+        fails(1, f"lictor: a.bin: the file ends after {len(data) - 1} bytes", *command)
+
+
+def test_other_magic(a_png: str):
+    for command in (["decode", a_png, "b.png"], ["info", a_png]):
+        fails(1, "lictor: a.png: not a Lictor file", *command)
+
+
+def test_bin_of_a_model_that_is_not_here(a_bin: str, monkeypatch: pytest.MonkeyPatch):
+    def find(*_: object) -> None:
+        raise models.UnknownModel("written with shipped model number 9; upgrade lictor")
+
+    monkeypatch.setattr(models, "find", find)
+    fails(1, "lictor: a.bin: written with shipped model number 9", "decode", a_bin, "b.png")
+
+
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_nothing_is_overwritten_on_failure(command: str):
+    Path("a.bin").write_text("hello")
+    Path("b.png").write_bytes(b"precious")
+    Path("b.bin").write_bytes(b"precious")
+    lictor(command, "a.bin", "b.png" if command == "decode" else "b.bin")
+    assert Path("b.png").read_bytes() == Path("b.bin").read_bytes() == b"precious"
+    assert listing() == ["a.bin", "b.bin", "b.png"]
+
+
+def test_picture_that_the_output_format_does_not_hold(fake: ModuleType):
+    Path("a.bin").write_bytes(api._encode(np.zeros((1, 17_000, 1), np.uint8), 0, fake.SHIPPED))
+    fails(1, "lictor: a.bin: cannot be written as WEBP", "decode", "a.bin", "b.webp")
+    assert listing() == ["a.bin"]
+
+
+def test_the_others_are_done(a_png: str, photo: np.ndarray):
+    Path("bad.png").write_text("hello")
+    Image.fromarray(photo).save("c.png")
+    result = lictor("encode", "a.png", "bad.png", "c.png", "out", "--json", *MODEL)
+    assert result.exit_code == 1
+    error, summary = result.stderr.splitlines()
+    assert error.startswith("lictor: bad.png: not a picture")
+    assert summary.startswith("2 files: ") and summary.endswith("; 1 failed")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["input"] for row in rows] == ["a.png", "bad.png", "c.png"]
+    assert "not a picture" in rows[1]["error"]
+    assert sorted(os.listdir("out")) == ["a.bin", "c.bin"]
+
+
+def test_unreadable_file(a_png: str, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(image, "read", refuse)
+    fails(1, "lictor: a.png: cannot be read: Permission denied", "encode", a_png, "b.bin", *MODEL)
+
+
+def test_output_that_cannot_be_written(a_png: str, a_bin: str):
+    Path("out").mkdir()
+    Path("out/a.bin").mkdir()
+    fails(1, "lictor: a.png: cannot write out/a.bin: ", "encode", a_png, "out", *MODEL)
+    assert listing() == ["a.bin", "a.png"]
+
+
+def test_a_bug_is_named_without_a_traceback(
+    a_png: str, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr(fake.Fake, "encode", fail)
+    reason = "lictor: a.png: unexpected ZeroDivisionError: two lines; please report"
+    fails(1, reason, "encode", a_png, "b.bin", *MODEL)
+    monkeypatch.setenv("LICTOR_DEBUG", "1")
+    assert "Traceback" in lictor("encode", a_png, "b.bin", *MODEL).stderr
+
+
+def test_name_with_control_characters():
+    Path("a\nb\x1b[2J.png").write_text("hello")
+    fails(1, r"lictor: 'a\nb\x1b[2J.png': not a picture", "encode", "a\nb\x1b[2J.png", "b.bin")
+
+
+# ---- commands that cannot start: status 2
+
+
+@pytest.mark.parametrize(
+    "args, reason",
+    [
+        (["encode", "none.png", "b.bin"], "lictor: none.png: no such file"),
+        (["decode", "none.bin", "b.png"], "lictor: none.bin: no such file"),
+        (["info", "none.bin"], "lictor: none.bin: no such file"),
+        (["verify", "none.png"], "lictor: none.png: no such file"),
+        (["encode", "empty", "out"], "lictor: empty: the folder holds no pictures"),
+        (["decode", "empty", "out"], "lictor: empty: the folder holds no .bin files"),
+        (["encode", "a.png"], "lictor: a.png: an input and an output are needed"),
+        (["encode", "a.png", "b.png"], "lictor: b.png: is a picture's name"),
+        (["encode", "a.png", "a.png"], "lictor: a.png: is both input and output"),
+        (["decode", "a.png", "b.bin"], "lictor: b.bin: cannot write a picture there: .bin is not"),
+        (["decode", "a.png", "b"], "lictor: b: cannot write a picture there: its name has no"),
+        (["encode", "a.png", "-", "--json"], "lictor: --json and the output -"),
+        (["encode", "a.png", "b.bin", "--model", "none.such"], "lictor: unknown model 'none.such'"),
+        (["verify", "a.png", "--model", "none.such"], "lictor: unknown model 'none.such'"),
+        (["encode", "a.png", "b.bin", "-q", "101"], "lictor encode: Invalid value for '-q'"),
+        (["encode", "a.png", "b.bin", "-q", "nan"], "lictor: quality is nan"),
+        (["encode", "a.png", "b.bin", "-q", "high"], "lictor encode: Invalid value for '-q'"),
+        (["encode", "--what"], "lictor encode: No such option"),
+        (["encode"], "lictor encode: Missing argument"),
+        (["enc"], "lictor: No such command 'enc'"),
+    ],
+)
+def test_usage(a_png: str, args: list[str], reason: str):
+    Path("empty").mkdir()
+    fails(2, reason, *args)
+    assert listing() == ["a.png"]
+
+
+def test_bare_command_shows_its_help():
+    result = lictor()
+    assert result.exit_code == 2
+    assert "Commands:" in result.output and "Traceback" not in result.output
+
+
+def test_nothing_binary_goes_to_a_terminal(a_png: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(files, "sys", Terminal)
+    fails(2, "would go to the terminal", "encode", a_png, "-", *MODEL)
+
+
+class Terminal:
+    """Stands for `sys` where standard output is a terminal."""
+
+    class stdout:
+        @staticmethod
+        def isatty() -> bool:
+            return True
+
+
+# ---- info, models, verify
+
+
+def test_info(a_bin: str, fake: ModuleType):
+    line = ok("info", a_bin).stdout
+    assert line.startswith("a.bin: 45x31 RGB, 8 bits, fake.pixels (weights ")
+    assert fake.SHIPPED.digest[:4].hex() in line
+    row = json.loads(ok("info", a_bin, "--json").stdout)
+    expected = vars(api.info(Path(a_bin).read_bytes()))
+    assert {key: row[key] for key in expected} == expected
+    assert row["input"] == a_bin
+    assert "45x31" in ok("info", "-", stdin=Path(a_bin).read_bytes()).stdout
+
+
+def test_info_of_several_with_one_bad(a_bin: str):
+    Path("b.bin").write_text("hello")
+    result = lictor("info", "a.bin", "b.bin")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("a.bin: ")
+    assert result.stderr.startswith("lictor: b.bin: not a Lictor file")
+
+
+def test_models(monkeypatch: pytest.MonkeyPatch, fake: ModuleType, tmp_path: Path):
+    from lictor.models import zoo
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "lictor-s.mine.safetensors").write_bytes(bytes(2_500_000))
+    monkeypatch.setenv("LICTOR_CHECKPOINTS", str(tmp_path / "mine"))
+    monkeypatch.setattr(zoo, "index", fake.index)
+    lines = ok("models").stdout.splitlines()
+    assert lines[0].split() == ["fake.pixels", "missing", "a", "fake"]
+    assert lines[1].split() == ["lictor-s.mine", "2.5", "MB", "your", "own"]
+    rows = [json.loads(line) for line in ok("models", "--json").stdout.splitlines()]
+    assert [(row["name"], row["id"]) for row in rows] == [("fake.pixels", 7), ("lictor-s.mine", 0)]
+
+
+def test_verify(a_png: str):
+    line = ok("verify", a_png, "-q", "80", *MODEL).stdout
+    assert line.startswith("a.png: ok; ") and " dB, " in line
+    row = json.loads(ok("verify", a_png, "-q", "100", "--json", *MODEL).stdout)
+    assert row["ok"] is True and row["psnr"] is None  # lossless; JSON has no infinity
+    assert row["bytes"] > 0
+
+
+def test_verify_that_finds_something(a_png: str, fake: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fake.Fake, "estimate", lambda *_: 8.0)
+    result = lictor("verify", a_png, *MODEL)
+    assert result.exit_code == 1
+    assert "a.png: DISAGREES: size" in result.stdout
+
+
+def test_progress_bar_only_where_someone_sees_it(
+    a_png: str, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    from lictor.codec import cli as module
+
+    Image.fromarray(photo).save("b.png")
+    Path("bad.png").write_text("hello")
+    quiet = lictor("encode", "a.png", "b.png", "out", *MODEL)
+    assert "%" not in quiet.stderr
+
+    class Screen(module._Screen):
+        def progress(self, jobs):  # the runner's stream says it is no terminal
+            monkeypatch.setattr(type(module.sys.stderr), "isatty", lambda _: True)
+            return super().progress(jobs)
+
+    monkeypatch.setattr(module, "_Screen", Screen)
+    shown = lictor("encode", "a.png", "b.png", "bad.png", "out", *MODEL)
+    assert "0/3" in shown.stderr
+    assert "lictor: bad.png: not a picture" in shown.stderr
+    assert shown.stdout == ""
+
+
+@pytest.mark.parametrize("command", [[], ["encode"], ["decode"], ["info"], ["models"], ["verify"]])
+def test_help(command: list[str]):
+    assert ok(*command, "--help").stdout.startswith("Usage: lictor")
+    assert ok(*command, "-h").stdout.startswith("Usage: lictor")
+
+
+def test_version():
+    assert ok("--version").stdout.split()[0] == "lictor"

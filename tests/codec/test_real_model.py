@@ -1,0 +1,99 @@
+"""The shipped model end to end. Skipped only where the checkpoint is not in the tree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lictor.codec import CodecError, api, decode, encode, info, verify
+from lictor.models import zoo
+
+pytestmark = pytest.mark.skipif(
+    api.DEFAULT_MODEL not in zoo.index(), reason=f"{api.DEFAULT_MODEL} is not in the tree"
+)
+
+
+@pytest.fixture
+def only_fake_models() -> None:
+    """In place of the fixture that hides the shipped models."""
+
+
+@pytest.mark.parametrize("quality", [0, 30, 60, 100])
+def test_verify_of_a_photo(china: np.ndarray, quality: float):
+    report = verify(china[:256, :384], quality=quality)
+    assert report.ok, report
+
+
+def test_verify_of_a_gray_photo(camera: np.ndarray):
+    report = verify(camera[:200, :301], quality=50)
+    assert report.ok, report
+    assert report.psnr > 28
+
+
+def test_quality_is_monotone(china: np.ndarray):
+    reports = [verify(china[:128, :192], quality=quality) for quality in range(0, 101, 20)]
+    assert sorted(reports, key=lambda r: r.bytes) == reports
+    assert sorted(reports, key=lambda r: r.psnr) == reports
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1), (1, 700), (700, 1), (63, 65), (64, 128)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_size(china: np.ndarray, shape: tuple[int, int], channels: int):
+    picture = np.resize(china, (*shape, channels))
+    back = decode(encode(picture, quality=100))
+    assert back.size == shape[::-1]
+    assert back.mode == ("L" if channels == 1 else "RGB")
+
+
+@pytest.mark.parametrize("kind", ["black", "white", "noise", "checkerboard"])
+def test_pictures_unlike_photos(kind: str):
+    picture = {
+        "black": np.zeros((100, 90, 3), np.uint8),
+        "white": np.full((100, 90, 3), 255, np.uint8),
+        "noise": np.random.default_rng(0).integers(0, 256, (100, 90, 3), np.uint8),
+        "checkerboard": np.indices((100, 90, 3)).sum(0).astype(np.uint8) % 2 * 255,
+    }[kind]
+    for quality in (0, 100):
+        back = np.asarray(decode(encode(picture, quality=quality)))
+        assert back.shape == picture.shape
+        if kind in ("black", "white"):
+            assert np.abs(back.astype(int) - picture).mean() < 12
+
+
+def test_same_pixels_in_other_processes_with_other_thread_counts(china: np.ndarray, tmp_path: Path):
+    source, coded = tmp_path / "a.png", tmp_path / "a.bin"
+    Image.fromarray(china[:200, :300]).save(source)
+    expected = np.asarray(decode(encode(china[:200, :300], quality=60)))
+    lictor = [sys.executable, "-m", "lictor.codec"]
+    subprocess.run([*lictor, "encode", source, coded, "-q", "60"], check=True)
+    for threads in "12":
+        output = tmp_path / f"{threads}.png"
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        subprocess.run([*lictor, "decode", coded, output], env=environment, check=True)
+        with Image.open(output) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), expected)
+
+
+def test_damage_is_found(china: np.ndarray):
+    data = encode(china[:64, :64], quality=40)
+    random = np.random.default_rng(5)
+    for _ in range(200):
+        damaged = bytearray(data)
+        damaged[random.integers(len(data))] ^= 1 << random.integers(8)
+        with pytest.raises(CodecError):
+            decode(damaged)
+    for size in range(len(data)):
+        with pytest.raises(CodecError):
+            decode(data[:size])
+
+
+def test_overhead(china: np.ndarray):
+    i = info(encode(china, quality=50))
+    assert i.model == api.DEFAULT_MODEL
+    assert i.bytes - i.latent_bytes <= 32
