@@ -1,0 +1,46 @@
+# `make help` lists what there is. Everything lives in .venv; nothing is installed outside it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Installed once for each change of what is declared or of the C source.
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast check ide wheel bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77" wheel
+
+$(STAMP): pyproject.toml setup.py entropy/_rans.c $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[demo]"
+	touch $@
+
+$(VENV)/.tested: $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test]"
+	touch $@
+
+demo: $(STAMP) ## encode and decode a real photo, show bpp, PSNR and time, write out/
+	$(BIN)/python -m lictor.codec.demo
+
+test: $(VENV)/.tested ide ## all tests, and the linters
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.tested ## the tests that take moments
+	$(BIN)/python -m pytest -m "not slow"
+
+ide: ## links that let editors and type checkers find the packages
+	@mkdir -p .ide/lictor
+	@for p in codec models entropy datasets; do ln -sfn ../../$$p .ide/lictor/$$p; done
+
+wheel: $(VENV)/.tested ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## remove what was made here (not runs/)
+	rm -rf $(VENV) .ide build dist out *.egg-info
