@@ -19,7 +19,7 @@ def model() -> Lictor:
     basis = torch.linalg.qr(torch.randn(768, 32))[0].T
     model.start_from_klt(basis, torch.linspace(8, 0.05, 32))
     for step in model.context.steps:
-        torch.nn.init.normal_(step.heads.weight, std=0.2)
+        torch.nn.init.normal_(step.heads.weight, std=0.03)
     torch.nn.init.normal_(model.z_scale.rungs, mean=3.0)
     return model.eval().requires_grad_(False)
 
