@@ -74,7 +74,8 @@ def test_size_is_what_the_model_estimates(model):
     x = picture(256, 256)
     for quality in (0, 50, 100):
         real, expected = len(write(model, x, quality)), model.estimate(x, quality) / 8
-        assert abs(real - expected) < 0.005 * expected + 20
+        # Untrained, outliers abound; the tables code them cheaper than a Gaussian would.
+        assert 0.9 * expected < real < 1.005 * expected + 20
 
 
 def test_threads_change_nothing(model):
