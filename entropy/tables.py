@@ -59,7 +59,7 @@ def _vector(values: Any, dtype: type, name: str, length: int | None = None) -> n
         array = np.repeat(array, length)
     if length is not None and array.size != length:
         raise ValueError(f"{name} has {array.size} values for {length} tables")
-    limits = np.iinfo(dtype)
+    limits: Any = np.iinfo(dtype)
     if array.size and (array.min() < limits.min or array.max() > limits.max):
         raise ValueError(f"{name} holds a value outside {limits.min}..{limits.max}")
     copy: npt.NDArray[Any] = array.astype(dtype)
