@@ -8,10 +8,18 @@ package never imports torch.
 
 from lictor.entropy.coder import Decoder, Encoder, backend
 from lictor.entropy.errors import CorruptStream
-from lictor.entropy.gaussian import GAUSSIAN_SCALE_MIN, SCALES, SCALES_PER_OCTAVE, gaussian_tables
+from lictor.entropy.gaussian import (
+    FINE_OCTAVES,
+    GAUSSIAN_SCALE_MIN,
+    SCALES,
+    SCALES_PER_OCTAVE,
+    gaussian_sigmas,
+    gaussian_tables,
+)
 from lictor.entropy.tables import Tables
 
 __all__ = [
+    "FINE_OCTAVES",
     "GAUSSIAN_SCALE_MIN",
     "SCALES",
     "SCALES_PER_OCTAVE",
@@ -20,5 +28,6 @@ __all__ = [
     "Encoder",
     "Tables",
     "backend",
+    "gaussian_sigmas",
     "gaussian_tables",
 ]

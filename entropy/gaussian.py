@@ -6,21 +6,34 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lictor.entropy.tables import Tables
 
 GAUSSIAN_SCALE_MIN = 0.11
+SCALES = 128
 SCALES_PER_OCTAVE = 8
-SCALES = 96
+FINE_OCTAVES = 4
+"""From the smallest scale up, this many octaves have twice SCALES_PER_OCTAVE.
+
+There nearly all symbols are 0, and what they cost depends steeply on the scale: with 8 an octave,
+small files were 0.4 % larger than with exact scales.
+"""
+
+
+def gaussian_sigmas() -> npt.NDArray[np.float64]:
+    """Standard deviation of each table, float64 (SCALES,): 0.11 to 413."""
+    fine = np.arange(FINE_OCTAVES * SCALES_PER_OCTAVE * 2) / (2 * SCALES_PER_OCTAVE)
+    coarse = FINE_OCTAVES + np.arange(SCALES - fine.size) / SCALES_PER_OCTAVE
+    return GAUSSIAN_SCALE_MIN * 2.0 ** np.concatenate([fine, coarse])
 
 
 @lru_cache(maxsize=1)
 def gaussian_tables() -> Tables:
     """Tables for zero-mean Gaussians rounded to integers, loaded from gaussian.npz.
 
-    Table i, 0 <= i < SCALES, serves sigma = GAUSSIAN_SCALE_MIN * 2^(i / SCALES_PER_OCTAVE), from
-    0.11 to 413. Rounding log2(sigma) to the nearest table costs about 0.03 % of rate. All have an
-    escape. Above sigma = 16 they shift, and share the frequencies of the octave 8 to 16.
+    Table i serves sigma = gaussian_sigmas()[i]. All have an escape. Above sigma = 16 they shift,
+    and share the frequencies of the octave 8 to 16.
 
     The file is made by make_gaussian.py, and is part of the format.
     """

@@ -5,10 +5,9 @@
 The file is data, made once: coder and models load it, and never compute a probability themselves,
 because erfc may differ in its last bit between machines. A new file is a new format.
 
-Table i serves sigma = GAUSSIAN_SCALE_MIN * 2^(i / SCALES_PER_OCTAVE), integrated over integer bins
-as in J. Ballé et al., "Variational image compression with a scale hyperprior", 2018
-(arXiv:1802.01436), appendix 6.2. Above SHIFT_ABOVE it has shift k and the frequencies of the table
-for sigma / 2^k, k octaves below.
+Table i serves sigma = gaussian_sigmas()[i], integrated over integer bins as in J. Ballé et al.,
+"Variational image compression with a scale hyperprior", 2018 (arXiv:1802.01436), appendix 6.2.
+Above SHIFT_ABOVE it has shift k and the frequencies of the table for sigma / 2^k, k octaves below.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lictor.entropy.gaussian import GAUSSIAN_SCALE_MIN, SCALES, SCALES_PER_OCTAVE
+from lictor.entropy.gaussian import SCALES_PER_OCTAVE, gaussian_sigmas
 from lictor.entropy.pmf import PRECISION, quantise
 from lictor.entropy.tables import ESCAPE_BITS, Tables
 
@@ -72,16 +71,12 @@ def best_reach(sigma: float) -> int:
 def gaussian_family() -> Tables:
     """All tables of the family, smallest scale first."""
     pmfs, offsets, shifts = [], [], []
-    for i in range(SCALES):
-        shift = 0
-        while GAUSSIAN_SCALE_MIN * 2 ** (i / SCALES_PER_OCTAVE - shift) > SHIFT_ABOVE:
-            shift += 1
-        base = i - shift * SCALES_PER_OCTAVE
+    for i, sigma in enumerate(gaussian_sigmas().tolist()):
+        shift = max(0, math.ceil(math.log2(sigma / SHIFT_ABOVE)))
         if shift == 0:
-            sigma = GAUSSIAN_SCALE_MIN * 2 ** (i / SCALES_PER_OCTAVE)
             pmfs.append(gaussian_pmf(sigma, best_reach(sigma)))
         else:
-            pmfs.append(pmfs[base])
+            pmfs.append(pmfs[i - shift * SCALES_PER_OCTAVE])
         offsets.append(-(len(pmfs[-1]) // 2))
         shifts.append(shift)
     return Tables.from_pmf(pmfs, offsets, shifts)

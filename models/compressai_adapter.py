@@ -29,10 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lictor.entropy import GAUSSIAN_SCALE_MIN, SCALES, SCALES_PER_OCTAVE
+from lictor.entropy import GAUSSIAN_SCALE_MIN
 from lictor.models.base import LatentCodec, Output
 from lictor.models.compressai_prior import Prior
 from lictor.models.errors import ModelError
+from lictor.models.gaussian import table_index
 from lictor.models.registry import register
 
 if TYPE_CHECKING:
@@ -391,8 +392,7 @@ def _rounded(mean: Tensor) -> Tensor:
 def scale_index(sigma: Tensor) -> np.ndarray:
     """Index of the nearest scale in `lictor.entropy.gaussian_tables`, uint8 (n,); sigma float64."""
     octaves = (sigma.clamp(min=GAUSSIAN_SCALE_MIN) / GAUSSIAN_SCALE_MIN).log2()
-    nearest = (octaves * SCALES_PER_OCTAVE + 0.5).floor().clamp_(max=SCALES - 1)
-    return nearest.flatten().numpy().astype(np.uint8)
+    return table_index(octaves).flatten().numpy().astype(np.uint8)
 
 
 # -------------------------------------------------------------------- CompressAI

@@ -1,8 +1,8 @@
 """The Gaussian that the networks predict, in the units of the entropy coder's scale table.
 
 A scale is a real number s in octaves: sigma = GAUSSIAN_SCALE_MIN * 2 ** s. The networks put out s
-itself, so that rounding SCALES_PER_OCTAVE * s gives the table index, and no exponential or
-comparison with a float threshold stands between encoder and decoder.
+itself, so that rounding alone gives the table index: no exponential, and no comparison with a float
+threshold, stands between encoder and decoder.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lictor.entropy import GAUSSIAN_SCALE_MIN, SCALES, SCALES_PER_OCTAVE
+from lictor.entropy import FINE_OCTAVES, GAUSSIAN_SCALE_MIN, SCALES, SCALES_PER_OCTAVE
 from lictor.models.layers import bound
 
-SCALE_TOP = (SCALES - 1) / SCALES_PER_OCTAVE
+SCALE_TOP = (SCALES - 1) / SCALES_PER_OCTAVE - FINE_OCTAVES
 _LIKELIHOOD_FLOOR = 1e-9
 
 
@@ -25,6 +25,13 @@ def scale_to_sigma(s: Tensor) -> Tensor:
 def sigma_to_scale(sigma: Tensor) -> Tensor:
     """The inverse, not held inside the table."""
     return torch.log2(sigma / GAUSSIAN_SCALE_MIN)
+
+
+def table_index(s: Tensor) -> Tensor:
+    """Index of the table nearest to each scale, in float64; exact for fixed-point s of 40 bits."""
+    s = s.double()
+    steps = SCALES_PER_OCTAVE * (s + s.clamp(max=FINE_OCTAVES))
+    return steps.add_(0.5).floor_().clamp_(0, SCALES - 1)
 
 
 def bits(residual: Tensor, s: Tensor) -> Tensor:

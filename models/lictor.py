@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lictor.entropy import SCALES, SCALES_PER_OCTAVE
 from lictor.models import gaussian
 from lictor.models.base import LatentCodec, Output
 from lictor.models.context import (
@@ -255,8 +254,7 @@ def _step_of(quality: float) -> int:
 
 def _index(scale: Tensor) -> np.ndarray:
     """Fixed-point scales to indexes of the coder's table: nearest, held inside."""
-    nearest = round_half_up(scale * (SCALES_PER_OCTAVE * 2.0**-FRACTION)).clamp_(0, SCALES - 1)
-    return nearest.flatten().cpu().numpy().astype(np.uint8)
+    return gaussian.table_index(scale * 2.0**-FRACTION).flatten().cpu().numpy().astype(np.uint8)
 
 
 def _round_through(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import lictor.entropy
-from lictor.entropy import Decoder, Encoder, _rans, gaussian_tables
+from lictor.entropy import Decoder, Encoder, _rans, gaussian_sigmas, gaussian_tables
 from lictor.entropy.tables import LOG2_COSTS
 
 SOURCE = Path(lictor.entropy.__file__).with_name("_rans.c")
@@ -86,8 +86,8 @@ def test_coders_check_their_arguments_again():
 def test_streams_run_in_threads():
     """The GIL is given away, and streams do not touch each other."""
     rng = np.random.default_rng(0)
-    index = rng.integers(0, 96, 200_000, dtype=np.uint8)
-    symbols = np.round(rng.normal(size=index.size) * 0.11 * 2 ** (index / 8)).astype(np.int32)
+    index = rng.integers(0, 128, 200_000, dtype=np.uint8)
+    symbols = np.round(rng.normal(size=index.size) * gaussian_sigmas()[index]).astype(np.int32)
     results = [None] * 4
 
     def work(i):

@@ -7,13 +7,25 @@ import numpy as np
 import pytest
 
 import lictor.entropy.gaussian as gaussian
-from lictor.entropy import GAUSSIAN_SCALE_MIN, SCALES, SCALES_PER_OCTAVE, gaussian_tables
+from lictor.entropy import (
+    GAUSSIAN_SCALE_MIN,
+    SCALES,
+    SCALES_PER_OCTAVE,
+    gaussian_sigmas,
+    gaussian_tables,
+)
 
 special = pytest.importorskip("scipy.special")
 
 
 def sigma(index):
-    return GAUSSIAN_SCALE_MIN * 2 ** (index / SCALES_PER_OCTAVE)
+    """Standard deviation of table `index`, or between two tables."""
+    octaves = index / 16 if index < 64 else 4 + (index - 64) / 8
+    return GAUSSIAN_SCALE_MIN * 2**octaves
+
+
+def test_sigmas():
+    assert gaussian_sigmas().tolist() == pytest.approx([sigma(i) for i in range(SCALES)])
 
 
 def distribution(scale):
@@ -31,7 +43,7 @@ def entropy(p):
 
 def test_file_is_what_the_format_says():
     """A change here makes every old file undecodable."""
-    digest = "460ad7ca93dd634b48eb7980ae54a73e8432d2fd3baee1b740c53bd83e212b66"
+    digest = "b58f35e6d0a2987be39ad947280800734827eb5f99485046ebe2d1378e64adb1"
     assert gaussian_tables().digest().hex() == digest
 
 
@@ -49,8 +61,9 @@ def test_script_makes_the_file(tmp_path, capsys):
 
 def test_shape_of_the_family():
     tables = gaussian_tables()
-    assert len(tables) == SCALES == 96
-    assert sigma(95) == pytest.approx(413, abs=1)
+    assert len(tables) == SCALES == 128
+    assert sigma(64) == 0.11 * 2**4
+    assert sigma(127) == pytest.approx(413, abs=1)
     for i in range(SCALES):
         row = tables.row(i)
         assert row[-1] >= 1

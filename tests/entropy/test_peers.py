@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from lictor.entropy import Decoder, Encoder, gaussian_tables
+from lictor.entropy import Decoder, Encoder, gaussian_sigmas, gaussian_tables
 
 constriction = pytest.importorskip("constriction")
 special = pytest.importorskip("scipy.special")
 
 COUNT = 250_000
-SIGMA = 0.11 * 2 ** (np.arange(96) / 8)
+SIGMA = gaussian_sigmas()
 
 
 @pytest.fixture(scope="module")
 def workload():
     """Geometrically distributed tables: 61 % of symbols below sigma 0.5, 5 % above 16."""
     rng = np.random.default_rng(3)
-    weights = 0.9494 ** np.arange(96)
-    index = rng.choice(96, COUNT, p=weights / weights.sum()).astype(np.uint8)
+    weights = 0.9494 ** (8 * np.log2(SIGMA / SIGMA[0])) * np.gradient(np.log2(SIGMA))
+    index = rng.choice(SIGMA.size, COUNT, p=weights / weights.sum()).astype(np.uint8)
     symbols = np.round(rng.normal(size=COUNT) * SIGMA[index]).astype(np.int32)
     return symbols, index
 

@@ -19,8 +19,8 @@ EXTREMES = [0, 1, -1, 32766, 32767, 32768, -32767, -32768, -32769, 2**31 - 1, -(
 
 def test_any_int32(backend):
     """Every table of the Gaussian family codes every int32."""
-    symbols = np.tile(np.array(EXTREMES, np.int32), 96)
-    index = np.repeat(np.arange(96, dtype=np.uint8), len(EXTREMES))
+    symbols = np.tile(np.array(EXTREMES, np.int32), 128)
+    index = np.repeat(np.arange(128, dtype=np.uint8), len(EXTREMES))
     encoder = Encoder()
     encoder.push(symbols, index)
     decoder = Decoder(encoder.finish())
@@ -75,8 +75,8 @@ def test_read_only_arrays_are_welcome(backend):
 def test_index_beyond_the_tables(backend, mixed):
     with pytest.raises(ValueError, match="index 5 is beyond the last of 5 tables"):
         Encoder(mixed).push(ZERO, np.array([5], np.uint8))
-    with pytest.raises(ValueError, match="index 96 is beyond the last of 96 tables"):
-        Decoder(bytes(3)).pull(np.array([96], np.uint8))
+    with pytest.raises(ValueError, match="index 128 is beyond the last of 128 tables"):
+        Decoder(bytes(3)).pull(np.array([128], np.uint8))
 
 
 def test_symbol_without_a_code(backend, mixed):

@@ -223,8 +223,8 @@ def test_a_hostile_stream_does_no_more_than_fail(pair):
 
 
 def test_scale_index_is_the_nearest_in_octaves():
-    sigma = 0.11 * 2 ** (torch.tensor([-9.0, 0.0, 0.49, 0.51, 8.0, 94.6, 99.0]).double() / 8)
-    assert scale_index(sigma).tolist() == [0, 0, 0, 1, 8, 95, 95]
+    octaves = torch.tensor([-9.0, 0.0, 0.03, 0.032, 1.0, 4.0, 5.0, 11.87, 99.0]).double()
+    assert scale_index(0.11 * 2**octaves).tolist() == [0, 0, 0, 1, 16, 64, 72, 127, 127]
     assert scale_index(torch.tensor([-1.0, 0.0]).double()).tolist() == [0, 0]
 
 
