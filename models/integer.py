@@ -21,9 +21,11 @@ from lictor.models.context import Heads
 from lictor.models.layers import LEAKY_SLOPE, Depthwise, Leaky, Pointwise
 from lictor.models.rate import ANCHORS, QUALITY_STEPS, Ladder
 
-FRACTION = 10
-WEIGHT = 14
-LIMIT = 2.0**21
+FRACTION = 12
+WEIGHT = 16
+"""Bits after the point. On Kodak at quality 0, 10 and 14 cost 0.2 % of rate, these about 0.05 %."""
+
+LIMIT = 2.0**23
 """Activations are clamped to ±LIMIT, 2048 in real units; the float networks stay far below."""
 
 STEPS_PER_RUNG = QUALITY_STEPS // (ANCHORS - 1)
