@@ -31,6 +31,7 @@ from tqdm import tqdm
 from lictor.datasets.pictures import Crops, Source
 from lictor.models import checkpoint, registry
 from lictor.models.base import LatentCodec
+from lictor.models.lictor import Lictor
 from lictor.models.rate import quality_to_lambda
 
 
@@ -120,7 +121,12 @@ def build(config: Config, crops: Crops) -> LatentCodec:
     """The model at its starting point: given weights, or shortcuts that are a KLT of the data."""
     if config.weights:
         return checkpoint.load(config.weights).requires_grad_(True)
+    if config.model not in registry.architectures():
+        known = ", ".join(registry.architectures())
+        raise ValueError(f"unknown model {config.model!r}; there are {known}")
     model = registry.create(config.model)
+    if not isinstance(model, Lictor):
+        raise ValueError(f"{config.model} is trained with CompressAI; then `lictor import` it")
     model.start_from_klt(*klt(crops, model.sizes.latent))
     return model
 
@@ -185,6 +191,8 @@ def train(config: Config) -> Path:
 
     log_file = (run / "log.csv").open("a", newline="")
     log = csv.writer(log_file)
+    if not log_file.tell():
+        log.writerow(["step", "minutes", "loss", "bpp", "mse", "learning_rate", "skipped"])
     progress = tqdm(unit="step", disable=not sys.stderr.isatty())
     clock, saved, noted = time.monotonic(), spent, []
     for batch in batches(crops, config, step * config.batch):

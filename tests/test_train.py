@@ -102,6 +102,18 @@ def test_no_pictures_is_an_error(tmp_path):
         Crops([Source(tmp_path)], 64, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("lictor-xl", "unknown model 'lictor-xl'; there are"), ("mbt2018-mean", "with CompressAI")],
+)
+def test_models_that_cannot_be_trained_here(training, photos, tmp_path, model, message):
+    if model == "mbt2018-mean":
+        pytest.importorskip("compressai")
+    arguments = [f"data={photos}", f"out={tmp_path}", f"model={model}", "crop=64"]
+    with pytest.raises(ValueError, match=message):
+        training.train(training.configure(arguments))
+
+
 @pytest.mark.slow
 def test_a_run_resumes_and_leaves_weights_that_code(training, photos, tmp_path, monkeypatch):
     from lictor.codec import decode, encode
@@ -114,6 +126,7 @@ def test_a_run_resumes_and_leaves_weights_that_code(training, photos, tmp_path, 
     second = torch.load(tmp_path / "last.pt", weights_only=True)
     assert second["step"] > first["step"] > 0
     assert second["spent"] > first["spent"]
+    assert (tmp_path / "log.csv").read_text().count("minutes") == 1
 
     picture = np.asarray(Image.open(photos / "astronaut.png"))
     data = encode(picture, quality=50, model=weights)
