@@ -106,7 +106,7 @@ def batches(crops: Crops, config: Config, start: int) -> Iterator[Tensor]:
 
 
 def klt(crops: Crops, count: int) -> tuple[Tensor, Tensor]:
-    """KLT of 16x16x3 blocks: orthonormal rows (768, 768), largest first, and their deviations."""
+    """KLT of 16x16x3 blocks: orthonormal rows (count, 768), largest first, and their deviations."""
     sample = torch.stack([torch.from_numpy(crops[2**41 + i]) for i in range(600)])
     blocks = torch.nn.functional.pixel_unshuffle(sample / 255 - 0.5, 16)
     flat = blocks.permute(0, 2, 3, 1).reshape(-1, blocks.shape[1]).double()
