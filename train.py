@@ -238,9 +238,19 @@ def train(config: Config) -> Path:
     model.load_state_dict(average)
     name = f"{config.model}.{config.tag}"
     target = run / f"{name}.safetensors"
-    checkpoint.save(model.eval().cpu(), target, name, training=asdict(config) | {"steps": step})
+    checkpoint.save(model.eval().cpu(), target, name, training=recipe(config, step))
     print(target)
     return target
+
+
+def recipe(config: Config, steps: int) -> dict[str, Any]:
+    """What the weights file says of its making: the settings that shaped it, no folder names."""
+    settings = asdict(config) | {"steps": steps}
+    for place in ("out", "resume", "save_every", "workers", "threads", "tag"):
+        del settings[place]
+    settings["data"] = [Path(source).name for source in config.data.split(",")]
+    settings["weights"] = Path(config.weights).name
+    return settings
 
 
 def schedule(step: int, progress: float, warmup: int) -> float:

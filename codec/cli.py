@@ -248,9 +248,10 @@ def models(as_json: bool) -> None:
     for row in rows:
         size = "missing" if row["bytes"] is None else f"{row['bytes'] / 1e6:.1f} MB"
         click.echo(f"{row['name']:{width}}  {size:>8}  {row['summary']}")
-        measured = [f"{k} {v}" for k, v in row.get("measured", {}).items() if _is_plain(v)]
-        if measured:
-            click.echo(f"{'':{width}}  {'':>8}  {', '.join(measured)}")
+        peers = row.get("measured", {}).get("kodak_bd_rate_percent", {})
+        if peers:
+            rates = ", ".join(f"{rate:+.1f} % against {peer}" for peer, rate in peers.items())
+            click.echo(f"{'':{width}}  {'':>8}  bits on Kodak at equal PSNR: {rates}")
 
 
 @cli.command("import")
@@ -276,10 +277,6 @@ def _size(path: os.PathLike[str]) -> int | None:
         return os.path.getsize(path)
     except OSError:
         return None
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int, float))
 
 
 @cli.command()

@@ -73,7 +73,7 @@ class Lictor(LatentCodec):
         self.context = Quadtree(s.prior, s.latent, s.prior)
         self.gain = Ladder(s.latent)
         self.inverse_gain = Ladder(s.latent)
-        self.z_scale = Ladder(s.side, torch.tensor(3.0))
+        self.z_scale = Ladder(s.side, 3.0)
         # log2 of each channel's usual size: the context sees y / 2**octave and predicts likewise.
         self.register_buffer("octave", torch.zeros(s.latent))
         self._twins: dict[str, Any] | None = None

@@ -28,10 +28,9 @@ class Ladder(nn.Module):
     quality: float (N,) in 0…100. Returns (N, channels).
     """
 
-    def __init__(self, channels: int, start: Tensor | None = None) -> None:
+    def __init__(self, channels: int, start: float = 0.0) -> None:
         super().__init__()
-        zeros = torch.zeros(ANCHORS, channels)
-        self.rungs = nn.Parameter(zeros if start is None else start.expand_as(zeros).clone())
+        self.rungs = nn.Parameter(torch.full((ANCHORS, channels), start))
 
     def forward(self, quality: Tensor) -> Tensor:
         place = quality * ((ANCHORS - 1) / 100)

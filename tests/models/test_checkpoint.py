@@ -127,6 +127,14 @@ def test_unknown_architecture(weights, tmp_path):
         models.load(path)
 
 
+@pytest.mark.skipif(not models.index(), reason="no shipped weights")
+def test_loading_imports_no_symbolic_algebra():
+    """Half a second at every start of `lictor encode`."""
+    code = "import sys, lictor.models as m; m.load(next(iter(m.index()))); "
+    code += "sys.exit('torch.fx.experimental.symbolic_shapes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_listing_needs_no_torch():
     code = "import sys; from lictor import models; models.index(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
