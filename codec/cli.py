@@ -32,6 +32,7 @@ from lictor.codec.errors import (
     UnknownFormat,
 )
 from lictor.codec.files import STREAM, Job, UsageError, show
+from lictor.codec.threads import wait_politely
 
 
 class _Group(click.Group):
@@ -459,4 +460,5 @@ def main() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
+    wait_politely()
     cli.main(prog_name="lictor")
