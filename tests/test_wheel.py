@@ -66,12 +66,12 @@ def test_wheel_works_outside_the_repository(wheel, tmp_path):
     python = binaries / "python"
     run(python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel)
     # Dependencies come from here: a plain path, so that no editable install is followed.
-    (own,) = environment.glob("lib*/python*/site-packages")
-    (own / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    own = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    (Path(own) / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
 
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LICTOR_CHECKPOINTS")}
     where = "import lictor.codec as c; print(c.__file__)"
-    assert run(python, "-c", where, cwd=tmp_path, env=clean).startswith(str(own))
+    assert run(python, "-c", where, cwd=tmp_path, env=clean).startswith(own)
     backend = "from lictor.entropy import backend; print(backend())"
     assert run(python, "-c", backend, cwd=tmp_path, env=clean).strip() == "c"
 
