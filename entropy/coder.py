@@ -90,12 +90,10 @@ def _check_array(array: Any, dtype: type, name: str) -> None:
         raise ValueError(f"{name} must be contiguous; copy it with numpy.ascontiguousarray")
 
 
-def _check_index(index: UInt8Array, tables: Tables) -> None:
-    _check_array(index, np.uint8, "index")
-    if index.size and len(tables) < 256:
-        largest = int(index.max())
-        if largest >= len(tables):
-            raise ValueError(f"index {largest} is beyond the last of {len(tables)} tables")
+def _check_range(index: UInt8Array, tables: Tables) -> None:
+    largest = int(index.max())
+    if largest >= len(tables):
+        raise ValueError(f"index {largest} is beyond the last of {len(tables)} tables")
 
 
 class Encoder:
@@ -141,12 +139,13 @@ class Encoder:
             raise RuntimeError("the stream is finished; make a new Encoder for another")
         tables = self._tables if tables is None else tables
         _check_array(symbols, np.int32, "symbols")
-        _check_index(index, tables)
+        _check_array(index, np.uint8, "index")
         if symbols.size != index.size:
             raise ValueError(f"{symbols.size} symbols with {index.size} indexes")
         compiled = tables.compiled(self._backend)
         position = self._coder.push(symbols, index, compiled, self._keep_checksum)
         if position >= 0:
+            _check_range(index, tables)
             t = int(index[position])
             raise ValueError(
                 f"symbol {symbols[position]} at position {position} is outside table {t}, which"
@@ -222,10 +221,15 @@ class Decoder:
             ValueError: another shape, or an index beyond the tables.
         """
         tables = self._tables if tables is None else tables
-        _check_index(index, tables)
+        _check_array(index, np.uint8, "index")
         out = np.empty(index.size, dtype=np.int32)
         compiled = tables.compiled(self._backend)
-        if not self._coder.pull(index, compiled, out, self._keep_checksum):
+        try:
+            enough = self._coder.pull(index, compiled, out, self._keep_checksum)
+        except IndexError:
+            _check_range(index, tables)
+            raise
+        if not enough:
             raise CorruptStream(_TOO_SHORT)
         return out
 

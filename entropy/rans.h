@@ -87,18 +87,6 @@ ALWAYS_INLINE void store_u64(uint8_t *p, uint64_t value)
             p[i] = (uint8_t)(value >> 8 * i);
 }
 
-ALWAYS_INLINE unsigned count_zeros(uint64_t x)  /* below the lowest bit that is set; x != 0 */
-{
-#if defined(__GNUC__) || defined(__clang__)
-    return (unsigned)__builtin_ctzll(x);
-#else
-    unsigned n = 0;
-    for (; !(x & 1); x >>= 1)
-        n++;
-    return n;
-#endif
-}
-
 /* ---------------------------------------------------------------- tables */
 
 typedef struct {                /* how a table turns symbols into entries */
@@ -133,12 +121,12 @@ typedef struct {
     uint8_t narrow_byte[MAX_TABLES], row_byte[MAX_TABLES];
     EncodeEntry *encode;                /* per entry; tables that are equal share them */
     uint16_t *cost;                     /* per entry, in 1/256 bit */
-    uint32_t *code;                     /* per entry: start | freq << PRECISION | raw << 31 */
+    uint32_t *code;                     /* per entry: start | raw << 15 | freq << 16 */
     uint32_t *guide;                    /* per row 256 buckets: first entry | next start << 16 */
 } RansTables;
 
-#define CODE_RAW 0x80000000u
-#define CODE_FREQ(code) ((code) >> PRECISION & 0x7FFF)
+#define CODE_RAW 0x8000u
+#define CODE_FREQ(code) ((code) >> 16)
 #define CODE_START(code) ((code) & (TOTAL - 1))
 
 static void rans_tables_free(RansTables *self)
@@ -165,7 +153,7 @@ static void compile_row(RansTables *self, const uint16_t *freqs, int length, int
             e->start = (uint16_t)start;
         }
         /* A start of TOTAL only belongs to an escape without a frequency, which is never met. */
-        self->code[base + i] = CODE_START(start) | freq << PRECISION |
+        self->code[base + i] = CODE_START(start) | freq << 16 |
                                (!narrow || i == length - 1 ? CODE_RAW : 0);
         self->cost[base + i] = costs[freq];
         start += freq;
@@ -401,11 +389,11 @@ typedef struct RansDecoder RansDecoder;
 typedef struct {
     const char *name;
     /*
-     * The entries of `count` <= BLOCK symbols. Where a symbol needs raw bits, or has no code, a bit
-     * of `raw` is set instead and the slot is arbitrary.
+     * The entries of `count` <= BLOCK symbols. Where a symbol needs raw bits, or has no code, its
+     * slot is arbitrary, and its position put into `raw`; returns the number of those.
      */
-    void (*classify)(const RansTables *tables, const int32_t *symbols, const uint8_t *index,
-                     size_t count, uint16_t *slots, uint64_t *raw);
+    size_t (*classify)(const RansTables *tables, const int32_t *symbols, const uint8_t *index,
+                       size_t count, uint16_t *slots, uint8_t *raw);
     /* Codes `groups` times 32 entries, one for each lane, backwards from `end`; see encode_lanes. */
     uint8_t *(*encode)(const RansTables *tables, uint32_t *states, const uint16_t *end,
                        size_t groups, uint8_t *words);
@@ -498,43 +486,46 @@ ALWAYS_INLINE int push_raw(Bits *raw, const Symbols *s, int32_t symbol)
     return error ? NO_MEMORY : s->base + s->count;
 }
 
-static void classify_scalar(const RansTables *tables, const int32_t *symbols, const uint8_t *index,
-                            size_t count, uint16_t *slots, uint64_t *raw)
+static size_t classify_scalar(const RansTables *tables, const int32_t *symbols,
+                              const uint8_t *index, size_t count, uint16_t *slots, uint8_t *raw)
 {
-    for (size_t at = 0; at < count; at += 64) {
-        uint64_t mask = 0;
-        size_t stop = count - at < 64 ? count - at : 64;
-        for (size_t k = 0; k < stop; k++) {
-            unsigned t = index[at + k];
-            uint32_t symbol = (uint32_t)symbols[at + k];
-            uint32_t range = tables->range[t];
-            uint32_t entry = symbol - (uint32_t)((int32_t)range >> 16);
-            slots[at + k] = (uint16_t)(symbol - tables->relation[t]);
-            mask |= (uint64_t)(entry >= (range & 0xFFFF)) << k;
-        }
-        raw[at / 64] = mask;
+    size_t raws = 0;
+    UNROLL for (size_t j = 0; j < count; j++) {
+        unsigned t = index[j];
+        uint32_t symbol = (uint32_t)symbols[j];
+        uint32_t range = tables->range[t];
+        uint32_t entry = symbol - (uint32_t)((int32_t)range >> 16);
+        slots[j] = (uint16_t)(symbol - tables->relation[t]);
+        raw[raws] = (uint8_t)j;
+        raws += entry >= (range & 0xFFFF);
     }
+    return raws;
 }
 
 /* Turns symbols into slots and raw bits. PUSHED, NO_MEMORY, or the first symbol without a code. */
-static ptrdiff_t push_symbols(RansEncoder *self, const RansTables *tables, const int32_t *symbols,
-                              const uint8_t *index, size_t count, uint16_t *slots)
+static ptrdiff_t push_symbols(const Path *path, Bits *bits, const RansTables *tables,
+                              const int32_t *symbols, const uint8_t *index, size_t count,
+                              uint16_t *slots)
 {
-    for (size_t begin = 0; begin < count; begin += BLOCK) {
-        uint64_t raw[BLOCK / 64];
+    uint8_t raw[BLOCK + SLACK];
+    Bits local = *bits;         /* in registers: stores to the slots might alias `bits` */
+    ptrdiff_t status = PUSHED;
+    for (size_t begin = 0; begin < count && status == PUSHED; begin += BLOCK) {
         size_t block = count - begin < BLOCK ? count - begin : BLOCK;
-        self->path->classify(tables, symbols + begin, index + begin, block, slots + begin, raw);
-        for (size_t at = 0; at < block; at += 64) {
-            for (uint64_t mask = raw[at / 64]; mask; mask &= mask - 1) {
-                size_t j = begin + at + count_zeros(mask);
-                int found = push_raw(&self->raw, &tables->symbols[index[j]], symbols[j]);
-                if (found < 0)
-                    return found == NO_CODE ? (ptrdiff_t)j : NO_MEMORY;
-                slots[j] = (uint16_t)found;
+        size_t raws = path->classify(tables, symbols + begin, index + begin, block, slots + begin,
+                                     raw);
+        for (size_t i = 0; i < raws; i++) {
+            size_t j = begin + raw[i];
+            int found = push_raw(&local, &tables->symbols[index[j]], symbols[j]);
+            if (UNLIKELY(found < 0)) {
+                status = found == NO_CODE ? (ptrdiff_t)j : NO_MEMORY;
+                break;
             }
+            slots[j] = (uint16_t)found;
         }
     }
-    return PUSHED;
+    *bits = local;
+    return status;
 }
 
 /*
@@ -551,7 +542,7 @@ static ptrdiff_t rans_push(RansEncoder *self, const RansTables *tables, const in
     ptrdiff_t status = PUSHED;
     for (size_t at = 0; at < count && status == PUSHED; at += CACHED) {
         size_t part = count - at < CACHED ? count - at : CACHED;
-        status = push_symbols(self, tables, symbols + at, index + at, part,
+        status = push_symbols(self->path, &self->raw, tables, symbols + at, index + at, part,
                               self->slots + self->count + at);
         if (status >= 0)
             status += (ptrdiff_t)at;
@@ -755,6 +746,13 @@ static void rans_coded_write(const Coded *coded, uint8_t *out)
  */
 enum { FRONT = 8, BACK = 2 * BLOCK + SLACK };
 
+typedef struct {                /* the bits at the end of a stream, read backwards */
+    const uint8_t *end;
+    uint64_t limit;             /* bits there are */
+    uint64_t bits;              /* bits read */
+    int failed;                 /* whether more were asked for */
+} Tail;
+
 struct RansDecoder {
     const Path *path;
     int failed;
@@ -764,47 +762,48 @@ struct RansDecoder {
     size_t length;
     const uint8_t *data;        /* buffer + FRONT */
     const uint8_t *words;       /* next word */
-    uint64_t bits;              /* tail bits read */
+    Tail tail;
     uint32_t states[MAX_LANES];
     uint32_t crc;
 };
 
-/* The next `count` (0 to 32) bits of the tail; 0 and `failed` when the stream has no more. */
-ALWAYS_INLINE uint32_t tail_get(RansDecoder *d, unsigned count)
+/* The next `count` (0 to 32) bits; 0 and `failed` when the stream has no more. */
+ALWAYS_INLINE uint32_t tail_get(Tail *t, unsigned count)
 {
-    if (UNLIKELY(d->bits + count > (uint64_t)d->length * 8)) {
-        d->failed = 1;
+    if (UNLIKELY(t->bits + count > t->limit)) {
+        t->failed = 1;
         return 0;
     }
-    const uint8_t *p = d->data + d->length - (size_t)(d->bits / 8) - 8;
+    const uint8_t *p = t->end - (size_t)(t->bits / 8) - 8;
     uint64_t window = (uint64_t)p[0] << 56 | (uint64_t)p[1] << 48 | (uint64_t)p[2] << 40 |
                       (uint64_t)p[3] << 32 | (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 |
                       (uint64_t)p[6] << 8 | (uint64_t)p[7];
-    window >>= d->bits % 8;
-    d->bits += count;
+    window >>= t->bits % 8;
+    t->bits += count;
     return (uint32_t)(window & (((uint64_t)1 << count) - 1));
 }
 
 static size_t tail_bytes(const RansDecoder *d)
 {
-    return (size_t)((d->bits + 7) / 8);
+    return (size_t)((d->tail.bits + 7) / 8);
 }
 
 /* Sets `failed` when more has been read than there is. */
 static void check_crossing(RansDecoder *d)
 {
-    if ((size_t)(d->words - d->data) + tail_bytes(d) > d->length)
+    if (d->tail.failed || (size_t)(d->words - d->data) + tail_bytes(d) > d->length)
         d->failed = 1;
 }
 
 static void get_states(RansDecoder *d)
 {
     static const int lanes[4] = {1, 4, 8, 32};
-    d->lanes = lanes[tail_get(d, 2)];
+    d->lanes = lanes[tail_get(&d->tail, 2)];
     for (int k = 0; k < d->lanes; k++) {
-        unsigned extra = tail_get(d, 4);
-        d->states[k] = ((uint32_t)STATE_LOW << extra) + tail_get(d, 16 + extra);
+        unsigned extra = tail_get(&d->tail, 4);
+        d->states[k] = ((uint32_t)STATE_LOW << extra) + tail_get(&d->tail, 16 + extra);
     }
+    check_crossing(d);
 }
 
 /* Makes a zeroed decoder ready for a copy of `data`; 0, or -1 for memory. A `failed` one is, too. */
@@ -822,6 +821,8 @@ static int rans_decoder_open(RansDecoder *self, const Path *path, const void *da
     self->path = path;
     self->length = length;
     self->data = self->words = self->buffer + FRONT;
+    self->tail.end = self->data + length;
+    self->tail.limit = (uint64_t)length * 8;
     get_states(self);
     return 0;
 }
@@ -832,14 +833,14 @@ static void rans_decoder_free(RansDecoder *self)
 }
 
 /* A symbol that has raw bits: behind an escape, or of a table that is not narrow. */
-ALWAYS_INLINE int32_t raw_symbol(RansDecoder *d, const Symbols *s, int entry)
+ALWAYS_INLINE int32_t raw_symbol(Tail *t, const Symbols *s, int entry)
 {
     if (entry == s->count) {
-        uint32_t z = tail_get(d, ESCAPE_BITS);
-        return unzigzag(z == ESCAPE_LONG ? tail_get(d, 32) : z);
+        uint32_t z = tail_get(t, ESCAPE_BITS);
+        return unzigzag(z == ESCAPE_LONG ? tail_get(t, 32) : z);
     }
     int64_t unit = (int64_t)1 << s->shift;
-    return (int32_t)((s->offset + entry) * unit + tail_get(d, s->shift) - (unit >> 1));
+    return (int32_t)((s->offset + entry) * unit + tail_get(t, s->shift) - (unit >> 1));
 }
 
 /* Decodes one symbol's entry; the value is `entry + relation`, and CODE_RAW is or-ed to `raw`. */
@@ -870,7 +871,7 @@ ALWAYS_INLINE int32_t decode_step(const RansTables *tables, unsigned index, uint
         uint32_t code;                                                                            \
         out[j] = decode_step(tables, index[j], &x[k], &words, &code);                             \
         raw[raws] = (uint8_t)(j);                                                                 \
-        raws += code >> 31;                                                                       \
+        raws += code >> 15 & 1;                                                                     \
     } while (0)
 
 /* Decodes the entries of at most BLOCK symbols; returns how many positions are in `raw`. */
@@ -929,7 +930,20 @@ static size_t decode_block(RansDecoder *d, const RansTables *tables, const uint8
     }
 }
 
-/* Decodes symbols, or sets `failed`. */
+/* Reads the raw bits of the symbols of a block whose positions are in `raw`. */
+static void read_raw(RansDecoder *d, const RansTables *tables, const uint8_t *index, int32_t *out,
+                     const uint8_t *raw, size_t raws)
+{
+    Tail tail = d->tail;        /* in registers: stores to `out` might alias the decoder */
+    for (size_t i = 0; i < raws; i++) {
+        unsigned t = index[raw[i]];
+        const Symbols *s = &tables->symbols[t];
+        uint16_t entry = (uint16_t)((uint32_t)out[raw[i]] - tables->relation[t]);
+        out[raw[i]] = raw_symbol(&tail, s, entry - s->base);
+    }
+    d->tail = tail;
+}
+
 static void pull_symbols(RansDecoder *d, const RansTables *tables, const uint8_t *index,
                          int32_t *out, size_t count)
 {
@@ -937,12 +951,8 @@ static void pull_symbols(RansDecoder *d, const RansTables *tables, const uint8_t
     while (count > 0 && !d->failed) {
         size_t block = count < BLOCK ? count : BLOCK;
         size_t raws = decode_block(d, tables, index, out, block, raw);
-        for (size_t i = 0; i < raws; i++) {
-            const Symbols *s = &tables->symbols[index[raw[i]]];
-            int32_t *value = &out[raw[i]];
-            uint16_t entry = (uint16_t)((uint32_t)*value - tables->relation[index[raw[i]]]);
-            *value = raw_symbol(d, s, entry - s->base);
-        }
+        if (raws)
+            read_raw(d, tables, index, out, raw, raws);
         check_crossing(d);
         index += block;
         out += block;
@@ -950,18 +960,36 @@ static void pull_symbols(RansDecoder *d, const RansTables *tables, const uint8_t
     }
 }
 
-/* The same; `checksum`: whether to keep `crc` up to date. */
-static void rans_pull(RansDecoder *d, const RansTables *tables, const uint8_t *index, int32_t *out,
-                      size_t count, int checksum)
+static int indexes_are_present(const RansTables *tables, const uint8_t *index, size_t count)
 {
-    if (!checksum)
-        pull_symbols(d, tables, index, out, count);
-    else
-        for (size_t at = 0; at < count && !d->failed; at += CACHED) {
-            size_t part = count - at < CACHED ? count - at : CACHED;
-            pull_symbols(d, tables, index + at, out + at, part);
-            d->crc = symbols_checksum(d->path, d->crc, out + at, part);
+    uint8_t largest = 0;
+    for (size_t j = 0; j < count; j++)
+        largest = index[j] > largest ? index[j] : largest;
+    return largest < tables->count;
+}
+
+/*
+ * Decodes symbols, or sets `failed`. -1 if an index has no table: then nothing has happened, but to
+ * `out`. `checksum`: whether to keep `crc` up to date.
+ */
+static int rans_pull(RansDecoder *d, const RansTables *tables, const uint8_t *index, int32_t *out,
+                     size_t count, int checksum)
+{
+    const RansDecoder before = *d;
+    size_t at = 0;
+    for (; at < count; at += CACHED) {
+        size_t part = count - at < CACHED ? count - at : CACHED;
+        if (!indexes_are_present(tables, index + at, part)) {
+            *d = before;
+            return -1;
         }
+        if (d->failed)
+            continue;           /* to see whether all indexes are there */
+        pull_symbols(d, tables, index + at, out + at, part);
+        if (checksum)
+            d->crc = symbols_checksum(d->path, d->crc, out + at, part);
+    }
+    return 0;
 }
 
 /* How a stream ends; all is well if it is (1, 0, 0). */
@@ -978,17 +1006,9 @@ static End rans_ended(const RansDecoder *self)
         end.final = end.final && self->states[k] == STATE_LOW;
     size_t used = (size_t)(self->words - self->data) + tail_bytes(self);
     end.left = used < self->length ? self->length - used : 0;
-    if (self->bits % 8 && !self->failed)
-        end.unused = self->data[self->length - tail_bytes(self)] >> self->bits % 8;
+    if (self->tail.bits % 8 && !self->failed)
+        end.unused = self->data[self->length - tail_bytes(self)] >> self->tail.bits % 8;
     return end;
-}
-
-static int rans_indexes_are_present(const RansTables *tables, const uint8_t *index, size_t count)
-{
-    uint8_t largest = 0;
-    for (size_t j = 0; j < count; j++)
-        largest = index[j] > largest ? index[j] : largest;
-    return tables->symbols[largest].present;
 }
 
 /* ----------------------------------------------------------------- paths */

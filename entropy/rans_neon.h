@@ -58,7 +58,7 @@ ALWAYS_INLINE uint32x4_t decode_4(const RansTables *tables, uint32x4_t x, const 
         out[k] = (int16_t)(entry + (row >> 16));
     }
     uint32x4_t code = vld1q_u32(codes);
-    uint32x4_t freq = vandq_u32(vshrq_n_u32(code, PRECISION), vdupq_n_u32(0x7FFF));
+    uint32x4_t freq = vshrq_n_u32(code, 16);
     uint32x4_t start = vandq_u32(code, vdupq_n_u32(TOTAL - 1));
     return vmlaq_u32(vsubq_u32(slot, start), freq, vshrq_n_u32(x, PRECISION));
 }
@@ -91,7 +91,7 @@ static size_t decode_neon(const RansTables *tables, uint32_t *states, const uint
             x[i] = renew_4(x[i], &from);
         for (size_t k = 0; k < 32; k++) {
             raw[raws] = (uint8_t)(j + k);
-            raws += codes[k] >> 31;
+            raws += codes[k] >> 15 & 1;
         }
     }
     for (int i = 0; i < 8; i++)

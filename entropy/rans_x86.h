@@ -131,6 +131,16 @@ AVX512 ALWAYS_INLINE __m512i join(__m512i low, __m512i high, const int half)
                            _mm512_slli_epi16(_mm512_cvtepu8_epi16(h), 8));
 }
 
+/* The numbers 0 to 63. */
+AVX512 ALWAYS_INLINE __m512i counting(void)
+{
+    __m512i eights = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
+    eights = _mm512_shuffle_epi8(_mm512_slli_epi64(eights, 3),
+                                 _mm512_set_epi64(0x0808080808080808, 0, 0x0808080808080808, 0,
+                                                  0x0808080808080808, 0, 0x0808080808080808, 0));
+    return _mm512_add_epi8(eights, _mm512_set1_epi64(0x0706050403020100));
+}
+
 /* 16 bits of each of 32 symbols, saturated. A narrow table's range ends before those limits. */
 AVX512 ALWAYS_INLINE __m512i saturate(const int32_t *symbols, uint64_t present)
 {
@@ -140,22 +150,26 @@ AVX512 ALWAYS_INLINE __m512i saturate(const int32_t *symbols, uint64_t present)
                               _mm512_cvtsepi32_epi16(b), 1);
 }
 
-AVX512 ALWAYS_INLINE void classify_avx512_sized(const RansTables *tables, const int32_t *symbols,
-                                                const uint8_t *index, size_t count,
-                                                uint16_t *slots, uint64_t *raw, const int large)
+AVX512 ALWAYS_INLINE size_t classify_avx512_sized(const RansTables *tables,
+                                                  const int32_t *symbols, const uint8_t *index,
+                                                  size_t count, uint16_t *slots, uint8_t *raw,
+                                                  const int large)
 {
     const ByteTable relation_low = load_bytes(tables->relation_bytes[0], large);
     const ByteTable relation_high = load_bytes(tables->relation_bytes[1], large);
     const ByteTable offset_low = load_bytes(tables->offset_bytes[0], large);
     const ByteTable offset_high = load_bytes(tables->offset_bytes[1], large);
     const ByteTable narrow = load_bytes(tables->narrow_byte, large);
+    const __m512i last = _mm512_set1_epi8((char)(tables->count - 1));
+    size_t raws = 0;
     for (size_t at = 0; at < count; at += 64) {
         uint64_t present = count - at < 64 ? ((uint64_t)1 << (count - at)) - 1 : UINT64_MAX;
         __m512i t = _mm512_maskz_loadu_epi8(present, index + at);
         __m512i rl = look_up(&relation_low, t, large), rh = look_up(&relation_high, t, large);
         __m512i ol = look_up(&offset_low, t, large), oh = look_up(&offset_high, t, large);
         __m512i n = look_up(&narrow, t, large);
-        uint64_t mask = 0;
+        /* A table that does not exist has no codes. */
+        uint64_t mask = _mm512_cmpgt_epu8_mask(t, last);
         for (int half = 0; half < 2; half++) {
             uint32_t some = (uint32_t)(present >> 32 * half);
             __m512i symbol = saturate(symbols + at + 32 * half, some);
@@ -166,18 +180,20 @@ AVX512 ALWAYS_INLINE void classify_avx512_sized(const RansTables *tables, const 
             mask |= (uint64_t)(out & some) << 32 * half;
             _mm512_mask_storeu_epi16(slots + at + 32 * half, some, slot);
         }
-        raw[at / 64] = mask;
+        __m512i positions = _mm512_add_epi8(counting(), _mm512_set1_epi8((char)at));
+        _mm512_storeu_si512(raw + raws, _mm512_maskz_compress_epi8(mask, positions));
+        raws += (size_t)__builtin_popcountll(mask);
     }
+    return raws;
 }
 
-AVX512 static void classify_avx512(const RansTables *tables, const int32_t *symbols,
-                                   const uint8_t *index, size_t count, uint16_t *slots,
-                                   uint64_t *raw)
+AVX512 static size_t classify_avx512(const RansTables *tables, const int32_t *symbols,
+                                     const uint8_t *index, size_t count, uint16_t *slots,
+                                     uint8_t *raw)
 {
     if (tables->count <= 128)
-        classify_avx512_sized(tables, symbols, index, count, slots, raw, 0);
-    else
-        classify_avx512_sized(tables, symbols, index, count, slots, raw, 1);
+        return classify_avx512_sized(tables, symbols, index, count, slots, raw, 0);
+    return classify_avx512_sized(tables, symbols, index, count, slots, raw, 1);
 }
 
 AVX512 ALWAYS_INLINE __m512i gather(const uint32_t *base, __m512i at)
@@ -187,7 +203,7 @@ AVX512 ALWAYS_INLINE __m512i gather(const uint32_t *base, __m512i at)
 
 AVX512 ALWAYS_INLINE __m512i code_freq(__m512i code)
 {
-    return _mm512_and_si512(_mm512_srli_epi32(code, PRECISION), _mm512_set1_epi32(0x7FFF));
+    return _mm512_srli_epi32(code, 16);
 }
 
 AVX512 ALWAYS_INLINE __m512i code_start(__m512i code)
@@ -231,7 +247,7 @@ AVX512 static uint8_t *encode_avx512(const RansTables *tables, uint32_t *states,
             gather(tables->code, _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(slots, 1)));
         __m512i freq0 = code_freq(code0), freq1 = code_freq(code1);
         __mmask16 full0 = are_full(x0, freq0), full1 = are_full(x1, freq1);
-        __mmask32 full = (__mmask32)full1 << 16 | full0;
+        __mmask32 full = _mm512_kunpackw(full1, full0);
         __m512i low = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(x0)),
                                          _mm512_cvtepi32_epi16(x1), 1);
         unsigned count = (unsigned)__builtin_popcount(full);
@@ -291,9 +307,9 @@ AVX512 ALWAYS_INLINE size_t decode_avx512_sized(const RansTables *tables, uint32
     const ByteTable rows = load_bytes(tables->row_byte, large);
     const __m512i mask = _mm512_set1_epi32(TOTAL - 1);
     const __m512i least = _mm512_set1_epi32(STATE_LOW);
+    const __m512i flag = _mm512_set1_epi32(CODE_RAW);
     const __m256i step = _mm256_set1_epi8(32);
-    __m256i positions = _mm256_set_epi8(31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17,
-                                        16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m256i positions = _mm512_castsi512_si256(counting());
     __m512i x0 = _mm512_loadu_si512(states);
     __m512i x1 = _mm512_loadu_si512(states + 16);
     const uint8_t *from = *words;
@@ -317,7 +333,7 @@ AVX512 ALWAYS_INLINE size_t decode_avx512_sized(const RansTables *tables, uint32
             x1 = advance_16(x1, slot1, code1);
             __mmask16 low0 = _mm512_cmplt_epu32_mask(x0, least);
             __mmask16 low1 = _mm512_cmplt_epu32_mask(x1, least);
-            __mmask32 low = (__mmask32)low1 << 16 | low0;
+            __mmask32 low = _mm512_kunpackw(low1, low0);
             __m512i taken = _mm512_maskz_expand_epi16(low, _mm512_loadu_si512(from));
             from += 2 * __builtin_popcount(low);
             x0 = take_words(x0, low0, _mm512_castsi512_si256(taken));
@@ -330,8 +346,8 @@ AVX512 ALWAYS_INLINE size_t decode_avx512_sized(const RansTables *tables, uint32
             _mm512_storeu_si512(to, _mm512_cvtepi16_epi32(_mm512_castsi512_si256(value)));
             _mm512_storeu_si512(to + 16,
                                 _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(value, 1)));
-            __mmask32 rare = (__mmask32)_mm512_movepi32_mask(code1) << 16 |
-                             _mm512_movepi32_mask(code0);
+            __mmask32 rare = _mm512_kunpackw(_mm512_test_epi32_mask(code1, flag),
+                                             _mm512_test_epi32_mask(code0, flag));
             _mm256_storeu_si256((__m256i *)(raw + raws),
                                 _mm256_maskz_compress_epi8(rare, positions));
             raws += (size_t)__builtin_popcount(rare);
@@ -369,36 +385,34 @@ AVX2 ALWAYS_INLINE unsigned bits_of(__m256i x)
     return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(x));
 }
 
-AVX2 static void classify_avx2(const RansTables *tables, const int32_t *symbols,
-                               const uint8_t *index, size_t count, uint16_t *slots, uint64_t *raw)
+AVX2 static size_t classify_avx2(const RansTables *tables, const int32_t *symbols,
+                                 const uint8_t *index, size_t count, uint16_t *slots, uint8_t *raw)
 {
-    size_t whole = count & ~(size_t)63;
     const __m256i low = _mm256_set1_epi32(0xFFFF);
-    for (size_t at = 0; at < whole; at += 64) {
-        uint64_t mask = 0;
-        for (size_t k = 0; k < 64; k += 16) {
-            __m256i slot[2];
-            for (size_t i = 0; i < 2; i++) {
-                size_t j = at + k + 8 * i;
-                __m256i t = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(index + j)));
-                __m256i symbol = _mm256_loadu_si256((const __m256i *)(symbols + j));
-                __m256i range = gather_8(tables->range, t);     /* offset << 16 | narrow */
-                __m256i entry = _mm256_sub_epi32(symbol, _mm256_srai_epi32(range, 16));
-                __m256i narrow = _mm256_and_si256(range, low);
-                unsigned out = bits_of(_mm256_cmpeq_epi32(_mm256_max_epu32(entry, narrow), entry));
-                mask |= (uint64_t)out << (k + 8 * i);
-                __m256i relation = _mm256_srli_epi32(gather_8(tables->row, t), 16);
-                slot[i] = _mm256_and_si256(_mm256_sub_epi32(symbol, relation), low);
-            }
-            __m256i both = _mm256_packus_epi32(slot[0], slot[1]);
-            _mm256_storeu_si256((__m256i *)(slots + at + k),
-                                _mm256_permute4x64_epi64(both, 0xD8));
+    size_t raws = 0;
+    size_t j = 0;
+    for (; j + 16 <= count; j += 16) {
+        __m256i slot[2];
+        unsigned out = 0;
+        for (size_t i = 0; i < 2; i++) {
+            __m256i t = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(index + j + 8 * i)));
+            __m256i symbol = _mm256_loadu_si256((const __m256i *)(symbols + j + 8 * i));
+            __m256i range = gather_8(tables->range, t);
+            __m256i entry = _mm256_sub_epi32(symbol, _mm256_srai_epi32(range, 16));
+            __m256i narrow = _mm256_and_si256(range, low);
+            out |= bits_of(_mm256_cmpeq_epi32(_mm256_max_epu32(entry, narrow), entry)) << 8 * i;
+            __m256i relation = _mm256_srli_epi32(gather_8(tables->row, t), 16);
+            slot[i] = _mm256_and_si256(_mm256_sub_epi32(symbol, relation), low);
         }
-        raw[at / 64] = mask;
+        __m256i both = _mm256_packus_epi32(slot[0], slot[1]);
+        _mm256_storeu_si256((__m256i *)(slots + j), _mm256_permute4x64_epi64(both, 0xD8));
+        for (; out; out &= out - 1)
+            raw[raws++] = (uint8_t)(j + (size_t)__builtin_ctz(out));
     }
-    if (whole < count)
-        classify_scalar(tables, symbols + whole, index + whole, count - whole, slots + whole,
-                        raw + whole / 64);
+    size_t more = classify_scalar(tables, symbols + j, index + j, count - j, slots + j, raw + raws);
+    for (; more > 0; more--, raws++)
+        raw[raws] = (uint8_t)(raw[raws] + j);
+    return raws;
 }
 
 /* For each set of the 8 lanes that take a word: which of the next 8 words each gets, as bytes. */
@@ -420,7 +434,6 @@ AVX2 ALWAYS_INLINE __m256i decode_8(const RansTables *tables, __m256i x, const u
                                     int32_t *out, unsigned *rare)
 {
     const __m256i mask = _mm256_set1_epi32(TOTAL - 1);
-    const __m256i freq_mask = _mm256_set1_epi32(0x7FFF);
     __m256i t = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)index));
     __m256i row = gather_8(tables->row, t);
     __m256i slot = _mm256_and_si256(x, mask);
@@ -435,7 +448,7 @@ AVX2 ALWAYS_INLINE __m256i decode_8(const RansTables *tables, __m256i x, const u
     __m256i code, freq, within;
     for (;;) {
         code = gather_8(tables->code, entry);
-        freq = _mm256_and_si256(_mm256_srli_epi32(code, PRECISION), freq_mask);
+        freq = _mm256_srli_epi32(code, 16);
         within = _mm256_sub_epi32(slot, _mm256_and_si256(code, mask));
         __m256i right = _mm256_cmpgt_epi32(freq, within);
         if (__builtin_expect(bits_of(right) == 0xFF, 1))
@@ -446,7 +459,7 @@ AVX2 ALWAYS_INLINE __m256i decode_8(const RansTables *tables, __m256i x, const u
     __m256i value = _mm256_add_epi32(entry, _mm256_srli_epi32(row, 16));
     value = _mm256_srai_epi32(_mm256_slli_epi32(value, 16), 16);
     _mm256_storeu_si256((__m256i *)out, value);
-    *rare = bits_of(code);
+    *rare = bits_of(_mm256_slli_epi32(code, 16));      /* CODE_RAW is bit 15 */
     return _mm256_add_epi32(_mm256_mullo_epi32(freq, _mm256_srli_epi32(x, PRECISION)), within);
 }
 
@@ -478,7 +491,7 @@ AVX2 static size_t decode_avx2(const RansTables *tables, uint32_t *states, const
             x[i] = renew_8(x[i], &from);
         uint32_t all = rare[0] | rare[1] << 8 | rare[2] << 16 | (uint32_t)rare[3] << 24;
         for (; all; all &= all - 1)
-            raw[raws++] = (uint8_t)(j + count_zeros(all));
+            raw[raws++] = (uint8_t)(j + (size_t)__builtin_ctz(all));
     }
     for (int i = 0; i < 4; i++)
         _mm256_storeu_si256((__m256i *)(states + 8 * i), x[i]);

@@ -77,6 +77,8 @@ class Encoder:
         raw: list[int] = []
         cost = 0
         for j, (symbol, t) in enumerate(zip(symbols.tolist(), index.tolist(), strict=True)):
+            if t >= len(tables.freqs):
+                return j
             freqs, starts, shift = tables.freqs[t], tables.starts[t], tables.shifts[t]
             escape = len(freqs) - 1
             biased = symbol + (1 << shift >> 1)
@@ -186,6 +188,8 @@ class Decoder:
         self, index: UInt8Array, tables: Tables, out: Int32Array, checksum: bool = True
     ) -> bool:
         """Decode into out; whether the stream had that many symbols."""
+        if index.size and index.max() >= len(tables.freqs):
+            raise IndexError("an index is beyond the tables")
         for j, t in enumerate(index.tolist()):
             if self.failed:
                 break
