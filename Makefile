@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check ide wheel bench clean
+.PHONY: help demo test test-fast fuzz check ide wheel bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ test: $(VENV)/.tested ide ## all tests, and the linters
 
 test-fast: $(VENV)/.tested ## the tests that take moments
 	$(BIN)/python -m pytest -m "not slow"
+
+fuzz: ## a minute of hostile input for the entropy coder, with sanitizers
+	tests/fuzz/run.sh 60
 
 ide: ## links that let editors and type checkers find the packages
 	@mkdir -p .ide/lictor
