@@ -580,8 +580,14 @@ static int choose_lanes(const RansEncoder *self)
         const uint16_t *costs = self->segments[i].tables->cost;
         while (j < self->segments[i].end) {
             size_t stop = self->segments[i].end - j < 1024 ? self->segments[i].end : j + 1024;
-            for (; j < stop; j++)
-                cost += costs[self->slots[j]];
+            uint64_t more[2] = {0, 0};          /* two sums: one would be a chain */
+            for (; j + 2 <= stop; j += 2) {
+                more[0] += costs[self->slots[j]];
+                more[1] += costs[self->slots[j + 1]];
+            }
+            if (j < stop)
+                more[0] += costs[self->slots[j++]];
+            cost += more[0] + more[1];
             if ((cost >> COST_BITS) + raw >= 8 * (uint64_t)LANES_32)
                 return 32;              /* more symbols cannot change that */
         }

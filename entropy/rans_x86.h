@@ -100,6 +100,25 @@ AVX512 static uint32_t checksum_avx512(uint32_t crc, const uint8_t *p, size_t co
                           count);
 }
 
+/*
+ * Prefetch what lies a page ahead of `count` bytes at p, to be read or written: hardware does so
+ * only to the end of a page, and these loops are faster than memory. An address beyond the end of
+ * an array does no harm.
+ */
+enum { AHEAD = 4096 };
+
+ALWAYS_INLINE void fetch_ahead(const void *p, size_t count)
+{
+    for (size_t i = 0; i < count; i += 64)
+        __builtin_prefetch((const void *)((uintptr_t)p + AHEAD + i), 0, 3);
+}
+
+ALWAYS_INLINE void claim_ahead(void *p, size_t count)
+{
+    for (size_t i = 0; i < count; i += 64)
+        __builtin_prefetch((const void *)((uintptr_t)p + AHEAD + i), 1, 3);
+}
+
 typedef struct {                /* a byte for each of up to 256 tables */
     __m512i part[4];
 } ByteTable;
@@ -164,6 +183,9 @@ AVX512 ALWAYS_INLINE size_t classify_avx512_sized(const RansTables *tables,
     size_t raws = 0;
     for (size_t at = 0; at < count; at += 64) {
         uint64_t present = count - at < 64 ? ((uint64_t)1 << (count - at)) - 1 : UINT64_MAX;
+        fetch_ahead(symbols + at, 4 * 64);
+        fetch_ahead(index + at, 64);
+        claim_ahead(slots + at, 2 * 64);
         __m512i t = _mm512_maskz_loadu_epi8(present, index + at);
         __m512i rl = look_up(&relation_low, t, large), rh = look_up(&relation_high, t, large);
         __m512i ol = look_up(&offset_low, t, large), oh = look_up(&offset_high, t, large);
@@ -316,6 +338,8 @@ AVX512 ALWAYS_INLINE size_t decode_avx512_sized(const RansTables *tables, uint32
     size_t raws = 0;
     for (size_t group = 0; group < groups; group += 2) {
         uint64_t present = groups - group == 1 ? UINT32_MAX : UINT64_MAX;
+        fetch_ahead(index + 32 * group, 64);
+        claim_ahead(out + 32 * group, 4 * 64);
         __m512i t = _mm512_maskz_loadu_epi8(present, index + 32 * group);
         __m512i row = look_up(&rows, t, large);
         __m512i rl = look_up(&relation_low, t, large), rh = look_up(&relation_high, t, large);
