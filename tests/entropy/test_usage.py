@@ -186,6 +186,45 @@ def test_in_one_go(backend, mixed):
     assert decompress(compress(symbols[:0], index[:0]), index[:0]).size == 0
 
 
+def test_checksum_of_every_length(backend):
+    """Vectors, and what is left over by them."""
+    rng = np.random.default_rng(4)
+    symbols = rng.integers(-3, 4, 1100).astype(np.int32)
+    index = np.full(symbols.size, 30, np.uint8)
+    step = 97 if backend == "reference" else 1
+    for count in [*range(0, 300, step), 511, 512, 513, 1023, 1024, 1100]:
+        encoder = Encoder()
+        encoder.push(symbols[:count], index[:count])
+        expected = zlib.crc32(symbols[:count].astype("<i4").tobytes())
+        assert encoder.checksum == expected
+        decoder = Decoder(encoder.finish())
+        decoder.pull(index[:count])
+        assert decoder.checksum == encoder.checksum == expected
+
+
+def test_a_refused_pull_changes_nothing(backend, mixed):
+    """An index beyond the tables, also far from the start."""
+    index = np.tile(np.arange(5, dtype=np.uint8), 2000)
+    symbols = np.tile(np.array([0, 1, 7, 3, 9], np.int32), 2000)
+    decoder = Decoder(compress(symbols, index, mixed), mixed)
+    wrong = index.copy()
+    wrong[9000] = 5
+    with pytest.raises(ValueError, match="index 5 is beyond the last of 5 tables"):
+        decoder.pull(wrong)
+    assert (decoder.pull(index) == symbols).all()
+    decoder.close()
+    assert decoder.checksum == zlib.crc32(symbols.astype("<i4").tobytes())
+
+
+def test_a_refused_push_adds_nothing(backend, mixed):
+    encoder = Encoder(mixed)
+    for symbols, index in (([0, 5], [0, 1]), ([-2, 123456], [3, 200])):
+        with pytest.raises(ValueError, match="beyond|outside"):
+            encoder.push(np.array(symbols, np.int32), np.array(index, np.uint8))
+    assert encoder.checksum == 0
+    assert encoder.finish() == bytes(3)
+
+
 def test_corrupt_stream_is_a_value_error():
     assert issubclass(CorruptStream, ValueError)
 
