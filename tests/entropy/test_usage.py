@@ -219,7 +219,7 @@ def test_a_refused_pull_changes_nothing(backend, mixed):
 def test_a_refused_push_adds_nothing(backend, mixed):
     encoder = Encoder(mixed)
     for symbols, index in (([0, 5], [0, 1]), ([-2, 123456], [3, 200])):
-        with pytest.raises(ValueError, match="beyond|outside"):
+        with pytest.raises(ValueError, match=r"beyond|outside"):
             encoder.push(np.array(symbols, np.int32), np.array(index, np.uint8))
     assert encoder.checksum == 0
     assert encoder.finish() == bytes(3)
