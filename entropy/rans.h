@@ -1,5 +1,6 @@
 /*
- * rans.h: the coder of STREAM.md in C, without Python. _rans.c wraps it, tests/fuzz drives it alone.
+ * rans.h: the coder of STREAM.md in C, without Python. _rans.c wraps it, tests/fuzz drives it
+ * alone.
  *
  * The work is cut so that only three loops have several versions ("paths": scalar here, the others
  * in rans_x86.h and rans_neon.h): classifying symbols into table entries, coding entries in 32
@@ -394,7 +395,7 @@ typedef struct {
      */
     size_t (*classify)(const RansTables *tables, const int32_t *symbols, const uint8_t *index,
                        size_t count, uint16_t *slots, uint8_t *raw);
-    /* Codes `groups` times 32 entries, one for each lane, backwards from `end`; see encode_lanes. */
+    /* Codes `groups` times 32 entries, one a lane, backwards from `end`; see encode_lanes. */
     uint8_t *(*encode)(const RansTables *tables, uint32_t *states, const uint16_t *end,
                        size_t groups, uint8_t *words);
     /* Decodes `groups` times 32 symbols; see decode_lanes. */
@@ -714,7 +715,9 @@ static int rans_finish(const RansEncoder *self, int lanes, Coded *coded)
         coded->words = encode_run(self->path, lanes, states, self->segments[i].tables, self->slots,
                                   begin, self->segments[i].end, coded->words);
     }
-    return put_states(&coded->tail, lanes, states) || bits_append(&coded->tail, &self->raw) ? -1 : 0;
+    if (put_states(&coded->tail, lanes, states) || bits_append(&coded->tail, &self->raw))
+        return -1;
+    return 0;
 }
 
 static size_t rans_coded_size(const Coded *coded)
@@ -812,7 +815,7 @@ static void get_states(RansDecoder *d)
     check_crossing(d);
 }
 
-/* Makes a zeroed decoder ready for a copy of `data`; 0, or -1 for memory. A `failed` one is, too. */
+/* Makes a zeroed decoder ready for a copy of `data`, maybe `failed` at once; -1 for memory. */
 static int rans_decoder_open(RansDecoder *self, const Path *path, const void *data, size_t length)
 {
     if (length > SIZE_MAX - FRONT - BACK)
@@ -877,7 +880,7 @@ ALWAYS_INLINE int32_t decode_step(const RansTables *tables, unsigned index, uint
         uint32_t code;                                                                            \
         out[j] = decode_step(tables, index[j], &x[k], &words, &code);                             \
         raw[raws] = (uint8_t)(j);                                                                 \
-        raws += code >> 15 & 1;                                                                     \
+        raws += code >> 15 & 1;                                                                   \
     } while (0)
 
 /* Decodes the entries of at most BLOCK symbols; returns how many positions are in `raw`. */

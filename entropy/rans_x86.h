@@ -1,6 +1,7 @@
 /*
- * The loops of rans.h for x86: AVX-512 (with the byte permutations of VBMI and VBMI2, since Ice Lake
- * and Zen 4) and AVX2. Every function carries its own target, and vector_paths() asks the CPU.
+ * The loops of rans.h for x86: all of them for AVX-512 (with the byte permutations of VBMI and
+ * VBMI2, since Ice Lake and Zen 4), decoding for AVX2. Every function carries its own target, and
+ * vector_paths() asks the CPU.
  */
 #include <immintrin.h>
 
@@ -349,10 +350,10 @@ AVX512 ALWAYS_INLINE size_t decode_avx512_sized(const RansTables *tables, uint32
             __m256i r = half ? _mm512_extracti64x4_epi64(row, 1) : _mm512_castsi512_si256(row);
             __m512i slot0 = _mm512_and_si512(x0, mask), slot1 = _mm512_and_si512(x1, mask);
             __m512i code0, code1;
-            __m512i entry0 =
-                find_16(tables, slot0, _mm512_cvtepu8_epi32(_mm256_castsi256_si128(r)), &code0);
-            __m512i entry1 =
-                find_16(tables, slot1, _mm512_cvtepu8_epi32(_mm256_extracti128_si256(r, 1)), &code1);
+            __m512i row0 = _mm512_cvtepu8_epi32(_mm256_castsi256_si128(r));
+            __m512i row1 = _mm512_cvtepu8_epi32(_mm256_extracti128_si256(r, 1));
+            __m512i entry0 = find_16(tables, slot0, row0, &code0);
+            __m512i entry1 = find_16(tables, slot1, row1, &code1);
             x0 = advance_16(x0, slot0, code0);
             x1 = advance_16(x1, slot1, code1);
             __mmask16 low0 = _mm512_cmplt_epu32_mask(x0, least);
@@ -407,36 +408,6 @@ AVX2 ALWAYS_INLINE __m256i gather_8(const uint32_t *base, __m256i at)
 AVX2 ALWAYS_INLINE unsigned bits_of(__m256i x)
 {
     return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(x));
-}
-
-AVX2 static size_t classify_avx2(const RansTables *tables, const int32_t *symbols,
-                                 const uint8_t *index, size_t count, uint16_t *slots, uint8_t *raw)
-{
-    const __m256i low = _mm256_set1_epi32(0xFFFF);
-    size_t raws = 0;
-    size_t j = 0;
-    for (; j + 16 <= count; j += 16) {
-        __m256i slot[2];
-        unsigned out = 0;
-        for (size_t i = 0; i < 2; i++) {
-            __m256i t = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(index + j + 8 * i)));
-            __m256i symbol = _mm256_loadu_si256((const __m256i *)(symbols + j + 8 * i));
-            __m256i range = gather_8(tables->range, t);
-            __m256i entry = _mm256_sub_epi32(symbol, _mm256_srai_epi32(range, 16));
-            __m256i narrow = _mm256_and_si256(range, low);
-            out |= bits_of(_mm256_cmpeq_epi32(_mm256_max_epu32(entry, narrow), entry)) << 8 * i;
-            __m256i relation = _mm256_srli_epi32(gather_8(tables->row, t), 16);
-            slot[i] = _mm256_and_si256(_mm256_sub_epi32(symbol, relation), low);
-        }
-        __m256i both = _mm256_packus_epi32(slot[0], slot[1]);
-        _mm256_storeu_si256((__m256i *)(slots + j), _mm256_permute4x64_epi64(both, 0xD8));
-        for (; out; out &= out - 1)
-            raw[raws++] = (uint8_t)(j + (size_t)__builtin_ctz(out));
-    }
-    size_t more = classify_scalar(tables, symbols + j, index + j, count - j, slots + j, raw + raws);
-    for (; more > 0; more--, raws++)
-        raw[raws] = (uint8_t)(raw[raws] + j);
-    return raws;
 }
 
 /* For each set of the 8 lanes that take a word: which of the next 8 words each gets, as bytes. */
@@ -527,7 +498,9 @@ AVX2 static size_t decode_avx2(const RansTables *tables, uint32_t *states, const
 
 static const Path avx512_path = {"avx512", classify_avx512, encode_avx512, decode_avx512,
                                  checksum_avx512};
-static const Path avx2_path = {"avx2", classify_avx2, encode_scalar, decode_avx2, checksum_clmul};
+/* AVX2 has neither byte look-ups of this size nor a way to pack words: the rest stays scalar. */
+static const Path avx2_path = {"avx2", classify_scalar, encode_scalar, decode_avx2,
+                               checksum_clmul};
 
 static size_t vector_paths(const Path **paths)
 {
