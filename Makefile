@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check ide wheel clean
+.PHONY: help demo test test-fast fuzz check ide wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -15,7 +15,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77" wheel
 
-$(STAMP): pyproject.toml setup.py entropy/_rans.c $(VENV)/bin/python
+$(STAMP): pyproject.toml setup.py $(wildcard entropy/*.[ch]) $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[demo]"
 	touch $@
 
@@ -34,6 +34,9 @@ test: $(VENV)/.tested ide ## all tests, and the linters
 
 test-fast: $(VENV)/.tested ## the tests that take moments
 	$(BIN)/python -m pytest -m "not slow"
+
+fuzz: ## a minute of hostile input for the entropy coder, with sanitizers
+	tests/fuzz/run.sh 60
 
 ide: ## links that let editors and type checkers find the packages
 	@mkdir -p .ide/lictor

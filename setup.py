@@ -16,6 +16,7 @@ setup(
         Extension(
             "lictor.entropy._rans",
             sources=["entropy/_rans.c"],
+            depends=["entropy/rans.h", "entropy/rans_x86.h", "entropy/rans_neon.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=FLAGS,
             py_limited_api=True,

@@ -280,7 +280,24 @@ def _size(path: os.PathLike[str]) -> int | None:
         return None
 
 
-@cli.command()
+class _Bench(click.Group):
+    """A group whose command `pictures` need not be named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["pictures", *args]
+        return super().parse_args(ctx, args)
+
+
+@cli.group(cls=_Bench)
+def bench() -> None:
+    """Measure pictures (lictor bench IN...) or entropy coders (lictor bench entropy).
+
+    `lictor bench IN...` is short for `lictor bench pictures IN...`.
+    """
+
+
+@bench.command()
 @_inputs
 @_model
 @click.option(
@@ -296,7 +313,7 @@ def _size(path: os.PathLike[str]) -> int | None:
     help='Curves to give BD-rates against: {name: {"bpp": [...], "psnr": [...]}}.',
 )
 @_json
-def bench(
+def pictures(
     inputs: tuple[str, ...], model: str, qualities: str, anchors: str | None, as_json: bool
 ) -> int:
     """Measure bits, PSNR and time of a model on pictures, from real files.
@@ -308,24 +325,56 @@ def bench(
         steps = [float(q) for q in qualities.split(",")]
     except ValueError:
         raise UsageError(f"--qualities {qualities}: write numbers with commas between") from None
-    from lictor.codec import bench
+    from lictor.codec import bench as measuring
 
     try:
-        curves = bench.read_anchors(anchors) if anchors else {}
+        curves = measuring.read_anchors(anchors) if anchors else {}
     except BadCurves as e:
         raise UsageError(str(e)) from e
     screen, rows, failed = _Screen(), [], 0
     for job in screen.progress([Job(path) for path in paths]):
         try:
             with _same_for_all_files():
-                rows += bench.measure(job.source, model, steps)
+                rows += measuring.measure(job.source, model, steps)
         except CodecError as e:
             failed += 1
             screen.say(f"lictor: {show(job.source)}: {_reason(e)}", err=True)
     if rows:
-        report = bench.report(rows, curves)
-        click.echo(json.dumps(report) if as_json else bench.table(report))
+        report = measuring.report(rows, curves)
+        click.echo(json.dumps(report) if as_json else measuring.table(report))
     return 1 if failed else 0
+
+
+@bench.command()
+@click.option("--picture", metavar="FILE", help="Whose latents to code; else a sample photo.")
+@_model
+@_quality
+@click.option(
+    "--symbols",
+    type=click.IntRange(1000),
+    default=4_000_000,
+    show_default=True,
+    help="Symbols of the workloads A and B.",
+)
+@click.option(
+    "--runs", type=click.IntRange(1), default=7, show_default=True, help="Times each is run."
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
+def entropy(
+    picture: str | None, model: str, quality: float, symbols: int, runs: int, as_json: bool
+) -> None:
+    """Measure our entropy coder and its peers, single-threaded, in one run.
+
+    Workloads: A and B, drawn from Gaussians, and kodak, the latents of a real picture. Peers,
+    where installed: compressai, constriction, torchac.
+    """
+    from lictor.codec import bench_entropy
+
+    screen = _Screen()
+    report = bench_entropy.report(
+        picture, model, quality, symbols, runs, lambda line: screen.say(f"lictor: {line}", err=True)
+    )
+    click.echo(json.dumps(report) if as_json else bench_entropy.table(report))
 
 
 # ---- running over files

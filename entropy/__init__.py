@@ -1,12 +1,12 @@
 """Integers in, bytes out: interleaved rANS with adaptive integer tables, in numpy and C.
 
-`Encoder.push` takes symbols and the table of each, `Encoder.finish` gives the bytes;
-`Decoder.pull` and `Decoder.close` are the way back. `Tables` holds the probabilities as integers,
-`gaussian_tables()` the family that the models use. The stream is described in STREAM.md. This
-package never imports torch.
+`compress` and `decompress` do it at one go. `Encoder.push` takes symbols and the table of each,
+`Encoder.finish` gives the bytes; `Decoder.pull` and `Decoder.close` are the way back. `Tables`
+holds the probabilities as integers, `gaussian_tables()` the family that the models use. The stream
+is described in STREAM.md. This package never imports torch.
 """
 
-from lictor.entropy.coder import Decoder, Encoder, backend
+from lictor.entropy.coder import Decoder, Encoder, backend, compress, decompress, paths
 from lictor.entropy.errors import CorruptStream
 from lictor.entropy.gaussian import (
     FINE_OCTAVES,
@@ -28,6 +28,9 @@ __all__ = [
     "Encoder",
     "Tables",
     "backend",
+    "compress",
+    "decompress",
     "gaussian_sigmas",
     "gaussian_tables",
+    "paths",
 ]

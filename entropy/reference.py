@@ -6,6 +6,8 @@ same methods as in the C extension; coder.py checks arguments and words errors f
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -61,17 +63,22 @@ def unzigzag(z: int) -> int:
 class Encoder:
     """Collects entries and raw bits; codes the entries backwards in finish()."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = "reference") -> None:
+        self.checksum = 0  # CRC-32 of the symbols as little-endian int32
         self.entries: list[tuple[int, int]] = []  # frequency and start
         self.raw: list[int] = []  # bits
         self.cost = 0  # of the entries, in 1/256 bit
 
-    def push(self, symbols: Int32Array, index: UInt8Array, tables: Tables) -> int:
+    def push(
+        self, symbols: Int32Array, index: UInt8Array, tables: Tables, checksum: bool = True
+    ) -> int:
         """Add symbols; -1, or the position of the first that has no code (nothing is added)."""
         entries: list[tuple[int, int]] = []
         raw: list[int] = []
         cost = 0
         for j, (symbol, t) in enumerate(zip(symbols.tolist(), index.tolist(), strict=True)):
+            if t >= len(tables.freqs):
+                return j
             freqs, starts, shift = tables.freqs[t], tables.starts[t], tables.shifts[t]
             escape = len(freqs) - 1
             biased = symbol + (1 << shift >> 1)
@@ -88,6 +95,8 @@ class Encoder:
         self.entries += entries
         self.raw += raw
         self.cost += cost
+        if checksum:
+            self.checksum = zlib.crc32(symbols.astype("<i4").tobytes(), self.checksum)
         return -1
 
     def finish(self) -> bytes:
@@ -139,8 +148,9 @@ def from_bits(bits: list[int]) -> bytes:
 class Decoder:
     """Decodes forward. `failed` once more was asked for than the stream holds."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, path: str = "reference") -> None:
         self.data = data
+        self.checksum = 0  # CRC-32 of the symbols as little-endian int32
         self.failed = False
         self.words = 0  # bytes of words read, from the front
         self.bits = 0  # tail bits read, from the back
@@ -174,14 +184,20 @@ class Decoder:
             self.failed = True
         return int.from_bytes(pair, "little")
 
-    def pull(self, index: UInt8Array, tables: Tables, out: Int32Array) -> bool:
+    def pull(
+        self, index: UInt8Array, tables: Tables, out: Int32Array, checksum: bool = True
+    ) -> bool:
         """Decode into out; whether the stream had that many symbols."""
+        if index.size and index.max() >= len(tables.freqs):
+            raise IndexError("an index is beyond the tables")
         for j, t in enumerate(index.tolist()):
             if self.failed:
                 break
             out[j] = self.symbol(t, tables)
         if self.words + self.tail_bytes() > len(self.data):
             self.failed = True
+        if checksum:
+            self.checksum = zlib.crc32(out.astype("<i4").tobytes(), self.checksum)
         return not self.failed
 
     def symbol(self, t: int, tables: Tables) -> int:

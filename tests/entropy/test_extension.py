@@ -70,17 +70,24 @@ def test_coders_check_their_arguments_again():
     tables = _rans.Tables(*good_arrays())
     one, two = np.zeros(1, np.int32), np.zeros(2, np.uint8)
     with pytest.raises(ValueError):
-        _rans.Encoder().push(one, two, tables)
+        _rans.Encoder("scalar").push(one, two, tables, True)
     with pytest.raises(TypeError):
-        _rans.Encoder().push(one, two[:1], gaussian_tables())
+        _rans.Encoder("scalar").push(one, two[:1], gaussian_tables(), True)
     with pytest.raises(ValueError):
-        _rans.Decoder(bytes(3)).pull(two, tables, one)
-    with pytest.raises(ValueError):
-        _rans.Decoder(bytes(3)).pull(np.ones(1, np.uint8), tables, one)
+        _rans.Decoder(bytes(3), "scalar").pull(two, tables, one, True)
+    with pytest.raises(IndexError):
+        _rans.Decoder(bytes(3), "scalar").pull(np.ones(1, np.uint8), tables, one, True)
     with pytest.raises(TypeError):
-        _rans.Decoder(bytes(3)).pull(two[:1], tables, np.frombuffer(bytes(4), np.int32))
+        fixed = np.frombuffer(bytes(4), np.int32)
+        _rans.Decoder(bytes(3), "scalar").pull(two[:1], tables, fixed, True)
+    for make in (_rans.Encoder, lambda path: _rans.Decoder(bytes(3), path)):
+        with pytest.raises(ValueError, match="no such path"):
+            make("reference")
+    with pytest.raises(ValueError, match="lanes"):
+        _rans.Encoder("scalar").finish(2)
     # A table that does not exist has no symbols.
-    assert _rans.Encoder().push(one, np.ones(1, np.uint8), tables) == 0
+    for path in _rans.paths:
+        assert _rans.Encoder(path).push(one, np.ones(1, np.uint8), tables, True) == 0
 
 
 def test_streams_run_in_threads():

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 import lictor.entropy.coder as coder_module
-from lictor.entropy import CorruptStream, Decoder, Encoder, backend, gaussian_tables
+from lictor.entropy import (
+    CorruptStream,
+    Decoder,
+    Encoder,
+    backend,
+    compress,
+    decompress,
+    gaussian_tables,
+    paths,
+)
 
 ZERO = np.zeros(1, np.int32)
 TABLE_0 = np.zeros(1, np.uint8)
@@ -132,13 +141,20 @@ def test_not_bytes(backend):
 
 
 def test_choice_of_implementation(monkeypatch):
-    for name in ("c", "reference"):
+    for name in paths():
         monkeypatch.setenv("LICTOR_CODER", name)
         assert backend() == name
+    for name in ("", "c"):
+        monkeypatch.setenv("LICTOR_CODER", name)
+        assert backend() == paths()[0]
     monkeypatch.delenv("LICTOR_CODER")
-    assert backend() == "c"
+    assert backend() == paths()[0]
     monkeypatch.setenv("LICTOR_CODER", "fast")
-    with pytest.raises(ValueError, match="LICTOR_CODER is 'fast'; set it to c or reference"):
+    with pytest.raises(ValueError, match="LICTOR_CODER is 'fast'; set it to c or one of"):
+        Encoder()
+    absent = "neon" if "neon" not in paths() else "avx2"
+    monkeypatch.setenv("LICTOR_CODER", absent)
+    with pytest.raises(ValueError, match="but this CPU only has"):
         Encoder()
 
 
@@ -154,6 +170,59 @@ def test_without_the_extension(monkeypatch):
     monkeypatch.setenv("LICTOR_CODER", "c")
     with pytest.raises(ImportError, match="without its C extension"):
         Encoder()
+
+
+def test_in_one_go(backend, mixed):
+    symbols, index = np.array([-5, 1, 7, 100], np.int32), np.array([0, 1, 2, 3], np.uint8)
+    data = compress(symbols, index, mixed)
+    encoder = Encoder(mixed)
+    encoder.push(symbols, index)
+    assert data == encoder.finish()
+    assert (decompress(data, index, mixed) == symbols).all()
+    with pytest.raises(CorruptStream):
+        decompress(data + b"\0", index, mixed)
+    with pytest.raises(CorruptStream):
+        decompress(data, index[:-1], mixed)
+    assert decompress(compress(symbols[:0], index[:0]), index[:0]).size == 0
+
+
+def test_checksum_of_every_length(backend):
+    """Vectors, and what is left over by them."""
+    rng = np.random.default_rng(4)
+    symbols = rng.integers(-3, 4, 1100).astype(np.int32)
+    index = np.full(symbols.size, 30, np.uint8)
+    step = 97 if backend == "reference" else 1
+    for count in [*range(0, 300, step), 511, 512, 513, 1023, 1024, 1100]:
+        encoder = Encoder()
+        encoder.push(symbols[:count], index[:count])
+        expected = zlib.crc32(symbols[:count].astype("<i4").tobytes())
+        assert encoder.checksum == expected
+        decoder = Decoder(encoder.finish())
+        decoder.pull(index[:count])
+        assert decoder.checksum == encoder.checksum == expected
+
+
+def test_a_refused_pull_changes_nothing(backend, mixed):
+    """An index beyond the tables, also far from the start."""
+    index = np.tile(np.arange(5, dtype=np.uint8), 2000)
+    symbols = np.tile(np.array([0, 1, 7, 3, 9], np.int32), 2000)
+    decoder = Decoder(compress(symbols, index, mixed), mixed)
+    wrong = index.copy()
+    wrong[9000] = 5
+    with pytest.raises(ValueError, match="index 5 is beyond the last of 5 tables"):
+        decoder.pull(wrong)
+    assert (decoder.pull(index) == symbols).all()
+    decoder.close()
+    assert decoder.checksum == zlib.crc32(symbols.astype("<i4").tobytes())
+
+
+def test_a_refused_push_adds_nothing(backend, mixed):
+    encoder = Encoder(mixed)
+    for symbols, index in (([0, 5], [0, 1]), ([-2, 123456], [3, 200])):
+        with pytest.raises(ValueError, match=r"beyond|outside"):
+            encoder.push(np.array(symbols, np.int32), np.array(index, np.uint8))
+    assert encoder.checksum == 0
+    assert encoder.finish() == bytes(3)
 
 
 def test_corrupt_stream_is_a_value_error():

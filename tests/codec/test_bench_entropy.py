@@ -1,0 +1,127 @@
+"""`lictor bench entropy`: what it reports, on workloads small enough for a test."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from lictor.codec import bench_entropy
+from lictor.codec.cli import cli
+from lictor.entropy import Encoder, Tables, gaussian_sigmas, gaussian_tables, paths
+
+pytest.importorskip("scipy")
+
+
+@pytest.fixture(autouse=True)
+def no_slow_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchac compiles itself."""
+    peers = tuple(p for p in bench_entropy.PEERS if p.__name__ != "torchac")
+    monkeypatch.setattr(bench_entropy, "PEERS", peers)
+
+
+def test_report_as_json(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("compressai")
+    pytest.importorskip("constriction")
+    arguments = ["bench", "entropy", "--json", "--symbols", "20000", "--runs", "1"]
+    result = CliRunner().invoke(cli, [*arguments, "--model", "no.such"])
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert "no workload kodak" in result.stderr
+    assert set(report) == {"A", "B"}
+    for rows in report.values():
+        assert {
+            "lictor",
+            "compressai.ans",
+            "compressai.gaussian_conditional",
+            "constriction.range.grouped",
+            "constriction.ans.gaussian",
+        } <= set(rows)
+        assert {f"lictor.{path}" for path in paths()[1:-1]} <= set(rows)
+        for row in rows.values():
+            assert row["encode_msym_s"] > 0 and row["decode_msym_s"] > 0
+            assert -0.5 < row["overhead_pct"] < 5
+            assert row["counted"]
+
+
+def test_report_for_a_person(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bench_entropy, "PEERS", ())
+    arguments = ["bench", "entropy", "--symbols", "5000", "--runs", "1", "--model", "no.such"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "A: 5000 symbols" in result.stdout and "lictor.scalar" in result.stdout
+
+
+def test_a_peer_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
+    def absent_package(work: bench_entropy.Workload):
+        raise AssertionError
+
+    monkeypatch.setattr(bench_entropy, "PEERS", (absent_package,))
+    said: list[str] = []
+    rows = bench_entropy.measure(bench_entropy.synthetic("A", 1000), 1, said.append)
+    assert said == ["absent_package is not installed and is left out"]
+    assert all(name.startswith("lictor") for name in rows)
+
+
+@pytest.mark.parametrize("name, bits, smallest", [("A", 1.5145, 0.0), ("B", 0.379, 0.51)])
+def test_workloads_are_those_of_the_reference(name: str, bits: float, smallest: float):
+    work = bench_entropy.synthetic(name, 300_000)
+    assert work.bits.mean() == pytest.approx(bits, rel=0.04)
+    sigma = gaussian_sigmas()[work.index]
+    assert sigma.max() <= 257
+    if smallest:
+        assert (work.index == 0).mean() == pytest.approx(smallest, abs=0.02)
+    else:
+        assert (sigma < 0.5).mean() == pytest.approx(0.607, abs=0.02)
+        assert (sigma > 16).mean() == pytest.approx(0.045, abs=0.01)
+
+
+def test_ideal_bits_are_those_of_the_tables():
+    index = np.repeat(np.arange(0, 96, 5), 3).astype(np.uint8)
+    symbols = np.round(gaussian_sigmas()[index] * np.tile([0, 1, -2], 20)).astype(np.int32)
+    ideal = bench_entropy.ideal_bits(symbols, index)
+    assert gaussian_tables().cost(symbols, index) == pytest.approx(ideal, rel=0.03, abs=0.02)
+
+
+def test_a_coder_that_errs_is_found(monkeypatch: pytest.MonkeyPatch):
+    def wrong(work: bench_entropy.Workload):
+        for name, coder in bench_entropy.ours(work):
+            yield (
+                f"wrong {name}",
+                bench_entropy.Coder(
+                    work, coder.encode, lambda data: work.symbols + 1, len, "", "lictor"
+                ),
+            )
+
+    wrong.__name__ = "json"
+    monkeypatch.setattr(bench_entropy, "PEERS", (wrong,))
+    with pytest.raises(RuntimeError, match="does not give back the symbols of workload A"):
+        bench_entropy.measure(bench_entropy.synthetic("A", 1000), 1, print)
+
+
+def test_latents_are_what_a_model_pushes(monkeypatch: pytest.MonkeyPatch):
+    """Those with Gaussian tables; the others mean nothing to the peers."""
+    from lictor import models
+
+    other = Tables.from_frequencies([[16384, 0]], offsets=0)
+    symbols, index = np.arange(-5, 5, dtype=np.int32), np.full(10, 30, np.uint8)
+
+    class Model:
+        def encode(self, picture, quality: float, encoder: Encoder) -> None:
+            assert picture.shape[:2] == (1, 3) and 0 <= picture.max() <= 1
+            encoder.push(symbols, index)
+            encoder.push(np.zeros(3, np.int32), np.zeros(3, np.uint8), other)
+            encoder.push(symbols, index, gaussian_tables())
+
+    monkeypatch.setattr(models, "load", lambda name: Model())
+    work = bench_entropy.latents(None, "a.model", 50)
+    assert (work.symbols == np.tile(symbols, 2)).all() and (work.index == 30).all()
+
+
+def test_pictures_need_not_be_named(tmp_path):
+    for arguments in (["bench", str(tmp_path)], ["bench", "pictures", str(tmp_path)]):
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 2
+        assert "no pictures" in result.stderr
