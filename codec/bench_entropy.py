@@ -25,6 +25,7 @@ from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from statistics import median
+from threading import Thread
 from time import perf_counter, thread_time
 from typing import Any
 
@@ -439,6 +440,53 @@ def measure(work: Workload, runs: int, say: Say) -> dict[str, dict[str, Any]]:
     }
 
 
+def two_threads(work: Workload, runs: int) -> dict[str, Any]:
+    """A row for our coder in two threads, each with the whole workload, by the wall clock.
+
+    encode_scaling, decode_scaling: speed of two threads over that of one, taken in turn. Needs two
+    cores that are free.
+    """
+    data = compress(work.symbols, work.index)
+    outs = [np.empty_like(work.symbols) for _ in range(2)]
+
+    def encode(_: Array) -> None:
+        compress(work.symbols, work.index)
+
+    def decode(out: Array) -> None:
+        decompress(data, work.index, out=out)
+
+    row: dict[str, Any] = {}
+    for way, task in (("encode", encode), ("decode", decode)):
+        seconds: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(runs + 1):
+            for threads, taken in seconds.items():
+                taken.append(_wall_of_threads(task, outs[:threads]))
+        one, two = (median(taken[1:]) for taken in seconds.values())  # the first is the warm-up
+        row[f"{way}_msym_s"] = row[f"{way}_wall_msym_s"] = 2 * work.symbols.size / two / 1e6
+        row[f"{way}_scaling"] = 2 * one / two
+    ideal = float(work.bits.sum()) / 8
+    about = {"overhead_pct": 100 * (len(data) / ideal - 1), "symbols": work.symbols.size}
+    about |= {"bytes": len(data), "ideal_bytes": ideal, "runs": runs}
+    counted = f"everything, wall time of two threads; path {backend()}"
+    return row | about | {"counted": counted, "version": version("lictor")}
+
+
+def _wall_of_threads(task: Callable[[Array], None], outs: list[Array], times: int = 5) -> float:
+    """Seconds until each of so many threads has done the task, mean of several times on end."""
+
+    def repeat(out: Array) -> None:
+        for _ in range(times):
+            task(out)
+
+    threads = [Thread(target=repeat, args=(out,)) for out in outs]
+    start = perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return (perf_counter() - start) / times
+
+
 def _clock(work: Callable[[], Any]) -> tuple[float, float]:
     """CPU and wall time of a call, seconds."""
     wall, cpu = perf_counter(), thread_time()
@@ -487,7 +535,10 @@ def report(
     except (ModelError, OSError, ImportError) as e:
         say(f"no workload kodak: {e}")
     with _one_thread():
-        return {work.name: measure(work, runs, say) for work in works}
+        results = {work.name: measure(work, runs, say) for work in works}
+        for work in works:
+            results[work.name]["lictor.two_threads"] = two_threads(work, runs)
+    return results
 
 
 @contextmanager

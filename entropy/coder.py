@@ -205,12 +205,16 @@ class Decoder:
         if self._coder.failed:
             raise CorruptStream("the stream is too short to hold even its states")
 
-    def pull(self, index: UInt8Array, tables: Tables | None = None) -> Int32Array:
+    def pull(
+        self, index: UInt8Array, tables: Tables | None = None, *, out: Int32Array | None = None
+    ) -> Int32Array:
         """Decode the next symbols.
 
         Args:
             index: uint8 (n,), n >= 0, contiguous; the table of each symbol, as pushed.
             tables: used for these symbols instead of the decoder's own.
+            out: int32 (n,), contiguous, writable; filled and returned. Using one array again
+                spares the system's fresh pages, which several threads would wait for in turn.
 
         Returns:
             int32 (n,). Damage can go unnoticed until close().
@@ -222,7 +226,12 @@ class Decoder:
         """
         tables = self._tables if tables is None else tables
         _check_array(index, np.uint8, "index")
-        out = np.empty(index.size, dtype=np.int32)
+        if out is None:
+            out = np.empty(index.size, dtype=np.int32)
+        else:
+            _check_array(out, np.int32, "out")
+            if out.size != index.size or not out.flags.writeable:
+                raise ValueError(f"out must be writable and hold {index.size} values")
         compiled = tables.compiled(self._backend)
         try:
             enough = self._coder.pull(index, compiled, out, self._keep_checksum)
@@ -293,7 +302,11 @@ def compress(symbols: Int32Array, index: UInt8Array, tables: Tables | None = Non
 
 
 def decompress(
-    data: bytes | bytearray | memoryview, index: UInt8Array, tables: Tables | None = None
+    data: bytes | bytearray | memoryview,
+    index: UInt8Array,
+    tables: Tables | None = None,
+    *,
+    out: Int32Array | None = None,
 ) -> Int32Array:
     """The symbols of a whole stream: Decoder, one pull, and close, without a checksum.
 
@@ -301,6 +314,7 @@ def decompress(
         data: what compress() or an Encoder made.
         index: uint8 (n,), contiguous; the table of each symbol, as it was compressed.
         tables: as it was compressed.
+        out: as for Decoder.pull.
 
     Returns:
         int32 (n,).
@@ -311,6 +325,6 @@ def decompress(
         ValueError: another shape, or an index beyond the tables.
     """
     decoder = Decoder(data, tables, checksum=False)
-    symbols = decoder.pull(index)
+    symbols = decoder.pull(index, out=out)
     decoder.close()
     return symbols

@@ -40,6 +40,7 @@ def test_report_as_json(monkeypatch: pytest.MonkeyPatch):
             "constriction.ans.gaussian",
         } <= set(rows)
         assert {f"lictor.{path}" for path in paths()[1:-1]} <= set(rows)
+        assert rows["lictor.two_threads"]["decode_scaling"] > 0
         for row in rows.values():
             assert row["encode_msym_s"] > 0 and row["decode_msym_s"] > 0
             assert -0.5 < row["overhead_pct"] < 5

@@ -242,3 +242,23 @@ def test_import_is_light():
 
 def test_gaussian_tables_are_made_once():
     assert gaussian_tables() is gaussian_tables()
+
+
+def test_out_is_filled_and_returned(backend):
+    symbols, index = np.array([0, 1, -2], np.int32), np.array([40, 40, 60], np.uint8)
+    encoder = Encoder()
+    encoder.push(symbols, index)
+    out = np.empty(3, np.int32)
+    assert Decoder(encoder.finish()).pull(index, out=out) is out
+    assert (out == symbols).all()
+
+
+@pytest.mark.parametrize("out", [np.empty(2, np.int32), np.broadcast_to(np.int32(0), 3)])
+def test_out_of_another_shape_or_read_only(backend, out):
+    with pytest.raises(ValueError):
+        Decoder(bytes(3)).pull(np.zeros(3, np.uint8), out=out)
+
+
+def test_out_of_another_dtype(backend):
+    with pytest.raises(TypeError):
+        Decoder(bytes(3)).pull(np.zeros(3, np.uint8), out=np.empty(3, np.int64))
