@@ -32,7 +32,7 @@ from lictor.codec.errors import (
     UnknownFormat,
 )
 from lictor.codec.files import STREAM, Job, UsageError, show
-from lictor.codec.threads import wait_politely
+from lictor.codec.threads import wait_briefly
 
 
 class _Group(click.Group):
@@ -509,5 +509,5 @@ def main() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
-    wait_politely()
+    wait_briefly()
     cli.main(prog_name="lictor")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from lictor.codec import decode, encode
-from lictor.codec.threads import wait_politely
+from lictor.codec.threads import wait_briefly
 
 OUT = Path("out")
 QUALITY = 25.0
@@ -22,7 +22,7 @@ QUALITY = 25.0
 
 def main() -> None:
     """Write out/photo.bin, out/photo.png and out/side-by-side.png, and say what they measure."""
-    wait_politely()
+    wait_briefly()
     from skimage import data
 
     pixels = data.coffee()

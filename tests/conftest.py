@@ -1,5 +1,5 @@
 """What holds for all tests."""
 
-from lictor.codec.threads import wait_politely
+from lictor.codec.threads import wait_briefly
 
-wait_politely()  # before any test imports torch
+wait_briefly()  # before any test imports torch
