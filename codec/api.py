@@ -216,7 +216,7 @@ def verify(
         model=codec.name,
         quality=_quality(step),
         same=bool(np.array_equal(first, second)),
-        psnr=_psnr(pixels, first),
+        psnr=psnr(pixels, first),
         bytes=len(data),
         bpp=8 * len(data) / (width * height),
         estimate=expected,
@@ -306,7 +306,8 @@ def _samples(x: Tensor, channels: int) -> NDArray[np.uint8]:
     return x.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def _psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Peak signal to noise ratio over all samples, dB; infinite if nothing differs."""
     import numpy as np
 
     error = np.square(a.astype(np.float32) - b).mean(dtype=np.float64)

@@ -8,7 +8,6 @@ package `bjontegaard`.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from lictor.codec import image
-from lictor.codec.api import decode, encode, estimate
+from lictor.codec.api import decode, encode, estimate, psnr
 from lictor.codec.errors import BadCurves
 
 
@@ -79,7 +78,6 @@ def _measure_one(name: str, pixels: Any, model: str, quality: float) -> Row:
     encoded = perf_counter()
     decoded = np.asarray(decode(data))
     done = perf_counter()
-    error = np.square(decoded.astype(np.float64) - pixels.reshape(decoded.shape)).mean()
     return Row(
         image=name,
         model=model,
@@ -87,7 +85,7 @@ def _measure_one(name: str, pixels: Any, model: str, quality: float) -> Row:
         bytes=len(data),
         estimate=estimate(pixels, quality=quality, model=model),
         bpp=8 * len(data) / (pixels.shape[0] * pixels.shape[1]),
-        psnr=10 * math.log10(255**2 / error) if error else math.inf,
+        psnr=psnr(pixels.reshape(decoded.shape), decoded),
         encode_s=encoded - start,
         decode_s=done - encoded,
     )

@@ -122,7 +122,7 @@ def latents(picture: str | None, model: str, quality: float) -> Workload:
         quality: 0 to 100.
 
     Raises:
-        CodecError, OSError, ImportError: there is no picture.
+        OSError, ImportError: there is no picture.
         lictor.models.ModelError: there is no such model.
     """
     import torch

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from lictor.codec import decode, encode
+from lictor.codec.api import psnr
 from lictor.codec.threads import wait_briefly
 
 OUT = Path("out")
@@ -53,11 +54,6 @@ def main() -> None:
     print(f"{psnr(pixels, jpeg):.2f} dB PSNR")
     print(f"time     encode {encoded - start:.3f} s  decode {done - encoded:.3f} s")
     print(f"see      {OUT}/side-by-side.png  {OUT}/photo.bin  {OUT}/photo.png")
-
-
-def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Peak signal to noise ratio over all samples, dB."""
-    return float(10 * np.log10(255**2 / np.square(a.astype(float) - b).mean()))
 
 
 def jpeg_no_larger(pixels: NDArray[np.uint8], limit: int) -> tuple[int, NDArray[np.uint8]]:
