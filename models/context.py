@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lictor.models.layers import Depthwise, Leaky, Pointwise
+from lictor.models.layers import Depthwise, Leaky, Pointwise, full_precision
 from lictor.models.rate import Ladder
 
 STEPS = 4
@@ -47,7 +47,8 @@ class Heads(nn.Module):
         self.bias = nn.Parameter(torch.zeros(4, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias[:, None, :], x, self.weight.transpose(1, 2))
+        with full_precision(x):
+            return torch.baddbmm(self.bias[:, None, :], x.float(), self.weight.transpose(1, 2))
 
 
 class Step(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lictor.models.layers import LEAKY_SLOPE, Depthwise, Leaky, Pointwise, Upsample
+from lictor.models.layers import LEAKY_SLOPE, Depthwise, Leaky, Pointwise, Upsample, full_precision
 from lictor.models.rate import Ladder
 
 
@@ -25,7 +25,9 @@ class HyperAnalysis(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         # y spans 0.1 to 300: the logarithm keeps one loud channel from drowning the rest.
-        return self.body(torch.asinh(y))
+        h = self.body[:-1](torch.asinh(y))
+        with full_precision(h):
+            return self.body[-1](h.float())
 
 
 class HyperSynthesis(nn.Module):

@@ -16,6 +16,15 @@ LEAKY_SLOPE = 1 / 8
 """A power of two, so that the fixed-point twin multiplies exactly."""
 
 
+def full_precision(x: Tensor) -> torch.autocast:
+    """Inside, layers run in float32 even where autocast is on: pass them x.float().
+
+    For the last layers before rounding, likelihoods and sums: bfloat16 has 8 bits, and latents
+    reach hundreds.
+    """
+    return torch.autocast(x.device.type, enabled=False)
+
+
 class Pointwise(nn.Linear):
     """1x1 convolution of an NHWC tensor (twinned)."""
 

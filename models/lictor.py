@@ -62,6 +62,7 @@ class Lictor(LatentCodec):
     """Variable-rate transform codec with a hyperprior and a four-step quadtree context."""
 
     octave: Tensor
+    hard = False  # training sees true rounding instead of noise
 
     def __init__(self, **sizes: int) -> None:
         super().__init__()
@@ -119,11 +120,11 @@ class Lictor(LatentCodec):
         return self.g_a(x - 0.5, quality) * self.gain(quality).exp()[:, :, None, None]
 
     def _noisy(self, residual: Tensor) -> Tensor:
-        """Uniform noise while training (Ballé et al. 2017), rounding otherwise."""
+        """Uniform noise while training softly (Ballé et al. 2017), rounding otherwise."""
         residual = residual.float()
-        if self.training:
+        if self.training and not self.hard:
             return residual + torch.rand_like(residual) - 0.5
-        return residual.round()
+        return _round_through(residual)
 
     def _code_floats(self, y: Tensor, p: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """The quadtree on floats: y_hat as cells, and the bits of each picture."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lictor.models.layers import Block
+from lictor.models.layers import Block, full_precision
 from lictor.models.rate import Gain
 
 
@@ -34,7 +34,9 @@ class Analysis(nn.Module):
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         h = self.gain8(self.enter(F.pixel_unshuffle(x, 8)), quality)
         h = self.gain16(self.down(self.blocks8(h)), quality)
-        return self.leave(self.blocks16(h)) + self.shortcut(F.pixel_unshuffle(x, 16))
+        h = self.blocks16(h)
+        with full_precision(h):
+            return self.leave(h.float()) + self.shortcut(F.pixel_unshuffle(x, 16))
 
 
 class Synthesis(nn.Module):
@@ -58,4 +60,5 @@ class Synthesis(nn.Module):
     def forward(self, v: Tensor, quality: Tensor) -> Tensor:
         h = self.blocks16(self.gain16(self.enter(v), quality))
         h = self.blocks8(self.gain8(F.pixel_shuffle(self.up(h), 2), quality))
-        return F.pixel_shuffle(self.leave(h), 8) + F.pixel_shuffle(self.shortcut(v), 16)
+        with full_precision(h):
+            return F.pixel_shuffle(self.leave(h.float()), 8) + F.pixel_shuffle(self.shortcut(v), 16)
