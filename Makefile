@@ -40,7 +40,7 @@ fuzz: ## a minute of hostile input for the entropy coder, with sanitizers
 
 ide: ## links that let editors and type checkers find the packages
 	@mkdir -p .ide/lictor
-	@for p in codec models entropy datasets; do ln -sfn ../../$$p .ide/lictor/$$p; done
+	@for p in codec models entropy datasets training; do ln -sfn ../../$$p .ide/lictor/$$p; done
 
 wheel: $(VENV)/.tested ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation

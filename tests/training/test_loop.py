@@ -1,0 +1,206 @@
+"""The loop: what a run leaves, that it resumes exactly, what it skips, how it stops."""
+
+import csv
+import importlib.util
+import math
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lictor.models import checkpoint
+from lictor.training import state, validation
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def last(run):
+    return state.read(run)
+
+
+def equal(a, b) -> bool:
+    """Whether two nested states are the same to the last bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return a == b
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    """Make a module for task=: its source to its name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    made = []
+
+    def make(source: str) -> str:
+        name = f"task_{os.path.basename(tmp_path).replace('-', '_')}_{len(made)}"
+        (tmp_path / f"{name}.py").write_text(source)
+        made.append(name)
+        return name
+
+    return make
+
+
+def test_a_run_from_nothing_leaves_weights_that_code_and_something_to_see(
+    script, photos, tmp_path, monkeypatch, capsys
+):
+    from lictor.codec import decode, encode
+
+    arguments = [f"data={photos}", f"out={tmp_path}", "model=lictor-tiny", "crop=64", "batch=2"]
+    arguments += ["workers=0", "steps=25", "hold_out=0.5", "tag=new"]
+    assert script.main(arguments) == 0
+    said = capsys.readouterr()
+    assert "bytes against estimate" in said.out
+    assert "step 0, 0.0 min: loss" in said.err
+
+    weights = tmp_path / "lictor-tiny.new.safetensors"
+    monkeypatch.setenv("LICTOR_CHECKPOINTS", str(tmp_path))
+    (picture,) = validation.kept(tmp_path)
+    decoded = np.asarray(decode(encode(picture, quality=50, model=weights)), float)
+    assert 10 * np.log10(255**2 / np.square(decoded - picture).mean()) > 19
+    assert checkpoint.load(str(weights)).name == "lictor-tiny.new"
+
+    log = rows(tmp_path / "log.csv")
+    assert [int(row["step"]) for row in log] == [20, 25]
+    assert all(float(row["images_per_s"]) > 0 for row in log)
+    assert all(0 <= float(row["waiting"]) <= 1 for row in log)
+    curve = rows(tmp_path / "rd.csv")
+    assert len(curve) == 10
+    assert [row["quality"] for row in curve[:5]] == ["0", "25", "50", "75", "100"]
+    assert float(curve[9]["bpp"]) > float(curve[5]["bpp"])
+    assert float(curve[9]["loss"]) < float(curve[4]["loss"])
+    for name, width in (("rd", 640), ("samples", 4 * picture.shape[1])):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert image.width == width
+    if importlib.util.find_spec("tensorboard"):
+        assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_interrupted_run_resumes_to_the_same_bits(run, task, tmp_path, capsys, workers):
+    settings = ("steps=8", "late=0.4", "late_crop=128", "late_hard=true", f"workers={workers}")
+    interrupt = task(
+        "import os, signal\n"
+        "calls = 0\n"
+        "def at_third(x_hat, x):\n"
+        "    global calls\n"
+        "    calls += len(x) == 4\n"  # validation has one picture at a time
+        "    if calls == 3:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return 0 * x_hat.flatten(1).sum(1)\n"
+    )
+    assert run(tmp_path / "whole", *settings, f"task={interrupt}:at_third", "task_weight=0") == 143
+    assert last(tmp_path / "whole")["step"] == 3
+    assert "resume=true" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+    assert run(tmp_path / "whole", "resume=true", "task=") == 0
+    assert run(tmp_path / "other", *settings) == 0
+    resumed, other = last(tmp_path / "whole"), last(tmp_path / "other")
+    assert resumed["step"] == 8
+    assert resumed["position"] == 32
+    for part in ("model", "average", "optim"):
+        assert equal(resumed[part], other[part])
+
+
+def test_minutes_end_the_run_and_the_learning_rate(run, tmp_path):
+    assert run(tmp_path, "minutes=0.05", "warmup=0") == 0
+    saved = last(tmp_path)
+    assert saved["step"] > 3
+    assert 0.05 <= saved["spent"] < 0.2
+    assert float(rows(tmp_path / "log.csv")[-1]["learning_rate"]) == 0
+
+
+def test_schedule(script):
+    assert script.schedule(0, 0.0, 100) == pytest.approx(0.01)
+    assert script.schedule(3, 0.1, 100) == pytest.approx(0.5 * (1 + math.cos(0.1 * math.pi)))
+    assert script.schedule(500, 0.5, 100) == pytest.approx(0.5)
+    assert script.schedule(500, 1.0, 100) == pytest.approx(0)
+
+
+def test_steps_that_are_not_finite_are_skipped_and_counted(run, task, tmp_path):
+    name = task(
+        "calls = 0\n"
+        "def broken(x_hat, x):\n"
+        "    global calls\n"
+        "    calls += len(x) == 4\n"
+        "    return x_hat.flatten(1).sum(1) * (float('nan') if calls == 2 else 0)\n"
+    )
+    assert run(tmp_path / "run", "steps=4", f"task={name}:broken") == 0
+    saved = last(tmp_path / "run")
+    assert (saved["step"], saved["skipped"], saved["position"]) == (3, 1, 16)
+    assert all(value.isfinite().all() for value in saved["average"].values())
+
+
+def test_accumulated_parts_give_the_step_of_the_whole(run, tmp_path):
+    hard = ("steps=2", "late=1", "late_hard=true", "learning_rate=1e-4", "warmup=0")
+    assert run(tmp_path / "whole", *hard) == 0
+    assert run(tmp_path / "parts", *hard, "accumulate=2") == 0
+    whole, parts = (rows(tmp_path / name / "log.csv")[0] for name in ("whole", "parts"))
+    for key in ("loss", "bpp", "mse"):
+        assert float(whole[key]) == pytest.approx(float(parts[key]), rel=1e-4)
+
+
+@pytest.mark.parametrize("hard", ["true", "false"])
+def test_bfloat16_trains_to_a_like_loss(run, tmp_path, hard):
+    settings = ("steps=3", "late=1", f"late_hard={hard}")
+    losses = []
+    for bf16 in ("true", "false"):
+        assert run(tmp_path / bf16, *settings, f"bf16={bf16}") == 0
+        losses.append(float(rows(tmp_path / bf16 / "log.csv")[0]["loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    dtypes = {value.dtype for value in last(tmp_path / "true")["model"].values()}
+    assert dtypes == {torch.float32}
+
+
+def test_bare_weights_are_a_start(run, start, tmp_path):
+    loaded = checkpoint.load(str(start)).state_dict()
+    before = {name: value.clone() for name, value in loaded.items()}
+    assert run(tmp_path, "steps=1", "learning_rate=1e-9") == 0
+    for name, value in last(tmp_path)["model"].items():
+        assert torch.allclose(value, before[name], atol=1e-6)
+    assert equal(loaded, before)  # loaded models are shared, so not to be trained in place
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["weights=", "model=lictor-xl"], "unknown model 'lictor-xl'; there are"),
+        (["model=lictor-s"], "are weights of lictor-tiny, not lictor-s"),
+        (["weights=lictor-s.none"], "unknown model 'lictor-s.none'"),
+        (["accumulate=3"], "give a multiple of processes"),
+        (["optimiser=sgd"], "optimiser is 'sgd'; there are adamw"),
+        (["late_crop=1024"], "no picture holds a crop of 1024"),
+        (["data=/no/such/folder"], "no such file or folder"),
+        (["resume=true"], "settings.toml"),
+    ],
+)
+def test_what_cannot_start_says_why_in_one_line(run, tmp_path, capsys, more, message):
+    assert run(tmp_path, *more, "steps=1") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("lictor train: ")
+    assert message in line
+
+
+def test_compressai_models_are_trained_elsewhere(run, tmp_path, capsys):
+    pytest.importorskip("compressai")
+    assert run(tmp_path, "weights=", "model=mbt2018-mean") == 2
+    assert "with CompressAI" in capsys.readouterr().err
+
+
+def test_a_run_is_not_overwritten(run, tmp_path, capsys):
+    assert run(tmp_path, "steps=1") == 0
+    capsys.readouterr()
+    assert run(tmp_path, "steps=1") == 2
+    assert "resume=true goes on with it" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Several processes do what one does."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from lictor.training import state, validation
+from lictor.training.config import Config
+from lictor.training.parallel import Team
+
+
+def team(rank: int, size: int) -> Team:
+    return Team(rank, size, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("size", "accumulate"), [(1, 1), (2, 1), (1, 4), (2, 2), (4, 1)])
+def test_shares_make_up_the_steps(script, size, accumulate):
+    config = Config(batch=8, accumulate=accumulate)
+    shares = [script.shares(config, team(rank, size), 100) for rank in range(size)]
+    for step in range(3):
+        numbers = [i for share in shares for _ in range(accumulate) for i in next(share)]
+        assert numbers == list(range(100 + 8 * step, 108 + 8 * step))
+
+
+def rows(path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def torchrun(tiny, arguments: list[str], folder) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [*launch, tiny.__file__, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+TASK = """
+import math, os
+calls = 0
+def broken(x_hat, x):
+    global calls
+    calls += len(x) > 1
+    bad = len(x) > 1 and calls == 4 and os.environ.get("RANK", "1") == "1"
+    return x_hat.flatten(1).mean(1) * (math.nan if bad else 0)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_do_as_one_and_skip_alike(run, tiny, arguments, tmp_path, monkeypatch):
+    (tmp_path / "two_task.py").write_text(TASK)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(validation, "SIDE", 384)  # as in the other processes
+    settings = ["steps=4", "late=1", "late_hard=true", "warmup=0", "learning_rate=1e-4"]
+    settings += ["weights=", "model=lictor-tiny"]
+    settings.append("task=two_task:broken")  # the fourth step, on the second process alone
+    assert run(tmp_path / "one", *settings) == 0
+    torchrun(tiny, arguments(tmp_path / "two", *settings), tmp_path)
+
+    one, two = (state.read(tmp_path / name) for name in ("one", "two"))
+    for saved in (one, two):
+        assert (saved["step"], saved["skipped"], saved["position"]) == (3, 1, 16)
+    for name, value in one["model"].items():
+        assert torch.allclose(value, two["model"][name], atol=5e-4)
+    for table, keys in (("log.csv", ("bpp", "mse")), ("rd.csv", ("loss", "bpp", "psnr"))):
+        first, second = (rows(tmp_path / name / table)[-1] for name in ("one", "two"))
+        for key in keys:
+            assert float(first[key]) == pytest.approx(float(second[key]), rel=1e-4)
+    assert (tmp_path / "two/lictor-tiny.mine.safetensors").exists()

@@ -1,0 +1,160 @@
+"""Settings of a training run: defaults, TOML files, key=value. Imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import math
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+FINE_TUNED = "lictor-s.mse"
+SETTINGS = "settings.toml"
+"""The file of a run folder that holds its settings."""
+
+
+@dataclass
+class Config:
+    """Settings of a run."""
+
+    # data
+    data: str = ""  # folders, tars: PATH or PATH:LOW:HIGH (shrink), {000..003}, *; commas between
+    val: str = ""  # pictures to validate on, as data; none: some of data are held out
+    hold_out: float = 0.05  # share of the pictures held out where val is not given
+    crop: int = 192  # side of training crops, a multiple of 64
+    batch: int = 8  # crops of a step, all processes together
+    accumulate: int = 1  # a step's crops are taken in so many parts: less memory
+    memory: float = 4.0  # GB of decoded pictures that each process keeps
+    workers: int = -1  # processes that cut crops on the CPU; -1: as the machine wants
+
+    # model
+    model: str = ""  # architecture to train from scratch, such as lictor-s
+    weights: str = ""  # weights to start from; neither model nor weights: lictor-s.mse
+    tag: str = "mine"  # the new weights are called ARCHITECTURE.TAG
+
+    # loss
+    loss: str = "mse"  # mse, ms-ssim, perceptual, none
+    task: str = ""  # MODULE:NAME of a loss of your own, added to it; docs/training.md
+    task_weight: float = 1.0
+
+    # schedule
+    minutes: float = 10.0  # training time; the learning rate falls to zero over it
+    steps: int = 0  # if given: so many steps, however long they take
+    learning_rate: float = 0.0  # 0: 1e-3 from scratch, 2e-4 from weights
+    warmup: int = 200  # steps, or a tenth of the training if that is less
+    optimiser: str = "adamw"
+    shortcut_rate: float = 0.1  # learning rate of the linear shortcuts and gains, relative
+    clip: float = 1.0  # largest norm of a gradient
+    ema: float = 0.999  # decay of the averaged weights, which are what is kept
+    late: float = 0.0  # share of the training, at its end, in which the next two hold
+    late_hard: bool = False  # true rounding instead of noise
+    late_crop: int = 0  # side of crops; 0: as before
+
+    # machine
+    bf16: bool = False  # bfloat16 where it is harmless; for GPUs, and CPUs with AMX
+    threads: int = 0  # 0: as many as torch likes
+    seed: int = 1
+
+    # run
+    out: str = "runs/last"  # run folder
+    resume: bool = False  # go on with the run in out, with its settings unless others are given
+    save_every: float = 3.0  # minutes between checkpoints
+    watch_every: float = 5.0  # minutes between validations
+    measure: str = ""  # pictures to measure the finished weights on, as `lictor bench` does
+
+
+def configure(arguments: list[str]) -> Config:
+    """Defaults, then files, then key=value. Raises ValueError for an unknown key or a bad value."""
+    given = [_given(argument) for argument in arguments]
+    config = Config()
+    last = {key: value for settings in given for key, value in settings.items()}
+    _update(config, {key: last[key] for key in ("out", "resume") if key in last})
+    if config.resume:
+        given.insert(0, _given(str(Path(config.out) / SETTINGS)))
+    for settings in given:
+        _update(config, settings)
+    _settle(config)
+    _check(config)
+    return config
+
+
+def _given(argument: str) -> dict[str, Any]:
+    key, equals, text = argument.partition("=")
+    if equals and key.isidentifier():
+        return {key: text}
+    if Path(argument).suffix != ".toml":
+        raise ValueError(f"{argument!r} is neither KEY=VALUE nor a .toml file")
+    try:
+        return tomllib.loads(Path(argument).read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{argument}: {error}") from error
+
+
+def _update(config: Config, settings: dict[str, Any]) -> None:
+    kinds = {f.name: type(f.default) for f in fields(Config)}
+    for key, value in settings.items():
+        if key not in kinds:
+            near = difflib.get_close_matches(key, kinds, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "`lictor train --settings` lists all"
+            raise ValueError(f"unknown setting {key!r}; {hint}")
+        setattr(config, key, _convert(key, value, kinds[key]))
+
+
+def _convert(key: str, value: Any, kind: type) -> Any:
+    if kind is bool:
+        value = {"true": True, "false": False}.get(str(value).lower())
+        if value is None:
+            raise ValueError(f"{key} takes true or false")
+        return value
+    try:
+        converted = kind(value)
+    except (TypeError, ValueError):
+        converted = None
+    if converted is None or (isinstance(value, float) and converted != value):
+        article = {int: "a whole number", float: "a number", str: "text"}[kind]
+        raise ValueError(f"{key} takes {article}, not {value!r}")
+    return converted
+
+
+def _settle(config: Config) -> None:
+    """Fill in what other settings decide."""
+    if not config.model and not config.weights:
+        config.weights = FINE_TUNED
+    if not config.learning_rate:
+        config.learning_rate = 2e-4 if config.weights else 1e-3
+
+
+def _check(config: Config) -> None:
+    """Raise ValueError for values that cannot work, before any picture is read."""
+    if not config.data:
+        raise ValueError("name the pictures to train on: data=FOLDER")
+    for side in (config.crop, config.late_crop or config.crop):
+        if side < 64 or side % 64:
+            raise ValueError(f"crops are multiples of 64 pixels, not {side}")
+    at_least = dict(batch=1, accumulate=1, workers=-1, steps=0, warmup=0, threads=0, memory=0)
+    for key, low in at_least.items():
+        if not getattr(config, key) >= low:
+            raise ValueError(f"{key} is {getattr(config, key)}; give {low} or more")
+    for key in ("hold_out", "late", "ema"):
+        if not 0 <= getattr(config, key) <= 1:
+            raise ValueError(f"{key} is {getattr(config, key)}; give 0 to 1")
+    for key in ("minutes", "learning_rate", "clip", "save_every", "watch_every"):
+        if not getattr(config, key) > 0 or math.isnan(getattr(config, key)):
+            raise ValueError(f"{key} is {getattr(config, key)}; give more than 0")
+
+
+def write(config: Config, path: Path) -> None:
+    """A TOML file that gives these settings again."""
+    settings = {k: v for k, v in asdict(config).items() if k not in ("out", "resume")}
+    # JSON's strings, numbers, true and false are TOML's.
+    lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in settings.items()]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def listing() -> str:
+    """Every setting with its default and what it is for."""
+    body = inspect.getsource(Config).partition('"""Settings of a run."""\n')[2]
+    return inspect.cleandoc(body)

@@ -1,0 +1,157 @@
+"""From a run to weights that code: written, verified by real files, measured, listed.
+
+The integer form of the entropy networks is a function of the weights file, made anew by whoever
+loads it (models/integer.py), so there is no table to forget. That it holds, and that real files are
+as long as the model expects, is verified here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from lictor.codec import api, bench, files
+from lictor.models import checkpoint
+from lictor.models.zoo import SUFFIX
+from lictor.training import state, validation
+from lictor.training.config import Config
+
+QUALITIES = (0.0, 50.0, 100.0)
+MEASURED_AT = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
+LARGEST_GAP = 0.01
+"""Real bytes may differ by so much from the estimate."""
+INDEX = "index.json"
+
+
+class ExportFailed(Exception):
+    """The weights do not code as the model expects."""
+
+
+def export(run: Path, measure: str = "", into: str = "") -> Path:
+    """Write run/NAME.safetensors and run/index.json from the averaged weights; returns the former.
+
+    measure: a folder of pictures whose curve goes into the index. into: a folder of weights with an
+    index.json, which takes the weights as well. Raises ExportFailed, FileNotFoundError, CodecError.
+    """
+    model, config, steps = state.averaged(run)
+    name = f"{config.model}.{config.tag}"
+    target = run / f"{name}{SUFFIX}"
+    checkpoint.save(model, target, name, recipe(config, steps))
+    checkpoint.load.cache_clear()  # weights of this name may have been used before
+    with _decodable(run):
+        verify(str(target), validation.kept(run))
+        measured = curve(str(target), measure) if measure else {}
+    entry = {
+        "name": name,
+        "id": 0,
+        "file": target.name,
+        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "licence": "",
+        "summary": f"trained on {', '.join(recipe(config, steps)['data'])}",
+        "training": recipe(config, steps),
+        "measured": measured,
+    }
+    _write_index(run / INDEX, [entry])
+    if into:
+        _add(entry, target, Path(into))
+    return target
+
+
+def recipe(config: Config, steps: int) -> dict[str, Any]:
+    """What is told of the making of weights: the settings that shaped them, no folder names."""
+    told = asdict(config)
+    for place in ("out", "resume", "save_every", "watch_every", "memory", "workers", "threads"):
+        del told[place]
+    for key in ("data", "val", "measure"):
+        told[key] = [Path(part).name for part in told[key].split(",") if part]
+    told["weights"] = Path(config.weights).name
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return told | {"steps": steps, "machine": f"{device}, torch {torch.__version__}"}
+
+
+@contextmanager
+def _decodable(run: Path) -> Iterator[None]:
+    """Files that name weights of this run can be decoded in here."""
+    before = os.environ.get("LICTOR_CHECKPOINTS")
+    os.environ["LICTOR_CHECKPOINTS"] = os.pathsep.join(filter(None, (str(run), before)))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LICTOR_CHECKPOINTS"]
+        else:
+            os.environ["LICTOR_CHECKPOINTS"] = before
+
+
+def verify(model: str, pictures: Sequence[np.ndarray]) -> None:
+    """Encode and decode pictures, and hold the bytes of their latents against the estimate.
+
+    A decoder that gets other latents than were encoded raises LatentMismatch by itself.
+    """
+    if not pictures:
+        raise ExportFailed(f"{model}: no validation pictures to verify it on")
+    print(f"{'quality':>7} {'bpp':>8} {'PSNR dB':>8} {'bytes against estimate':>23}")
+    gaps = []
+    for quality in QUALITIES:
+        data = [api.encode(p, quality=quality, model=model) for p in pictures]
+        psnr = fmean(
+            api.psnr(p, np.asarray(api.decode(d))) for p, d in zip(pictures, data, strict=True)
+        )
+        bpp = fmean(api.info(d).bpp for d in data)
+        real = sum(api.info(d).latent_bytes for d in data)
+        expected = sum(api.estimate(p, quality=quality, model=model) for p in pictures)
+        gaps.append(real / expected - 1)
+        print(f"{quality:7g} {bpp:8.4f} {psnr:8.3f} {gaps[-1]:23.2%}")
+    wide = [gap for gap in gaps if not abs(gap) <= LARGEST_GAP]  # not a number, too
+    if wide:
+        raise ExportFailed(
+            f"{model}: real files differ by {wide[0]:.1%} from what the model expects; train it"
+            " longer, or with a lower learning rate, and do not use these weights"
+        )
+
+
+def curve(model: str, folder: str) -> dict[str, Any]:
+    """Mean bpp and PSNR of real files of a folder's pictures, as index.json has them."""
+    paths = [path for path, _ in files.find([folder], files.PICTURES)]
+    points = bench.curve([row for path in paths for row in bench.measure(path, model, MEASURED_AT)])
+    for p in points:
+        print(f"{p.quality:7g} {p.bpp:8.4f} {p.psnr:8.3f}  {Path(folder).name}")
+    qualities = ",".join(f"{quality:g}" for quality in MEASURED_AT)
+    name = Path(folder).name
+    return {
+        "command": f"lictor bench {name}/ --qualities {qualities}",
+        f"{name}_quality": [p.quality for p in points],
+        f"{name}_bpp": [round(p.bpp, 4) for p in points],
+        f"{name}_psnr": [round(p.psnr, 3) for p in points],
+    }
+
+
+def _write_index(path: Path, entries: list[dict[str, Any]]) -> None:
+    path.write_text(json.dumps({"checkpoints": entries}, indent=2) + "\n", encoding="utf-8")
+
+
+def _add(entry: dict[str, Any], weights: Path, folder: Path) -> None:
+    """Weights into a folder and its index, under a number that was never used there.
+
+    Licence and summary of weights of the same name are kept, their number is not: files that were
+    written with them could not be decoded with these.
+    """
+    listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))["checkpoints"]
+    number = max((other["id"] for other in listed), default=0) + 1
+    same: dict[str, Any] = next((other for other in listed if other["name"] == entry["name"]), {})
+    kept = {key: same[key] for key in ("licence", "summary") if key in same}
+    others = [other for other in listed if other is not same]
+    shutil.copyfile(weights, folder / weights.name)
+    _write_index(folder / INDEX, [*others, entry | {"id": number} | kept])

