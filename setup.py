@@ -1,4 +1,4 @@
-"""Builds the C extension; everything else but the licence is in pyproject.toml.
+"""Builds the C extension and places train.py; all else but the licence is in pyproject.toml.
 
 `optional=True` lets the installation go on without a C compiler: lictor.entropy then
 runs its pure-Python reference, which gives the same bytes, slowly.
@@ -7,10 +7,22 @@ runs its pure-Python reference, which gives the same bytes, slowly.
 import os
 
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 FLAGS = [] if os.name == "nt" else ["-std=c11", "-O3", "-g0", "-Wall", "-Wextra"]
 
+
+class BuildWithScript(build_py):
+    """Puts train.py, a script of the repository, beside the packages: `lictor train` runs it."""
+
+    def build_packages(self) -> None:
+        """Copy the packages, and the script."""
+        super().build_packages()
+        self.build_module("train", "train.py", "lictor")
+
+
 setup(
+    cmdclass={"build_py": BuildWithScript},
     license="Apache-2.0",
     ext_modules=[
         Extension(

@@ -13,11 +13,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import runpy
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -253,6 +255,70 @@ def models(as_json: bool) -> None:
         if peers:
             rates = ", ".join(f"{rate:+.1f} % against {peer}" for peer, rate in peers.items())
             click.echo(f"{'':{width}}  {'':>8}  bits on Kodak at equal PSNR: {rates}")
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, metavar="DIR... [KEY=VALUE...] [FILE.toml...]")
+@click.option("--out", metavar="FOLDER", help="Run folder.  [default: runs/last]")
+@click.option("--minutes", metavar="M", help="Training time.  [default: 10]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--weights", metavar="NAME|PATH", help="Start from these.  [default: lictor-s.mse]")
+@click.option("--model", metavar="NAME", help="Start from scratch with this architecture.")
+@click.option("--val", metavar="DIR", help="Pictures to validate on, else some are held out.")
+@click.option("--loss", metavar="NAME", help="mse, ms-ssim or perceptual.  [default: mse]")
+@click.option("--settings", is_flag=True, help="List every setting that KEY=VALUE can give.")
+def train(inputs: tuple[str, ...], resume: bool, settings: bool, **given: str | None) -> None:
+    """Train a model on pictures of your own.
+
+    DIR: folders to search for pictures through all levels, or tar shards. Fine-tunes lictor-s.mse
+    for ten minutes unless told otherwise; `lictor encode --model` takes the weights it makes.
+    """
+    if settings:
+        _script("train.py", ["--help"])
+    pictures = [i for i in inputs if not (_is_setting(i) or i.endswith(".toml"))]
+    arguments = [i for i in inputs if i not in pictures]
+    arguments += [f"{key}={value}" for key, value in given.items() if value is not None]
+    if pictures:
+        arguments.append(f"data={','.join(pictures)}")
+    if resume:
+        arguments.append("resume=true")
+    _script("train.py", arguments)
+
+
+def _is_setting(argument: str) -> bool:
+    key, equals, _ = argument.partition("=")
+    return bool(equals) and key.isidentifier()
+
+
+def _script(name: str, arguments: list[str]) -> None:
+    """Run a script that lies beside the packages; it ends with an exit status of its own."""
+    import lictor.training
+
+    path = os.path.join(os.path.dirname(next(iter(lictor.training.__path__))), name)
+    before, sys.argv = sys.argv, [path, *arguments]
+    try:
+        runpy.run_path(path, run_name="__main__")
+    finally:
+        sys.argv = before
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--measure", metavar="DIR", default="", help="Also measure on pictures.")
+@click.option("--into", metavar="FOLDER", default="", help="Add to the index.json of this folder.")
+def export(run: str, measure: str, into: str) -> int:
+    """Write and verify the weights of a training run, as `lictor train` does at its end.
+
+    RUN: the folder of a run, finished or not. Real files must be within 1 % of the estimate.
+    """
+    from lictor.training.export import ExportFailed
+    from lictor.training.export import export as write
+
+    try:
+        click.echo(write(Path(run), measure, into))
+    except (ExportFailed, CodecError, OSError) as e:
+        return _fail(f"lictor export: {e}", 1)
+    return 0
 
 
 @cli.command("import")

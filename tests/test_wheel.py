@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("checkpoints", "codec", "datasets", "entropy", "models")
+PACKAGES = ("checkpoints", "codec", "datasets", "entropy", "models", "training")
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +54,7 @@ def test_wheel_holds_every_module_and_nothing_else(wheel):
         if name.split("/")[0] in PACKAGES
         and Path(name).suffix in {".py", ".pyi", ".typed", ".npz", ".json", ".safetensors"}
     }
+    wanted.add("lictor/train.py")
     assert wanted <= names
     extra = {n for n in names - wanted if not n.startswith("lictor/entropy/_rans")}
     assert not extra
@@ -87,3 +88,5 @@ def test_wheel_works_outside_the_repository(wheel, tmp_path):
     error = np.square(decoded.astype(float) - pixels).mean()
     assert 10 * np.log10(255**2 / error) > 28
     assert "lictor-s.mse" in run(lictor, "info", "out.bin", cwd=tmp_path, env=clean)
+    training = ("train", "in.png", "--out", "run", "steps=1", "crop=64", "batch=1", "workers=0")
+    assert "done" in run(lictor, *training, cwd=tmp_path, env=clean)
