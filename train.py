@@ -3,7 +3,7 @@
     python train.py data=photos/                     # fine-tunes lictor-s.mse for ten minutes
     python train.py data=photos/ model=lictor-s minutes=600 out=runs/new      # from scratch
     python train.py recipe.toml out=runs/last resume=true
-    torchrun --nproc-per-node 4 train.py data=shard-{000..099}.tar steps=100000 bf16=true
+    torchrun --nproc-per-node 4 train.py 'data=shard-{000..099}.tar' steps=100000 bf16=true
 
 Settings come from their defaults (training/config.py), then TOML files, then key=value. The run
 folder holds last.pt (everything needed to resume), settings.toml, log.csv, rd.csv, pictures, and at
@@ -17,7 +17,8 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stderr
+from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -49,14 +50,14 @@ Batch = tuple[int, Tensor, Tensor]
 # ------------------------------------------------------------------------------- data
 def pictures(config: Config, team: Team) -> tuple[Crops, Crops]:
     """Crops for most of the training and for its end; validation pictures go to the run folder."""
-    found = load(sources(config.data), config.crop, config.memory * 1e9)
+    with nullcontext() if team.leads else redirect_stderr(StringIO()):
+        found = load(sources(config.data), config.crop, config.memory * 1e9)
     if config.val:
-        held = load(sources(config.val), 64, 0)
+        held = load(sources(config.val), config.crop, 0) if team.leads else []
     else:
         found, held = validation.split(found, config.hold_out)
-    run = Path(config.out)
     if team.leads and not config.resume:
-        validation.keep(held or found[:1], run)
+        validation.keep(held or found[:1], Path(config.out), config.crop)
     early = Crops(found, config.crop, config.seed)
     late = Crops(found, config.late_crop, config.seed) if config.late_crop else early
     return early, late
@@ -163,7 +164,7 @@ def train(config: Config, team: Team, stop: Stop) -> State:
     """Run the training that config describes, to its end or until it is told to stop."""
     run = Path(config.out)
     if not config.resume and (run / LAST).exists():
-        raise ValueError(f"{run} holds a run; resume=true goes on with it, else name another out")
+        raise ValueError(f"{run} holds a run; go on with it (resume=true), or name another out")
     if config.batch % (team.size * config.accumulate):
         raise ValueError(
             f"batch is {config.batch}; give a multiple of processes * accumulate,"

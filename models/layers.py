@@ -6,6 +6,7 @@ each of those `integer.py` has an exact fixed-point twin with the same call.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -16,13 +17,14 @@ LEAKY_SLOPE = 1 / 8
 """A power of two, so that the fixed-point twin multiplies exactly."""
 
 
-def full_precision(x: Tensor) -> torch.autocast:
+def full_precision(x: Tensor) -> AbstractContextManager[Any]:
     """Inside, layers run in float32 even where autocast is on: pass them x.float().
 
     For the last layers before rounding, likelihoods and sums: bfloat16 has 8 bits, and latents
     reach hundreds.
     """
-    return torch.autocast(x.device.type, enabled=False)
+    # Meta tensors, of which networks are measured without running, know no autocast.
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 class Pointwise(nn.Linear):

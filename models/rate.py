@@ -46,4 +46,4 @@ class Gain(nn.Module):
         self.log = Ladder(channels)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        return x * self.log(quality).exp()[:, :, None, None]
+        return x * self.log(quality).exp()[:, :, None, None].to(x.dtype)

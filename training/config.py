@@ -68,7 +68,9 @@ class Config:
 
 def configure(arguments: list[str]) -> Config:
     """Defaults, then files, then key=value. Raises ValueError for an unknown key or a bad value."""
-    given = [_given(argument) for argument in arguments]
+    # A shell makes several arguments of data=shard-{000..003}.tar.
+    data = [a.removeprefix("data=") for a in arguments if a.startswith("data=")]
+    given = [_given(argument) for argument in arguments] + [{"data": ",".join(data)}] * bool(data)
     config = Config()
     last = {key: value for settings in given for key, value in settings.items()}
     _update(config, {key: last[key] for key in ("out", "resume") if key in last})

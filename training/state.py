@@ -62,9 +62,10 @@ class State:
     def follow(self, decay: float) -> None:
         """Move the averaged weights towards the model's; faster at first."""
         decay = min(decay, (1 + self.step) / (10 + self.step))
-        averaged = self.average.state_dict()
-        for name, value in self.model.state_dict().items():
-            averaged[name].lerp_(value, 1 - decay)
+        averaged, values = (
+            [*model.parameters(), *model.buffers()] for model in (self.average, self.model)
+        )
+        torch._foreach_lerp_(averaged, values, 1 - decay)
 
 
 _COUNTS = ("step", "position", "spent", "skipped")

@@ -47,8 +47,11 @@ def split(pictures: Sequence[Picture], share: float) -> tuple[list[Picture], lis
     )
 
 
-def keep(pictures: Sequence[Picture], run: Path) -> None:
-    """Write the middles of some pictures to run/validation/, where export finds them too."""
+def keep(pictures: Sequence[Picture], run: Path, least: int) -> None:
+    """Write the middles of some pictures to run/validation/, where export finds them too.
+
+    least: side that pictures are not shrunk below, as some losses want.
+    """
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.png"):
@@ -56,7 +59,7 @@ def keep(pictures: Sequence[Picture], run: Path) -> None:
     chosen = random.Random(0).sample(pictures, min(MOST, len(pictures)))
     for i, picture in enumerate(chosen):
         try:
-            middle = _middle(picture)
+            middle = _middle(picture, least)
         except Unusable as error:
             print(f"{picture}: skipped, {error}", file=sys.stderr)
             continue
@@ -68,12 +71,12 @@ def kept(run: Path) -> list[np.ndarray]:
     return [np.array(Image.open(path)) for path in sorted((run / FOLDER).glob("*.png"))]
 
 
-def _middle(picture: Picture) -> np.ndarray:
+def _middle(picture: Picture, least: int) -> np.ndarray:
     """The middle of a picture, shrunk by the mean of its factors."""
     image = Image.fromarray(picture.array())
-    factor = sum(picture.shrink) / 2
+    factor = max(sum(picture.shrink) / 2, least / min(image.size))
     if factor < 1:
-        size = (max(64, round(image.width * factor)), max(64, round(image.height * factor)))
+        size = (round(image.width * factor), round(image.height * factor))
         image = image.resize(size, Image.Resampling.BICUBIC)
     width, height = (min(side, SIDE) // 64 * 64 for side in image.size)
     left, top = (image.width - width) // 2, (image.height - height) // 2

@@ -131,6 +131,9 @@ class Watch:
 
     def close(self) -> None:
         """Nothing more comes."""
+        if len(self.curves) > 1:
+            first, last = (fmean(p.loss for p in self.curves[i]) for i in (0, -1))
+            self.say(f"loss on validation pictures: {first:.4f} at first, {last:.4f} now")
         self._bar.close()
         if self._board:
             self._board.close()

@@ -15,6 +15,12 @@ def test_files_then_arguments(tmp_path):
     assert (config.data, config.minutes, config.batch, config.bf16) == ("photos", 2.5, 3, True)
 
 
+def test_data_that_a_shell_has_expanded(tmp_path):
+    (tmp_path / "recipe.toml").write_text('data = "other"\n')
+    arguments = [str(tmp_path / "recipe.toml"), "data=a-0.tar", "data=a-1.tar"]
+    assert configure(arguments).data == "a-0.tar,a-1.tar"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

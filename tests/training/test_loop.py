@@ -203,4 +203,4 @@ def test_a_run_is_not_overwritten(run, tmp_path, capsys):
     assert run(tmp_path, "steps=1") == 0
     capsys.readouterr()
     assert run(tmp_path, "steps=1") == 2
-    assert "resume=true goes on with it" in capsys.readouterr().err
+    assert "go on with it (resume=true)" in capsys.readouterr().err

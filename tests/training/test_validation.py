@@ -28,9 +28,17 @@ def test_none_are_held_out_if_told_so():
 
 def test_middles_are_kept_whole(tmp_path):
     pixels = np.random.default_rng(1).integers(0, 256, (500, 200, 3), np.uint8)
-    validation.keep([Picture(File("a"), 500, 200, (1.0, 1.0), pixels)], tmp_path)
+    validation.keep([Picture(File("a"), 500, 200, (1.0, 1.0), pixels)], tmp_path, 64)
     (middle,) = validation.kept(tmp_path)
     assert np.array_equal(middle, pixels[58:442, 4:196])
+
+
+def test_pictures_that_are_shrunk_stay_large_enough(tmp_path):
+    pixels = np.zeros((300, 240, 3), np.uint8)
+    picture = Picture(File("a"), 300, 240, (0.5, 0.9), pixels)
+    for least, shape in ((192, (192, 192, 3)), (64, (192, 128, 3))):
+        validation.keep([picture], tmp_path, least)
+        assert validation.kept(tmp_path)[0].shape == shape
 
 
 def test_the_plot_shows_every_curve():
