@@ -281,7 +281,11 @@ def finish(config: Config) -> int:
     except (export.ExportFailed, CodecError, UsageError, OSError) as error:
         print(f"lictor train: {error}", file=sys.stderr)
         return 1
-    print(f"{weights}: done; lictor encode photo.png photo.bin --model {weights}")
+    print(
+        f"{weights}: done; use it with\n"
+        f"  lictor encode photo.png photo.bin --model {weights}\n"
+        f"  LICTOR_CHECKPOINTS={weights.parent} lictor decode photo.bin photo.png"
+    )
     return 0
 
 

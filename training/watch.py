@@ -48,6 +48,7 @@ class Watch:
         self.run, self.team, self.criterion = run, team, criterion
         self.pictures = validation.kept(run)
         self.curves: list[list[validation.Point]] = []
+        self._validated = -1
         self._bar = tqdm(
             total=100,
             initial=round(100 * progress, 3),
@@ -96,7 +97,10 @@ class Watch:
             self._board.add_scalar("train/psnr", _psnr(mse), state.step)
 
     def validate(self, state: State) -> None:
-        """Curve and pictures of the averaged weights, by the leading process."""
+        """Curve and pictures of the averaged weights, by the leading process, once at a step."""
+        if self._validated == state.step:
+            return
+        self._validated = state.step
         began = time.perf_counter()
         if self.team.leads and self.pictures:
             device = self.team.device

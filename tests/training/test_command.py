@@ -19,7 +19,7 @@ def test_train_then_resume_then_export(tiny, photos, tmp_path):
     out = tmp_path / "run"
     done = lictor("train", photos, recipe, "--out", out, "steps=1", "hold_out=0.5")
     assert done.exit_code == 0, done.output
-    assert "lictor-tiny.mine.safetensors: done; lictor encode" in done.output
+    assert "lictor-tiny.mine.safetensors: done" in done.output
     done = lictor("train", "--resume", "--out", out, "steps=2")
     assert done.exit_code == 0, done.output
 
