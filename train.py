@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lictor.codec.errors import CodecError
@@ -160,24 +160,20 @@ def schedule(step: int, progress: float, warmup: int) -> float:
 
 
 # ------------------------------------------------------------------------------- loop
-def train(config: Config, team: Team, stop: Stop) -> State:
-    """Run the training that config describes, to its end or until it is told to stop."""
+def begin(config: Config, team: Team) -> tuple[State, Crops, Crops]:
+    """The model at its start, or where the run in config.out was left; crops, and late crops."""
     run = Path(config.out)
     if not config.resume and (run / LAST).exists():
         raise ValueError(f"{run} holds a run; go on with it (resume=true), or name another out")
-    if config.batch % (team.size * config.accumulate):
-        raise ValueError(
-            f"batch is {config.batch}; give a multiple of processes * accumulate,"
-            f" {team.size * config.accumulate}"
-        )
+    parts = team.size * config.accumulate
+    if config.batch % parts:
+        raise ValueError(f"batch is {config.batch}; give a multiple of {parts}, of its parts")
     if config.threads:
         torch.set_num_threads(config.threads)
     # What bfloat16 leaves to float32 needs all of its bits.
     torch.backends.cudnn.allow_tf32 = not config.bf16
     torch.manual_seed(config.seed)
     run.mkdir(parents=True, exist_ok=True)
-
-    criterion = Criterion(config, team.device)
     early, late = pictures(config, team)
     model = build(config, early).to(team.device).train()
     state = State(model, follower(model), optimiser(model, config))
@@ -185,12 +181,19 @@ def train(config: Config, team: Team, stop: Stop) -> State:
         state.restore(run)
     if team.leads:
         settings.write(config, run / settings.SETTINGS)
-    parallel = team.wrap(model)
-    watch = Watch(run, team, criterion, progress_of(state, config))
+    return state, early, late
+
+
+def train(config: Config, team: Team, stop: Stop) -> State:
+    """Run the training that config describes, to its end or until it is told to stop."""
+    criterion = Criterion(config, team.device)
+    state, early, late = begin(config, team)
+    watch = Watch(Path(config.out), team, criterion, progress_of(state, config))
     if not config.resume:
         watch.validate(state)
 
-    is_late, feed = False, batches(early, config, team, state.position)
+    parallel = team.wrap(state.model)
+    feed, is_late = batches(early, config, team, state.position), False
     began = time.monotonic() - 60 * state.spent
     saved = watched = state.spent
     while True:
@@ -198,37 +201,33 @@ def train(config: Config, team: Team, stop: Stop) -> State:
         if progress >= 1 or stopped:
             break
         if not is_late and progress >= 1 - config.late:
-            is_late, model.hard = True, config.late_hard
+            state.model.hard, is_late = config.late_hard, True
             feed = batches(late, config, team, state.position)
 
-        rate = config.learning_rate * schedule(state.step, progress, config.warmup)
-        for group in state.optim.param_groups:
-            group["lr"] = rate * group["relative"]
         noted = torch.zeros(3, device=team.device)
         for part in range(config.accumulate):
             asked = time.perf_counter()
-            first, crops, quality = next(feed)
+            batch = next(feed)
             watch.waited(time.perf_counter() - asked)
             last = part == config.accumulate - 1
             with nullcontext() if last or team.size == 1 else parallel.no_sync():
-                noted += gradient(parallel, criterion, config, first, crops, quality)
-        update(state, config)
-        state.position += config.batch
+                noted += gradient(parallel, criterion, config, batch)
+        rate = config.learning_rate * schedule(state.step, progress, config.warmup)
+        update(state, config, rate)
         state.spent = (time.monotonic() - began) / 60
         watch.step(state, noted, config.batch, rate, progress)
 
-        if state.spent - saved >= config.save_every:
-            if team.leads:
-                state.save(run, config)
+        if team.leads and state.spent - saved >= config.save_every:
+            state.save(config)
             saved = state.spent
         if state.spent - watched >= config.watch_every:
             watch.validate(state)
             watched = state.spent
     watch.log(state, 0.0, progress)
+    if team.leads:
+        state.save(config)
     if not stopped:
         watch.validate(state)
-    if team.leads:
-        state.save(run, config)
     watch.close()
     stop.signal = int(stopped)
     return state
@@ -241,29 +240,25 @@ def progress_of(state: State, config: Config) -> float:
     return state.spent / config.minutes
 
 
-def gradient(
-    model: torch.nn.Module,
-    criterion: Criterion,
-    config: Config,
-    first: int,
-    crops: Tensor,
-    quality: Tensor,
-) -> Tensor:
+def gradient(model: nn.Module, criterion: Criterion, config: Config, batch: Batch) -> Tensor:
     """Add a batch's part to the gradient; returns its part of the mean loss, bpp and error."""
+    first, crops, quality = batch
     # Noise is a function of (seed, crop number), so that a resumed run sees the same.
     key = np.random.SeedSequence((config.seed, first)).generate_state(1, np.uint64)
     torch.manual_seed(int(key[0]))
     x = crops.float() / 255
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.bf16):
         out = model(x, quality)
-    parts = torch.stack([value.mean() for value in criterion(out, x, quality)])
-    parts = parts / config.accumulate
-    parts[0].backward()
-    return parts.detach()
+    means = torch.stack([value.mean() for value in criterion(out, x, quality)])
+    part = means / config.accumulate
+    part[0].backward()
+    return part.detach()
 
 
-def update(state: State, config: Config) -> None:
+def update(state: State, config: Config, rate: float) -> None:
     """Move the weights, unless the gradient is not finite: then all processes leave it out."""
+    for group in state.optim.param_groups:
+        group["lr"] = rate * group["relative"]
     norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
     if torch.isfinite(norm):
         state.optim.step()
@@ -272,8 +267,10 @@ def update(state: State, config: Config) -> None:
     else:
         state.skipped += 1
     state.optim.zero_grad(set_to_none=True)
+    state.position += config.batch
 
 
+# ------------------------------------------------------------------------------- command
 def finish(config: Config) -> int:
     """Weights that code; returns the exit status."""
     try:
@@ -289,7 +286,6 @@ def finish(config: Config) -> int:
     return 0
 
 
-# ------------------------------------------------------------------------------- command
 def main(arguments: list[str]) -> int:
     """Train, then export; returns the exit status."""
     if arguments in (["--help"], ["-h"]):

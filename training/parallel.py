@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,11 @@ class Team:
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model, its gradients averaged over all processes."""
-        return model if self.size == 1 else DistributedDataParallel(model)
+        if self.size == 1:
+            return model
+        # Of 3x3 kernels of one channel, about a stride that is never used.
+        warnings.filterwarnings("ignore", "Grad strides do not match")
+        return DistributedDataParallel(model)
 
     def largest(self, *values: float) -> list[float]:
         """The largest of each value over all processes, which then act alike."""
@@ -94,6 +99,6 @@ class Stop:
 
 
 def leave_signals(worker: int) -> None:
-    """In a loader's process: Ctrl-C is the trainer's business, and SIGTERM ends at once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """In a loader's process: Ctrl-C and torchrun signal all, but only the trainer may act."""
+    for number in Stop.SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -34,8 +34,9 @@ class State:
     spent: float = 0.0
     skipped: int = 0
 
-    def save(self, run: Path, config: Config) -> None:
-        """Write run/last.pt, whole or not at all."""
+    def save(self, config: Config) -> None:
+        """Write last.pt into the run folder, whole or not at all."""
+        run = Path(config.out)
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -54,7 +55,10 @@ class State:
         saved = read(run)
         self.model.load_state_dict(saved["model"])
         self.average.load_state_dict(saved["average"])
+        groups = [{k: v for k, v in g.items() if k != "params"} for g in self.optim.param_groups]
         self.optim.load_state_dict(saved["optim"])
+        for group, given in zip(self.optim.param_groups, groups, strict=True):
+            group.update(given)  # the settings of now
         for key in _COUNTS:
             setattr(self, key, saved[key])
 

@@ -179,7 +179,7 @@ def test_bare_weights_are_a_start(run, start, tmp_path):
         (["weights=", "model=lictor-xl"], "unknown model 'lictor-xl'; there are"),
         (["model=lictor-s"], "are weights of lictor-tiny, not lictor-s"),
         (["weights=lictor-s.none"], "unknown model 'lictor-s.none'"),
-        (["accumulate=3"], "give a multiple of processes"),
+        (["accumulate=3"], "give a multiple of 3"),
         (["optimiser=sgd"], "optimiser is 'sgd'; there are adamw"),
         (["late_crop=1024"], "no picture holds a crop of 1024"),
         (["data=/no/such/folder"], "no such file or folder"),

@@ -2,8 +2,10 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -78,3 +80,20 @@ def test_two_processes_do_as_one_and_skip_alike(run, tiny, arguments, tmp_path, 
         for key in keys:
             assert float(first[key]) == pytest.approx(float(second[key]), rel=1e-4)
     assert (tmp_path / "two/lictor-tiny.mine.safetensors").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="groups of processes are POSIX")
+def test_a_signal_to_trainer_and_loaders_saves_and_exits(tiny, arguments, tmp_path):
+    command = [sys.executable, tiny.__file__, *arguments(tmp_path, "steps=1000000", "workers=1")]
+    running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "log.csv").exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        os.killpg(running.pid, signal.SIGTERM)
+        assert running.wait(60) == 143
+    finally:
+        running.kill()
+    saved = state.read(tmp_path)
+    assert saved["position"] == 4 * saved["step"] > 0
