@@ -1,4 +1,4 @@
 """What train.py is built from: settings, losses, processes, the state of a run, watching, export.
 
-Nothing here imports torch before it is used.
+config.py imports no torch, so that settings can be listed at once.
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 from PIL import Image
 
 from lictor.training import validation
@@ -24,6 +25,13 @@ def _load(name: str, path: Path) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where results are the same to the last bit; but for tests marked gpu."""
+    if not request.node.get_closest_marker("gpu"):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +58,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def start(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights to start from: quicker than a KLT of the photos."""
-    import torch
-
     from lictor.models import checkpoint, registry
 
     torch.manual_seed(1)

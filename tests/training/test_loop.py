@@ -164,6 +164,18 @@ def test_bfloat16_trains_to_a_like_loss(run, tmp_path, hard):
     assert dtypes == {torch.float32}
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_run_on_a_gpu_resumes(run, tmp_path):
+    settings = ("bf16=true", "late=0.5", "late_crop=128", "late_hard=true")
+    assert run(tmp_path, "steps=25", *settings) == 0
+    assert run(tmp_path, "steps=50", "resume=true") == 0
+    saved = last(tmp_path)
+    assert (saved["step"], saved["skipped"], saved["position"]) == (50, 0, 200)
+    losses = [float(row["loss"]) for row in rows(tmp_path / "log.csv")]
+    assert losses[-1] < losses[0]
+
+
 def test_bare_weights_are_a_start(run, start, tmp_path):
     loaded = checkpoint.load(str(start)).state_dict()
     before = {name: value.clone() for name, value in loaded.items()}
