@@ -46,7 +46,7 @@ class Watch:
 
     def __init__(self, run: Path, team: Team, criterion: Criterion, progress: float) -> None:
         self.run, self.team, self.criterion = run, team, criterion
-        self.pictures = validation.kept(run)
+        self.pictures = validation.kept(run) if team.leads else []
         self.curves: list[list[validation.Point]] = []
         self._validated = -1
         self._bar = tqdm(
