@@ -100,7 +100,8 @@ static size_t decode_neon(const RansTables *tables, uint32_t *states, const uint
     return raws;
 }
 
-static const Path neon_path = {"neon", classify_scalar, encode_scalar, decode_neon, checksum_neon};
+static const Path neon_path = {"neon", classify_scalar, keep_indexes_scalar, keep_slots_scalar,
+                               spread_scalar, encode_scalar, decode_neon, checksum_neon};
 
 static size_t vector_paths(const Path **paths)
 {

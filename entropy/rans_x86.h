@@ -219,6 +219,74 @@ AVX512 static size_t classify_avx512(const RansTables *tables, const int32_t *sy
     return classify_avx512_sized(tables, symbols, index, count, slots, raw, 1);
 }
 
+/* Which of up to 64 symbols are not of certain tables. */
+AVX512 ALWAYS_INLINE uint64_t are_kept(const ByteTable *certain, __m512i t, uint64_t present)
+{
+    return present & ~_mm512_movepi8_mask(look_up(certain, t, 1));
+}
+
+ALWAYS_INLINE uint64_t first_64(size_t count)
+{
+    return count < 64 ? ((uint64_t)1 << count) - 1 : UINT64_MAX;
+}
+
+AVX512 static size_t keep_indexes_avx512(const RansTables *tables, const uint8_t *index,
+                                         size_t count, uint8_t *kept)
+{
+    const ByteTable certain = load_bytes(tables->certain_byte, 1);
+    size_t keeps = 0;
+    for (size_t at = 0; at < count; at += 64) {
+        uint64_t present = first_64(count - at);
+        __m512i t = _mm512_maskz_loadu_epi8(present, index + at);
+        uint64_t keep = are_kept(&certain, t, present);
+        _mm512_storeu_si512(kept + keeps, _mm512_maskz_compress_epi8(keep, t));
+        keeps += (size_t)__builtin_popcountll(keep);
+    }
+    return keeps;
+}
+
+AVX512 static size_t keep_slots_avx512(const RansTables *tables, const uint8_t *index,
+                                       size_t count, uint16_t *slots)
+{
+    const ByteTable certain = load_bytes(tables->certain_byte, 1);
+    size_t keeps = 0;
+    for (size_t at = 0; at < count; at += 64) {
+        uint64_t present = first_64(count - at);
+        uint64_t keep =
+            are_kept(&certain, _mm512_maskz_loadu_epi8(present, index + at), present);
+        for (size_t j = at; j < at + 64; j += 32, keep >>= 32) {
+            __mmask32 some = (__mmask32)keep;
+            __m512i these = _mm512_maskz_compress_epi16(
+                some, _mm512_maskz_loadu_epi16(some, slots + j));
+            unsigned more = (unsigned)__builtin_popcount(some);
+            _mm512_mask_storeu_epi16(slots + keeps, _bzhi_u32(UINT32_MAX, more), these);
+            keeps += more;
+        }
+    }
+    return keeps;
+}
+
+AVX512 static void spread_avx512(const RansTables *tables, const uint8_t *index, size_t count,
+                                 const int32_t *found, int32_t *out)
+{
+    const ByteTable certain = load_bytes(tables->certain_byte, 1);
+    for (size_t at = 0; at < count; at += 64) {
+        uint64_t present = first_64(count - at);
+        claim_ahead(out + at, 4 * 64);
+        __m512i t = _mm512_maskz_loadu_epi8(present, index + at);
+        uint64_t keep = are_kept(&certain, t, present);
+        for (size_t j = at; present != 0; j += 16, keep >>= 16, present >>= 16) {
+            __mmask16 some = (__mmask16)keep;
+            __m128i t16 = _mm_maskz_loadu_epi8((__mmask16)present, index + j);
+            __m512i only = _mm512_mask_i32gather_epi32(
+                _mm512_setzero_si512(), 0xFFFF, _mm512_cvtepu8_epi32(t16), tables->only, 4);
+            __m512i all = _mm512_mask_expand_epi32(only, some, _mm512_loadu_si512(found));
+            _mm512_mask_storeu_epi32(out + j, (__mmask16)present, all);
+            found += __builtin_popcount(some);
+        }
+    }
+}
+
 AVX512 ALWAYS_INLINE __m512i gather(const uint32_t *base, __m512i at)
 {
     return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), 0xFFFF, at, base, 4);
@@ -489,6 +557,99 @@ AVX2 static size_t classify_avx2(const RansTables *tables, const int32_t *symbol
     return raws;
 }
 
+/* Which of 32 symbols are of certain tables. */
+AVX2 ALWAYS_INLINE uint32_t are_certain(const RansTables *tables, const uint8_t *index)
+{
+    const __m256i low = _mm256_broadcastsi128_si256(
+        _mm_loadu_si128((const __m128i *)tables->certain_bits));
+    const __m256i high = _mm256_broadcastsi128_si256(
+        _mm_loadu_si128((const __m128i *)tables->certain_bits + 1));
+    const __m256i weights = _mm256_set1_epi64x((long long)0x8040201008040201);
+    __m256i t = _mm256_loadu_si256((const __m256i *)index);
+    __m256i byte = _mm256_and_si256(_mm256_srli_epi16(t, 3), _mm256_set1_epi8(15));
+    __m256i bits = _mm256_blendv_epi8(_mm256_shuffle_epi8(low, byte),
+                                      _mm256_shuffle_epi8(high, byte), t);
+    __m256i bit = _mm256_shuffle_epi8(weights, _mm256_and_si256(t, _mm256_set1_epi8(7)));
+    __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit), bit);
+    return (uint32_t)_mm256_movemask_epi8(set);
+}
+
+/* The bytes, or words, of a set of 8, moved together; `at` are members[set]. */
+AVX2 ALWAYS_INLINE __m128i pack_bytes(const uint8_t *bytes, __m128i at)
+{
+    return _mm_shuffle_epi8(_mm_loadl_epi64((const __m128i *)bytes), at);
+}
+
+AVX2 ALWAYS_INLINE __m128i pack_words(const uint16_t *words, __m128i at)
+{
+    __m128i pairs = _mm_mullo_epi16(_mm_cvtepu8_epi16(at), _mm_set1_epi16(0x0202));
+    return _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)words),
+                            _mm_add_epi16(pairs, _mm_set1_epi16(0x0100)));
+}
+
+AVX2 static size_t keep_indexes_avx2(const RansTables *tables, const uint8_t *index, size_t count,
+                                     uint8_t *kept)
+{
+    size_t keeps = 0, at = 0;
+    for (; at + 32 <= count; at += 32) {
+        uint32_t keep = ~are_certain(tables, index + at);
+        if (keep == 0)
+            continue;
+        UNROLL for (size_t j = at; j < at + 32; keep >>= 8, j += 8) {
+            __m128i these = _mm_loadl_epi64((const __m128i *)members[keep & 0xFF]);
+            _mm_storel_epi64((__m128i *)(kept + keeps), pack_bytes(index + j, these));
+            keeps += (size_t)__builtin_popcount(keep & 0xFF);
+        }
+    }
+    return keeps + keep_indexes_scalar(tables, index + at, count - at, kept + keeps);
+}
+
+/* What is stored beyond the slots kept lies below those still to be read. */
+AVX2 static size_t keep_slots_avx2(const RansTables *tables, const uint8_t *index, size_t count,
+                                   uint16_t *slots)
+{
+    size_t keeps = 0, at = 0;
+    for (; at + 32 <= count; at += 32) {
+        uint32_t keep = ~are_certain(tables, index + at);
+        if (keep == 0)
+            continue;
+        UNROLL for (size_t j = at; j < at + 32; keep >>= 8, j += 8) {
+            __m128i these = _mm_loadl_epi64((const __m128i *)members[keep & 0xFF]);
+            _mm_storeu_si128((__m128i *)(slots + keeps), pack_words(slots + j, these));
+            keeps += (size_t)__builtin_popcount(keep & 0xFF);
+        }
+    }
+    for (; at < count; at++) {
+        slots[keeps] = slots[at];
+        keeps += !tables->certain_byte[index[at]];
+    }
+    return keeps;
+}
+
+AVX2 static void spread_avx2(const RansTables *tables, const uint8_t *index, size_t count,
+                             const int32_t *found, int32_t *out)
+{
+    size_t at = 0;
+    for (; at + 32 <= count; at += 32) {
+        uint32_t certain = are_certain(tables, index + at);
+        for (size_t j = at; j < at + 32; j += 8, certain >>= 8) {
+            unsigned keep = ~certain & 0xFF;
+            __m256i t = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(index + j)));
+            __m256i only = gather_8((const uint32_t *)tables->only, t);
+            /* The low byte of a word's order is twice the number of those before. */
+            __m256i order = _mm256_srli_epi32(
+                _mm256_cvtepu16_epi32(_mm_load_si128((const __m128i *)take_order[keep])), 1);
+            __m256i next = _mm256_permutevar8x32_epi32(
+                _mm256_loadu_si256((const __m256i *)found), order);
+            /* Only for those that are certain is the order's highest byte set. */
+            __m256i taken = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x4000), order);
+            _mm256_storeu_si256((__m256i *)(out + j), _mm256_blendv_epi8(only, next, taken));
+            found += __builtin_popcount(keep);
+        }
+    }
+    spread_scalar(tables, index + at, count - at, found, out + at);
+}
+
 /* Which of 8 states put a word. */
 AVX2 ALWAYS_INLINE __m256i are_full_8(__m256i x, __m256i freq)
 {
@@ -521,7 +682,7 @@ AVX2 ALWAYS_INLINE __m256i encode_8(__m256i x, __m256i code, __m256i freq, __m25
     return _mm256_add_epi32(next, _mm256_andnot_si256(right, complement));
 }
 
-/* Puts the words of those of 8 states that are full in front; `low` holds the states' low halves. */
+/* Puts the words of those of 8 states that are full in front; `low` are all low halves. */
 AVX2 ALWAYS_INLINE uint8_t *put_words(uint8_t *words, __m128i low, unsigned full)
 {
     __m128i order = _mm_load_si128((const __m128i *)put_order[full]);
@@ -661,9 +822,11 @@ AVX2 static size_t decode_avx2(const RansTables *tables, uint32_t *states, const
 
 /* ----------------------------------------------------------------- paths */
 
-static const Path avx512_path = {"avx512", classify_avx512, encode_avx512, decode_avx512,
+static const Path avx512_path = {"avx512", classify_avx512, keep_indexes_avx512,
+                                 keep_slots_avx512, spread_avx512, encode_avx512, decode_avx512,
                                  checksum_avx512};
-static const Path avx2_path = {"avx2", classify_avx2, encode_avx2, decode_avx2, checksum_clmul};
+static const Path avx2_path = {"avx2", classify_avx2, keep_indexes_avx2, keep_slots_avx2,
+                               spread_avx2, encode_avx2, decode_avx2, checksum_clmul};
 
 static size_t vector_paths(const Path **paths)
 {
