@@ -2,10 +2,11 @@
  * rans.h: the coder of STREAM.md in C, without Python. _rans.c wraps it, tests/fuzz drives it
  * alone.
  *
- * The work is cut so that only three loops have several versions ("paths": scalar here, the others
- * in rans_x86.h and rans_neon.h): classifying symbols into table entries, coding entries in 32
- * lanes, and decoding 32 lanes. Everything with raw bits, with fewer lanes, or at the ragged ends
- * of a group of lanes is done once, here, so that paths cannot differ in it.
+ * The work is cut so that only a few loops have several versions ("paths": scalar here, the others
+ * in rans_x86.h and rans_neon.h): classifying symbols into table entries, sifting certain ones out
+ * and back in, coding entries in 32 lanes, and decoding 32 lanes. Everything with raw bits, with
+ * fewer lanes, or at the ragged ends of a group of lanes is done once, here, so that paths cannot
+ * differ in it.
  *
  * Argument checks that need words live in coder.py; here is only what keeps memory safe. A stream
  * is untrusted: see "Bounded reads" at the decoder.
@@ -22,6 +23,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #if defined(__GNUC__) || defined(__clang__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -500,6 +504,21 @@ static void rans_encoder_free(RansEncoder *self)
     free(self->raw.bytes);
 }
 
+/* Fresh memory in small pages takes nearly as long as filling it. Numpy asks for large ones, too. */
+static void prefer_huge_pages(void *memory, size_t size)
+{
+#if defined(MADV_HUGEPAGE)
+    const uintptr_t page = (uintptr_t)1 << 21;
+    uintptr_t first = ((uintptr_t)memory + page - 1) & ~(page - 1);
+    uintptr_t last = ((uintptr_t)memory + size) & ~(page - 1);
+    if (first < last)
+        (void)madvise((void *)first, last - first, MADV_HUGEPAGE);     /* or not */
+#else
+    (void)memory;
+    (void)size;
+#endif
+}
+
 /* Room for `more` slots and one segment; 0 or -1. */
 static int encoder_reserve(RansEncoder *self, size_t more)
 {
@@ -512,6 +531,7 @@ static int encoder_reserve(RansEncoder *self, size_t more)
         uint16_t *slots = realloc(self->slots, capacity * sizeof *slots);
         if (slots == NULL)
             return -1;
+        prefer_huge_pages(slots, capacity * sizeof *slots);
         self->slots = slots;
         self->capacity = capacity;
     }
