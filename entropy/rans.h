@@ -474,9 +474,9 @@ static void spread_scalar(const RansTables *tables, const uint8_t *index, size_t
                           const int32_t *found, int32_t *out)
 {
     for (size_t j = 0; j < count; j++) {
-        /* Without a branch, which would be mispredicted. */
+        /* Arithmetic, since a branch would be mispredicted. */
         uint32_t only = (uint32_t)tables->only[index[j]];
-        uint32_t keep = !tables->certain_byte[index[j]];
+        uint32_t keep = tables->certain_byte[index[j]] >> 7 ^ 1u;
         out[j] = (int32_t)(only ^ ((only ^ (uint32_t)*found) & (0 - keep)));
         found += keep;
     }
