@@ -40,6 +40,7 @@ from lictor.training import export, validation
 from lictor.training.config import Config
 from lictor.training.losses import Criterion
 from lictor.training.parallel import Stop, Team, join, leave_signals
+from lictor.training.soap import Soap
 from lictor.training.state import LAST, State, follower
 from lictor.training.watch import Watch
 
@@ -136,6 +137,7 @@ def build(config: Config, crops: Crops) -> LatentCodec:
 
 OPTIMISERS: dict[str, Callable[[Any, float], torch.optim.Optimizer]] = {
     "adamw": lambda groups, lr: torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98)),
+    "soap": lambda groups, lr: Soap(groups, lr=lr),
 }
 
 

@@ -113,23 +113,23 @@ class _Recorder:
             self.pushed.append((symbols.copy(), index.copy()))
 
 
-def latents(picture: str | None, model: str, quality: float) -> Workload:
+def latents(picture: Array | None, model: str, quality: float) -> Workload:
     """The latents of a picture, with their cost under our tables as the ideal.
 
     Args:
-        picture: a file, or None for scikit-image's coffee, 600x400.
+        picture: uint8 (H, W, 1 or 3), or None for scikit-image's coffee, 600x400.
         model: see lictor.models.load.
         quality: 0 to 100.
 
     Raises:
-        OSError, ImportError: there is no picture.
+        OSError, ImportError: there is no coffee.
         lictor.models.ModelError: there is no such model.
     """
     import torch
 
     from lictor import models
 
-    x = torch.from_numpy(_pixels(picture)).permute(2, 0, 1)[None].float() / 255
+    x = torch.from_numpy(_rgb(picture)).permute(2, 0, 1)[None].float() / 255
     recorder = _Recorder()
     models.load(model).encode(x, quality, recorder)  # type: ignore[arg-type]
     symbols = np.concatenate([s for s, _ in recorder.pushed])
@@ -137,12 +137,9 @@ def latents(picture: str | None, model: str, quality: float) -> Workload:
     return Workload("kodak", symbols, index, gaussian_tables().cost(symbols, index))
 
 
-def _pixels(picture: str | None) -> Array:
-    if picture:
-        from PIL import Image
-
-        with Image.open(picture) as image:
-            return np.array(image.convert("RGB"))
+def _rgb(picture: Array | None) -> Array:
+    if picture is not None:
+        return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
     from skimage import data
 
     coffee: Array = data.coffee()
@@ -515,7 +512,7 @@ def _row(coder: Coder, size: int, times: list[tuple[float, ...]]) -> dict[str, A
 
 
 def report(
-    picture: str | None, model: str, quality: float, count: int, runs: int, say: Say
+    picture: Array | None, model: str, quality: float, count: int, runs: int, say: Say
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """All workloads, {workload: {coder: row}}; one that cannot be made is named and left out.
 

@@ -428,19 +428,27 @@ def pictures(
 @click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
 def entropy(
     picture: str | None, model: str, quality: float, symbols: int, runs: int, as_json: bool
-) -> None:
+) -> int:
     """Measure our entropy coder and its peers, single-threaded, in one run.
 
     Workloads: A and B, drawn from Gaussians, and kodak, the latents of a real picture. Peers,
     where installed: compressai, constriction, torchac.
     """
-    from lictor.codec import bench_entropy
+    from lictor.codec import bench_entropy, image
 
     screen = _Screen()
-    report = bench_entropy.report(
-        picture, model, quality, symbols, runs, lambda line: screen.say(f"lictor: {line}", err=True)
-    )
+
+    def say(line: str) -> None:
+        screen.say(f"lictor: {line}", err=True)
+
+    try:
+        pixels = image.read(picture) if picture else None
+    except (CodecError, OSError) as e:
+        say(f"{show(str(picture))}: {_reason(e)}")
+        return 1
+    report = bench_entropy.report(pixels, model, quality, symbols, runs, say)
     click.echo(json.dumps(report) if as_json else bench_entropy.table(report))
+    return 0
 
 
 # ---- running over files

@@ -29,27 +29,26 @@ static void tables_dealloc(Tables *self)
     Py_DECREF(type);
 }
 
-/* Tables(frequencies u16[], lengths u16[T], offsets i32[T], shifts u8[T], costs u16[TOTAL + 1]) */
+/* Tables(frequencies u16[], lengths u16[T], offsets i32[T], shifts u8[T]) */
 static int tables_fill(Tables *self, const Py_buffer *frequencies, const Py_buffer *lengths,
-                       const Py_buffer *offsets, const Py_buffer *shifts, const Py_buffer *costs)
+                       const Py_buffer *offsets, const Py_buffer *shifts)
 {
     Py_ssize_t count = shifts->len;
-    if (lengths->len != 2 * count || offsets->len != 4 * count ||
-        costs->len != 2 * (TOTAL + 1) || frequencies->len % 2)
+    if (lengths->len != 2 * count || offsets->len != 4 * count || frequencies->len % 2)
         return -1;
     return rans_tables_fill(&self->rans, frequencies->buf, (size_t)frequencies->len / 2,
-                            lengths->buf, offsets->buf, shifts->buf, (size_t)count, costs->buf);
+                            lengths->buf, offsets->buf, shifts->buf, (size_t)count);
 }
 
 static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
-    Py_buffer view[5];
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*", &view[0], &view[1], &view[2], &view[3], &view[4]))
+    Py_buffer view[4];
+    if (!PyArg_ParseTuple(args, "y*y*y*y*", &view[0], &view[1], &view[2], &view[3]))
         return NULL;
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Tables *self = (Tables *)alloc(type, 0);
-    int error = self ? tables_fill(self, &view[0], &view[1], &view[2], &view[3], &view[4]) : -3;
-    for (int i = 0; i < 5; i++)
+    int error = self ? tables_fill(self, &view[0], &view[1], &view[2], &view[3]) : -3;
+    for (int i = 0; i < 4; i++)
         PyBuffer_Release(&view[i]);
     if (error == -1)
         PyErr_SetString(PyExc_ValueError, "these arrays are no tables");

@@ -13,7 +13,6 @@ class Tables:
         lengths: NDArray[uint16],
         offsets: NDArray[int32],
         shifts: NDArray[uint8],
-        costs: NDArray[uint16],
         /,
     ) -> Tables: ...
 

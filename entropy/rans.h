@@ -2,10 +2,11 @@
  * rans.h: the coder of STREAM.md in C, without Python. _rans.c wraps it, tests/fuzz drives it
  * alone.
  *
- * The work is cut so that only three loops have several versions ("paths": scalar here, the others
- * in rans_x86.h and rans_neon.h): classifying symbols into table entries, coding entries in 32
- * lanes, and decoding 32 lanes. Everything with raw bits, with fewer lanes, or at the ragged ends
- * of a group of lanes is done once, here, so that paths cannot differ in it.
+ * The work is cut so that only a few loops have several versions ("paths": scalar here, the others
+ * in rans_x86.h and rans_neon.h): classifying symbols into table entries, sifting certain ones out
+ * and back in, coding entries in 32 lanes, and decoding 32 lanes. Everything with raw bits, with
+ * fewer lanes, or at the ragged ends of a group of lanes is done once, here, so that paths cannot
+ * differ in it.
  *
  * Argument checks that need words live in coder.py; here is only what keeps memory safe. A stream
  * is untrusted: see "Bounded reads" at the decoder.
@@ -22,6 +23,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #if defined(__GNUC__) || defined(__clang__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -45,11 +49,12 @@ enum {
     MAX_SHIFT = 16,
     MAX_OFFSET = 1 << 30,
     MAX_LANES = 32,
+    JOIN_UNIT = 32,             /* lanes join before a multiple of so many symbols */
+    JOIN_MOST = 8192,           /* and, if the encoder is ours, little more before the last */
     GUIDE_BITS = 8,             /* buckets of the decoder's guide, 2^8 for a table */
     GUIDE_SHIFT = PRECISION - GUIDE_BITS,
     ESCAPE_BITS = 16,
     ESCAPE_LONG = 0xFFFF,       /* in place of a zigzag value that needs 32 bits */
-    COST_BITS = 8,              /* estimated bits are counted in 1/256 */
     RECIPROCAL_BITS = 46,
     BLOCK = 256,                /* symbols between two looks at the end of the stream */
     CACHED = 16 * BLOCK,        /* symbols that are still in the cache for the checksum */
@@ -120,8 +125,11 @@ typedef struct {
     /* Some of that in bytes, low and high, to be looked up with permutations. */
     uint8_t relation_bytes[2][MAX_TABLES], offset_bytes[2][MAX_TABLES];
     uint8_t narrow_byte[MAX_TABLES], row_byte[MAX_TABLES];
+    int some_certain;                   /* whether any table has one symbol only */
+    uint8_t certain_byte[MAX_TABLES];   /* 0xFF for those that have one, else 0 */
+    uint8_t certain_bits[MAX_TABLES / 8];
+    int32_t only[MAX_TABLES];           /* that symbol */
     EncodeEntry *encode;                /* per entry; tables that are equal share them */
-    uint16_t *cost;                     /* per entry, in 1/256 bit */
     uint32_t *code;                     /* per entry: start | raw << 15 | freq << 16 */
     uint32_t *guide;                    /* per row 256 buckets: first entry | next start << 16 */
 } RansTables;
@@ -133,14 +141,13 @@ typedef struct {
 static void rans_tables_free(RansTables *self)
 {
     free(self->encode);
-    free(self->cost);
     free(self->code);
     free(self->guide);
 }
 
 /* Fills the entries [base, base + length) and guide row of one distinct table. */
 static void compile_row(RansTables *self, const uint16_t *freqs, int length, int base, int row,
-                        int narrow, const uint16_t *costs)
+                        int narrow)
 {
     uint32_t start = 0;
     for (int i = 0; i < length; i++) {
@@ -156,7 +163,6 @@ static void compile_row(RansTables *self, const uint16_t *freqs, int length, int
         /* A start of TOTAL only belongs to an escape without a frequency, which is never met. */
         self->code[base + i] = CODE_START(start) | freq << 16 |
                                (!narrow || i == length - 1 ? CODE_RAW : 0);
-        self->cost[base + i] = costs[freq];
         start += freq;
     }
     uint32_t *guide = &self->guide[row << GUIDE_BITS];
@@ -211,13 +217,25 @@ static void describe_table(RansTables *self, int t, int row, int narrow)
     self->row_byte[t] = (uint8_t)row;
 }
 
+/* Notes down a table with one symbol and no raw bits: such symbols are not in the stream. */
+static void describe_certain(RansTables *self, int t, uint32_t first_freq)
+{
+    const Symbols *s = &self->symbols[t];
+    if (first_freq != TOTAL || s->shift != 0)
+        return;
+    self->some_certain = 1;
+    self->certain_byte[t] = 0xFF;
+    self->certain_bits[t / 8] |= (uint8_t)(1 << t % 8);
+    self->only[t] = s->offset;
+}
+
 /*
- * Fills zeroed tables from the arrays of lictor.entropy.Tables; `costs` has TOTAL + 1 values.
- * 0, -1 if the arrays are no tables, -2 if memory is short. rans_tables_free() in any case.
+ * Fills zeroed tables from the arrays of lictor.entropy.Tables. 0, -1 if the arrays are no tables,
+ * -2 if memory is short. rans_tables_free() in any case.
  */
 static int rans_tables_fill(RansTables *self, const uint16_t *freqs, size_t freq_count,
                             const uint16_t *length, const int32_t *offset, const uint8_t *shift,
-                            size_t count, const uint16_t *costs)
+                            size_t count)
 {
     size_t first[MAX_TABLES];
     size_t total = 0;
@@ -234,10 +252,9 @@ static int rans_tables_fill(RansTables *self, const uint16_t *freqs, size_t freq
     if (total != freq_count)
         return -1;
     self->encode = malloc(total * sizeof *self->encode);
-    self->cost = malloc(total * sizeof *self->cost);
     self->code = malloc(total * sizeof *self->code);
     self->guide = malloc((count << GUIDE_BITS) * sizeof *self->guide);
-    if (!self->encode || !self->cost || !self->code || !self->guide)
+    if (!self->encode || !self->code || !self->guide)
         return -2;
     self->count = (unsigned)count;
     int base = 0;
@@ -256,11 +273,12 @@ static int rans_tables_fill(RansTables *self, const uint16_t *freqs, size_t freq
         s->shift = shift[t];
         s->present = 1;
         s->escapes = freqs[first[t] + length[t] - 1] > 0;
+        describe_certain(self, t, freqs[first[t]]);
         if (same < t) {
             s->base = self->symbols[same].base;
             describe_table(self, t, self->row_byte[same], narrow);
         } else {
-            compile_row(self, freqs + first[t], length[t], base, rows, narrow, costs);
+            compile_row(self, freqs + first[t], length[t], base, rows, narrow);
             s->base = (uint16_t)base;
             describe_table(self, t, rows, narrow);
             base += length[t];
@@ -395,6 +413,17 @@ typedef struct {
      */
     size_t (*classify)(const RansTables *tables, const int32_t *symbols, const uint8_t *index,
                        size_t count, uint16_t *slots, uint8_t *raw);
+    /*
+     * Three for tables of which some are certain. The indexes of symbols that are not, into `kept`,
+     * which has room for SLACK bytes more; their slots, in place; both return how many there are.
+     */
+    size_t (*keep_indexes)(const RansTables *tables, const uint8_t *index, size_t count,
+                           uint8_t *kept);
+    size_t (*keep_slots)(const RansTables *tables, const uint8_t *index, size_t count,
+                         uint16_t *slots);
+    /* Certain symbols, and in between those of `found`, with SLACK bytes more, for the others. */
+    void (*spread)(const RansTables *tables, const uint8_t *index, size_t count,
+                   const int32_t *found, int32_t *out);
     /* Codes `groups` times 32 entries, one a lane, backwards from `end`; see encode_lanes. */
     uint8_t *(*encode)(const RansTables *tables, uint32_t *states, const uint16_t *end,
                        size_t groups, uint8_t *words);
@@ -419,6 +448,40 @@ static uint32_t symbols_checksum(const Path *path, uint32_t crc, const int32_t *
     return crc;
 }
 
+static size_t keep_indexes_scalar(const RansTables *tables, const uint8_t *index, size_t count,
+                                  uint8_t *kept)
+{
+    size_t keeps = 0;
+    for (size_t j = 0; j < count; j++) {
+        kept[keeps] = index[j];
+        keeps += !tables->certain_byte[index[j]];
+    }
+    return keeps;
+}
+
+static size_t keep_slots_scalar(const RansTables *tables, const uint8_t *index, size_t count,
+                                uint16_t *slots)
+{
+    size_t keeps = 0;
+    for (size_t j = 0; j < count; j++) {
+        slots[keeps] = slots[j];
+        keeps += !tables->certain_byte[index[j]];
+    }
+    return keeps;
+}
+
+static void spread_scalar(const RansTables *tables, const uint8_t *index, size_t count,
+                          const int32_t *found, int32_t *out)
+{
+    for (size_t j = 0; j < count; j++) {
+        /* Arithmetic, since a branch would be mispredicted. */
+        uint32_t only = (uint32_t)tables->only[index[j]];
+        uint32_t keep = tables->certain_byte[index[j]] >> 7 ^ 1u;
+        out[j] = (int32_t)(only ^ ((only ^ (uint32_t)*found) & (0 - keep)));
+        found += keep;
+    }
+}
+
 typedef struct {                /* consecutive symbols with the same tables */
     const RansTables *tables;
     size_t end;                 /* one past its last symbol */
@@ -426,7 +489,7 @@ typedef struct {                /* consecutive symbols with the same tables */
 
 typedef struct {
     const Path *path;
-    uint16_t *slots;            /* entry of every symbol pushed so far */
+    uint16_t *slots;            /* entry of every symbol pushed so far that is not certain */
     size_t count, capacity;
     Segment *segments;
     size_t segment_count, segment_capacity;
@@ -441,6 +504,21 @@ static void rans_encoder_free(RansEncoder *self)
     free(self->raw.bytes);
 }
 
+/* Fresh memory in small pages takes nearly as long as filling it. Numpy asks for large ones, too. */
+static void prefer_huge_pages(void *memory, size_t size)
+{
+#if defined(MADV_HUGEPAGE)
+    const uintptr_t page = (uintptr_t)1 << 21;
+    uintptr_t first = ((uintptr_t)memory + page - 1) & ~(page - 1);
+    uintptr_t last = ((uintptr_t)memory + size) & ~(page - 1);
+    if (first < last)
+        (void)madvise((void *)first, last - first, MADV_HUGEPAGE);     /* or not */
+#else
+    (void)memory;
+    (void)size;
+#endif
+}
+
 /* Room for `more` slots and one segment; 0 or -1. */
 static int encoder_reserve(RansEncoder *self, size_t more)
 {
@@ -453,6 +531,7 @@ static int encoder_reserve(RansEncoder *self, size_t more)
         uint16_t *slots = realloc(self->slots, capacity * sizeof *slots);
         if (slots == NULL)
             return -1;
+        prefer_huge_pages(slots, capacity * sizeof *slots);
         self->slots = slots;
         self->capacity = capacity;
     }
@@ -541,12 +620,18 @@ static ptrdiff_t rans_push(RansEncoder *self, const RansTables *tables, const in
     Bits raw = self->raw;
     uint32_t crc = self->crc;
     ptrdiff_t status = PUSHED;
+    size_t end = self->count;
     for (size_t at = 0; at < count && status == PUSHED; at += CACHED) {
         size_t part = count - at < CACHED ? count - at : CACHED;
-        status = push_symbols(self->path, &self->raw, tables, symbols + at, index + at, part,
-                              self->slots + self->count + at);
+        size_t kept = part;
+        uint16_t *slots = self->slots + end;
+        status =
+            push_symbols(self->path, &self->raw, tables, symbols + at, index + at, part, slots);
         if (status >= 0)
             status += (ptrdiff_t)at;
+        else if (tables->some_certain)
+            kept = self->path->keep_slots(tables, index + at, part, slots);
+        end += kept;
         if (checksum)
             crc = symbols_checksum(self->path, crc, symbols + at, part);
     }
@@ -556,44 +641,23 @@ static ptrdiff_t rans_push(RansEncoder *self, const RansTables *tables, const in
         self->raw.pending_bits = raw.pending_bits;
         return status;
     }
-    if (count > 0) {
+    if (end > self->count) {
         Segment *last = self->segments + self->segment_count - 1;
         if (self->segment_count == 0 || last->tables != tables) {
             last = self->segments + self->segment_count++;
             last->tables = tables;
         }
-        self->count += count;
-        last->end = self->count;
+        last->end = self->count = end;
     }
     self->crc = crc;
     return PUSHED;
 }
 
-/* Lanes cost about 2.4 bytes each and buy speed: see "Number of lanes" in STREAM.md. */
-enum { LANES_4 = 8192, LANES_8 = 24576, LANES_32 = 131072 };
+/* Lanes cost half a byte each, and buy speed: see "Number of lanes" in STREAM.md. */
+enum { LANES_4 = 4096, LANES_8 = 6144, LANES_32 = 12288 };
 
-static int choose_lanes(const RansEncoder *self)
+static int choose_lanes(size_t bytes)
 {
-    uint64_t raw = bits_count(&self->raw);
-    uint64_t cost = 0;                  /* in 1/256 bit */
-    size_t j = 0;
-    for (size_t i = 0; i < self->segment_count; i++) {
-        const uint16_t *costs = self->segments[i].tables->cost;
-        while (j < self->segments[i].end) {
-            size_t stop = self->segments[i].end - j < 1024 ? self->segments[i].end : j + 1024;
-            uint64_t more[2] = {0, 0};          /* two sums: one would be a chain */
-            for (; j + 2 <= stop; j += 2) {
-                more[0] += costs[self->slots[j]];
-                more[1] += costs[self->slots[j + 1]];
-            }
-            if (j < stop)
-                more[0] += costs[self->slots[j++]];
-            cost += more[0] + more[1];
-            if ((cost >> COST_BITS) + raw >= 8 * (uint64_t)LANES_32)
-                return 32;              /* more symbols cannot change that */
-        }
-    }
-    uint64_t bytes = ((cost >> COST_BITS) + raw) / 8;
     return bytes < LANES_4 ? 1 : bytes < LANES_8 ? 4 : bytes < LANES_32 ? 8 : 32;
 }
 
@@ -668,25 +732,12 @@ static uint8_t *encode_run(const Path *path, int lanes, uint32_t *states, const 
     }
 }
 
-/* The tail's start: number of lanes and the states with which the decoder begins. */
-static int put_states(Bits *tail, int lanes, const uint32_t *states)
-{
-    if (bits_put(tail, lanes_code(lanes), 2))
-        return -1;
-    for (int k = 0; k < lanes; k++) {
-        unsigned extra = 0;
-        while (extra < 15 && states[k] >> (extra + 17))
-            extra++;
-        uint32_t mantissa = states[k] & ~((uint32_t)STATE_LOW << extra);
-        if (bits_put(tail, extra, 4) || bits_put(tail, mantissa, 16 + extra))
-            return -1;
-    }
-    return 0;
-}
-
 typedef struct {
     uint8_t *buffer;            /* to free */
     uint8_t *words, *end;
+    int lanes;
+    size_t join;                /* the first symbol after the lanes have joined */
+    uint32_t states[MAX_LANES];
     Bits tail;                  /* to free its bytes */
 } Coded;
 
@@ -696,33 +747,113 @@ static void rans_coded_free(Coded *coded)
     free(coded->tail.bytes);
 }
 
+/* A number >= 1 in the tail: how many bits follow its first 1, in 5 bits, then those. */
+static int put_number(Bits *tail, uint32_t number)
+{
+    unsigned bits = 0;
+    while (number >> bits > 1)
+        bits++;
+    return bits_put(tail, bits, 5) || bits_put(tail, number - (1u << bits), bits);
+}
+
+/* The tail's start: number of lanes, where they join, the states with which the decoder begins. */
+static int put_states(Coded *coded)
+{
+    Bits *tail = &coded->tail;
+    if (bits_put(tail, lanes_code(coded->lanes), 2) ||
+        (coded->lanes > 1 && put_number(tail, (uint32_t)(coded->join / JOIN_UNIT))))
+        return -1;
+    for (int k = 0; k < coded->lanes; k++) {
+        uint32_t state = coded->states[k];
+        unsigned extra = 0;
+        while (extra < 15 && state >> (extra + 17))
+            extra++;
+        uint32_t mantissa = state & ~((uint32_t)STATE_LOW << extra);
+        if (bits_put(tail, extra, 4) || bits_put(tail, mantissa, 16 + extra))
+            return -1;
+    }
+    return 0;
+}
+
+/* Codes the symbols [begin, end), last one first; returns the new word pointer. */
+static uint8_t *encode_symbols(const RansEncoder *self, int lanes, uint32_t *states, size_t begin,
+                               size_t end, uint8_t *words)
+{
+    for (size_t i = self->segment_count; i-- > 0 && end > begin;) {
+        size_t first = i ? self->segments[i - 1].end : 0;
+        if (first >= end)
+            continue;
+        first = first < begin ? begin : first;
+        words = encode_run(self->path, lanes, states, self->segments[i].tables, self->slots, first,
+                           end, words);
+        end = first;
+    }
+    return words;
+}
+
+/*
+ * Codes the last symbols in lane 0, until that has put words enough for the first states of the
+ * other lanes, which take those back, or until these are many. Returns the first of these symbols;
+ * 0 if they are all.
+ */
+static size_t encode_joined(const RansEncoder *self, int lanes, Coded *coded)
+{
+    size_t others = (size_t)lanes - 1;
+    size_t at = self->count;
+    while (at > 0 && (size_t)(coded->end - coded->words) < 2 * others &&
+           self->count - at < JOIN_MOST) {
+        size_t end = at;
+        at = (end - 1) / JOIN_UNIT * JOIN_UNIT;
+        coded->words = encode_symbols(self, 1, coded->states, at, end, coded->words);
+    }
+    for (size_t k = 1; at > 0 && k <= others && coded->words < coded->end; k++, coded->words += 2)
+        coded->states[k] = STATE_LOW + load_word(coded->words);
+    return at;
+}
+
+/* Codes all but the raw bits in `lanes` lanes, or in one where there is too little for more. */
+static int encode_in(const RansEncoder *self, int lanes, Coded *coded)
+{
+    coded->words = coded->end;
+    for (int k = 0; k < MAX_LANES; k++)
+        coded->states[k] = STATE_LOW;
+    coded->join = self->count;
+    if (lanes > 1 && self->count / JOIN_UNIT <= UINT32_MAX)
+        coded->join = encode_joined(self, lanes, coded);
+    coded->lanes = coded->join > 0 && coded->join < self->count ? lanes : 1;
+    coded->words =
+        encode_symbols(self, coded->lanes, coded->states, 0, coded->join, coded->words);
+    coded->tail.filled = 0;
+    coded->tail.pending = coded->tail.pending_bits = 0;
+    return put_states(coded);
+}
+
+/* Bytes of words, and of the tail with so many bits more. */
+static size_t coded_size(const Coded *coded, uint64_t more)
+{
+    return (size_t)(coded->end - coded->words) +
+           (size_t)((bits_count(&coded->tail) + more + 7) / 8);
+}
+
 /* Codes everything pushed, in `lanes` lanes (0: as many as suit the size). 0, or -1 for memory. */
 static int rans_finish(const RansEncoder *self, int lanes, Coded *coded)
 {
-    if (lanes == 0)
-        lanes = choose_lanes(self);
-    uint32_t states[MAX_LANES];
-    for (int k = 0; k < MAX_LANES; k++)
-        states[k] = STATE_LOW;
     /* A symbol makes at most one word; one more is written, but not kept. */
     size_t size = 2 * self->count + SLACK;
     coded->buffer = malloc(size);
     if (coded->buffer == NULL)
         return -1;
-    coded->end = coded->words = coded->buffer + size;
-    for (size_t i = self->segment_count; i-- > 0;) {
-        size_t begin = i ? self->segments[i - 1].end : 0;
-        coded->words = encode_run(self->path, lanes, states, self->segments[i].tables, self->slots,
-                                  begin, self->segments[i].end, coded->words);
-    }
-    if (put_states(&coded->tail, lanes, states) || bits_append(&coded->tail, &self->raw))
-        return -1;
-    return 0;
+    coded->end = coded->buffer + size;
+    int error = encode_in(self, lanes ? lanes : MAX_LANES, coded);
+    int suits = choose_lanes(coded_size(coded, bits_count(&self->raw)));
+    if (!error && lanes == 0 && suits < MAX_LANES)
+        error = encode_in(self, suits, coded);
+    return error || bits_append(&coded->tail, &self->raw) ? -1 : 0;
 }
 
 static size_t rans_coded_size(const Coded *coded)
 {
-    return (size_t)(coded->end - coded->words) + (size_t)((bits_count(&coded->tail) + 7) / 8);
+    return coded_size(coded, 0);
 }
 
 /* Writes the stream, rans_coded_size() bytes: words, then the tail backwards. */
@@ -748,12 +879,14 @@ static void rans_coded_write(const Coded *coded, uint8_t *out)
  * Words: a symbol reads at most one, and the position is compared with the end at least every
  * BLOCK symbols, so it stays below length + 2 * BLOCK; a vector loads up to SLACK bytes from there.
  * Tail bits: each read is checked against the start of the stream; the 8-byte load that serves it
- * reaches at most 8 = FRONT bytes below that. Words and tail may not cross; since both only
+ * reaches at most 8 < FRONT bytes below that. Words and tail may not cross; since both only
  * advance, it is enough to check this at the end of each block.
+ * Where lanes join, words are put back: over those read, or into the other bytes of FRONT. Until
+ * they have been read again, `read` says how far the stream's own have been.
  * Table look-ups: an index is checked by `present`, a slot has PRECISION bits by masking, and the
  * frequencies of a row add up to 2^PRECISION, so the search for a slot ends inside its row.
  */
-enum { FRONT = 8, BACK = 2 * BLOCK + SLACK };
+enum { FRONT = 8 + 2 * MAX_LANES, BACK = 2 * BLOCK + SLACK };
 
 typedef struct {                /* the bits at the end of a stream, read backwards */
     const uint8_t *end;
@@ -771,6 +904,9 @@ struct RansDecoder {
     size_t length;
     const uint8_t *data;        /* buffer + FRONT */
     const uint8_t *words;       /* next word */
+    size_t read;                /* bytes of words read before the lanes joined */
+    uint64_t until_join;        /* symbols in several lanes that are left */
+    uint8_t under[2 * MAX_LANES];       /* what was where the lanes' words are now */
     Tail tail;
     uint32_t states[MAX_LANES];
     uint32_t crc;
@@ -797,10 +933,17 @@ static size_t tail_bytes(const RansDecoder *d)
     return (size_t)((d->tail.bits + 7) / 8);
 }
 
+/* Bytes of the stream's words that have been read. */
+static size_t word_bytes(const RansDecoder *d)
+{
+    ptrdiff_t at = d->words - d->data;
+    return at > (ptrdiff_t)d->read ? (size_t)at : d->read;
+}
+
 /* Sets `failed` when more has been read than there is. */
 static void check_crossing(RansDecoder *d)
 {
-    if (d->tail.failed || (size_t)(d->words - d->data) + tail_bytes(d) > d->length)
+    if (d->tail.failed || word_bytes(d) + tail_bytes(d) > d->length)
         d->failed = 1;
 }
 
@@ -808,11 +951,41 @@ static void get_states(RansDecoder *d)
 {
     static const int lanes[4] = {1, 4, 8, 32};
     d->lanes = lanes[tail_get(&d->tail, 2)];
+    if (d->lanes > 1) {
+        unsigned bits = tail_get(&d->tail, 5);
+        d->until_join = JOIN_UNIT * (((uint64_t)1 << bits) + tail_get(&d->tail, bits));
+    }
     for (int k = 0; k < d->lanes; k++) {
         unsigned extra = tail_get(&d->tail, 4);
         d->states[k] = ((uint32_t)STATE_LOW << extra) + tail_get(&d->tail, 16 + extra);
     }
     check_crossing(d);
+}
+
+/* Goes on in lane 0 alone; the other lanes' states are words to be read next. */
+static void join_lanes(RansDecoder *d)
+{
+    size_t others = (size_t)d->lanes - 1;
+    uint8_t *words = d->buffer + (d->words - d->buffer) - 2 * others;
+    d->read = word_bytes(d);
+    memcpy(d->under, words, 2 * others);
+    for (size_t k = 1; k <= others; k++) {
+        if (d->states[k] >= 2 * STATE_LOW)
+            d->failed = 1;
+        store_word(words + 2 * (k - 1), d->states[k]);
+    }
+    d->words = words;
+    d->lanes = 1;
+}
+
+/* Sets a decoder back to what it was before. */
+static void take_back(RansDecoder *d, const RansDecoder *before)
+{
+    if (d->lanes < before->lanes) {
+        size_t bytes = 2 * ((size_t)before->lanes - 1);
+        memcpy(d->buffer + FRONT + d->read - bytes, d->under, bytes);
+    }
+    *d = *before;
 }
 
 /* Makes a zeroed decoder ready for a copy of `data`, maybe `failed` at once; -1 for memory. */
@@ -958,7 +1131,14 @@ static void pull_symbols(RansDecoder *d, const RansTables *tables, const uint8_t
 {
     uint8_t raw[BLOCK + SLACK];
     while (count > 0 && !d->failed) {
-        size_t block = count < BLOCK ? count : BLOCK;
+        if (d->lanes > 1 && d->until_join == 0)
+            join_lanes(d);
+        size_t block = BLOCK - d->phase;        /* so that the next block begins with lane 0 */
+        block = count < block ? count : block;
+        if (d->lanes > 1) {
+            block = block < d->until_join ? block : (size_t)d->until_join;
+            d->until_join -= block;
+        }
         size_t raws = decode_block(d, tables, index, out, block, raw);
         if (raws)
             read_raw(d, tables, index, out, raw, raws);
@@ -966,6 +1146,21 @@ static void pull_symbols(RansDecoder *d, const RansTables *tables, const uint8_t
         index += block;
         out += block;
         count -= block;
+    }
+}
+
+/* The same where some tables are certain: only the symbols of others are in the stream. */
+static void pull_uncertain(RansDecoder *d, const RansTables *tables, const uint8_t *index,
+                           int32_t *out, size_t count)
+{
+    uint8_t kept[CACHED + SLACK];
+    int32_t found[CACHED + SLACK / 4];
+    size_t keeps = d->path->keep_indexes(tables, index, count, kept);
+    if (keeps == count) {
+        pull_symbols(d, tables, index, out, count);
+    } else {
+        pull_symbols(d, tables, kept, found, keeps);
+        d->path->spread(tables, index, count, found, out);
     }
 }
 
@@ -989,12 +1184,15 @@ static int rans_pull(RansDecoder *d, const RansTables *tables, const uint8_t *in
     for (; at < count; at += CACHED) {
         size_t part = count - at < CACHED ? count - at : CACHED;
         if (!indexes_are_present(tables, index + at, part)) {
-            *d = before;
+            take_back(d, &before);
             return -1;
         }
         if (d->failed)
             continue;           /* to see whether all indexes are there */
-        pull_symbols(d, tables, index + at, out + at, part);
+        if (tables->some_certain)
+            pull_uncertain(d, tables, index + at, out + at, part);
+        else
+            pull_symbols(d, tables, index + at, out + at, part);
         if (checksum)
             d->crc = symbols_checksum(d->path, d->crc, out + at, part);
     }
@@ -1003,17 +1201,18 @@ static int rans_pull(RansDecoder *d, const RansTables *tables, const uint8_t *in
 
 /* How a stream ends; all is well if it is (1, 0, 0). */
 typedef struct {
-    int final;                  /* whether all states are what they were at first */
+    int final;                  /* whether lane 0 is left, in the state it had at first */
     size_t left;                /* bytes between words and tail */
     unsigned unused;            /* unused bits of the tail's last byte */
 } End;
 
 static End rans_ended(const RansDecoder *self)
 {
-    End end = {!self->failed, 0, 0};
-    for (int k = 0; k < self->lanes; k++)
-        end.final = end.final && self->states[k] == STATE_LOW;
-    size_t used = (size_t)(self->words - self->data) + tail_bytes(self);
+    End end = {!self->failed && self->lanes == 1 && self->states[0] == STATE_LOW, 0, 0};
+    /* Lanes for which there were no words began with 0. */
+    for (const uint8_t *p = self->words; end.final && p < self->data + self->read; p++)
+        end.final = *p == 0;
+    size_t used = word_bytes(self) + tail_bytes(self);
     end.left = used < self->length ? self->length - used : 0;
     if (self->tail.bits % 8 && !self->failed)
         end.unused = self->data[self->length - tail_bytes(self)] >> self->tail.bits % 8;
@@ -1022,7 +1221,8 @@ static End rans_ended(const RansDecoder *self)
 
 /* ----------------------------------------------------------------- paths */
 
-static const Path scalar_path = {"scalar", classify_scalar, encode_scalar, decode_scalar,
+static const Path scalar_path = {"scalar", classify_scalar, keep_indexes_scalar,
+                                 keep_slots_scalar, spread_scalar, encode_scalar, decode_scalar,
                                  checksum_scalar};
 
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__) && LITTLE_ENDIAN_HOST

@@ -1,7 +1,7 @@
 /*
  * The loops of rans.h for x86: all of them for AVX-512 (with the byte permutations of VBMI and
- * VBMI2, since Ice Lake and Zen 4), decoding for AVX2. Every function carries its own target, and
- * vector_paths() asks the CPU.
+ * VBMI2, since Ice Lake and Zen 4), encoding and decoding for AVX2. Every function carries its own
+ * target, and vector_paths() asks the CPU.
  */
 #include <immintrin.h>
 
@@ -219,6 +219,74 @@ AVX512 static size_t classify_avx512(const RansTables *tables, const int32_t *sy
     return classify_avx512_sized(tables, symbols, index, count, slots, raw, 1);
 }
 
+/* Which of up to 64 symbols are not of certain tables. */
+AVX512 ALWAYS_INLINE uint64_t are_kept(const ByteTable *certain, __m512i t, uint64_t present)
+{
+    return present & ~_mm512_movepi8_mask(look_up(certain, t, 1));
+}
+
+ALWAYS_INLINE uint64_t first_64(size_t count)
+{
+    return count < 64 ? ((uint64_t)1 << count) - 1 : UINT64_MAX;
+}
+
+AVX512 static size_t keep_indexes_avx512(const RansTables *tables, const uint8_t *index,
+                                         size_t count, uint8_t *kept)
+{
+    const ByteTable certain = load_bytes(tables->certain_byte, 1);
+    size_t keeps = 0;
+    for (size_t at = 0; at < count; at += 64) {
+        uint64_t present = first_64(count - at);
+        __m512i t = _mm512_maskz_loadu_epi8(present, index + at);
+        uint64_t keep = are_kept(&certain, t, present);
+        _mm512_storeu_si512(kept + keeps, _mm512_maskz_compress_epi8(keep, t));
+        keeps += (size_t)__builtin_popcountll(keep);
+    }
+    return keeps;
+}
+
+AVX512 static size_t keep_slots_avx512(const RansTables *tables, const uint8_t *index,
+                                       size_t count, uint16_t *slots)
+{
+    const ByteTable certain = load_bytes(tables->certain_byte, 1);
+    size_t keeps = 0;
+    for (size_t at = 0; at < count; at += 64) {
+        uint64_t present = first_64(count - at);
+        uint64_t keep =
+            are_kept(&certain, _mm512_maskz_loadu_epi8(present, index + at), present);
+        for (size_t j = at; j < at + 64; j += 32, keep >>= 32) {
+            __mmask32 some = (__mmask32)keep;
+            __m512i these = _mm512_maskz_compress_epi16(
+                some, _mm512_maskz_loadu_epi16(some, slots + j));
+            unsigned more = (unsigned)__builtin_popcount(some);
+            _mm512_mask_storeu_epi16(slots + keeps, _bzhi_u32(UINT32_MAX, more), these);
+            keeps += more;
+        }
+    }
+    return keeps;
+}
+
+AVX512 static void spread_avx512(const RansTables *tables, const uint8_t *index, size_t count,
+                                 const int32_t *found, int32_t *out)
+{
+    const ByteTable certain = load_bytes(tables->certain_byte, 1);
+    for (size_t at = 0; at < count; at += 64) {
+        uint64_t present = first_64(count - at);
+        claim_ahead(out + at, 4 * 64);
+        __m512i t = _mm512_maskz_loadu_epi8(present, index + at);
+        uint64_t keep = are_kept(&certain, t, present);
+        for (size_t j = at; present != 0; j += 16, keep >>= 16, present >>= 16) {
+            __mmask16 some = (__mmask16)keep;
+            __m128i t16 = _mm_maskz_loadu_epi8((__mmask16)present, index + j);
+            __m512i only = _mm512_mask_i32gather_epi32(
+                _mm512_setzero_si512(), 0xFFFF, _mm512_cvtepu8_epi32(t16), tables->only, 4);
+            __m512i all = _mm512_mask_expand_epi32(only, some, _mm512_loadu_si512(found));
+            _mm512_mask_storeu_epi32(out + j, (__mmask16)present, all);
+            found += __builtin_popcount(some);
+        }
+    }
+}
+
 AVX512 ALWAYS_INLINE __m512i gather(const uint32_t *base, __m512i at)
 {
     return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), 0xFFFF, at, base, 4);
@@ -412,50 +480,298 @@ AVX2 ALWAYS_INLINE unsigned bits_of(__m256i x)
 
 /* For each set of the 8 lanes that take a word: which of the next 8 words each gets, as bytes. */
 static _Alignas(16) uint8_t take_order[256][16];
+/* For each set of the 8 lanes that put a word: their lanes in order, at the end of 8 words. */
+static _Alignas(16) uint8_t put_order[256][16];
+/* The members of each set of 0 to 7, in order. */
+static _Alignas(8) uint8_t members[256][8];
+
+static void set_orders(unsigned set)
+{
+    unsigned next = 0, free = 8 - (unsigned)__builtin_popcount(set);
+    memset(take_order[set], 0x80, 16);
+    memset(put_order[set], 0x80, 16);
+    for (unsigned lane = 0; lane < 8; lane++) {
+        if (!(set >> lane & 1))
+            continue;
+        for (unsigned byte = 0; byte < 2; byte++) {
+            take_order[set][2 * lane + byte] = (uint8_t)(2 * next + byte);
+            put_order[set][2 * (free + next) + byte] = (uint8_t)(2 * lane + byte);
+        }
+        members[set][next++] = (uint8_t)lane;
+    }
+}
 
 static void vector_set_up(void)
 {
     for (unsigned set = 0; set < 256; set++)
-        for (unsigned lane = 0, next = 0; lane < 8; lane++) {
-            int takes = set >> lane & 1;
-            take_order[set][2 * lane] = (uint8_t)(takes ? 2 * next : 0x80);
-            take_order[set][2 * lane + 1] = (uint8_t)(takes ? 2 * next + 1 : 0x80);
-            next += (unsigned)takes;
-        }
+        set_orders(set);
 }
 
-/* Decodes one symbol in each of 8 lanes. */
-AVX2 ALWAYS_INLINE __m256i decode_8(const RansTables *tables, __m256i x, const uint8_t *index,
-                                    int32_t *out, unsigned *rare)
+/* Writes the members of a set of 8, which begins at `first`; returns how many there are. */
+AVX2 ALWAYS_INLINE size_t put_members(uint8_t *to, uint8_t first, unsigned set)
 {
-    const __m256i mask = _mm256_set1_epi32(TOTAL - 1);
+    uint64_t eight;
+    memcpy(&eight, members[set], sizeof eight);
+    store_u64(to, eight + first * UINT64_C(0x0101010101010101));
+    return (size_t)__builtin_popcount(set);
+}
+
+/* The low halves of 8 numbers, then those of 8 more. */
+AVX2 ALWAYS_INLINE __m256i low_halves(__m256i first, __m256i second)
+{
+    const __m256i mask = _mm256_set1_epi32(0xFFFF);
+    __m256i mixed =
+        _mm256_packus_epi32(_mm256_and_si256(first, mask), _mm256_and_si256(second, mask));
+    return _mm256_permute4x64_epi64(mixed, 0xD8);
+}
+
+/* The slots of 8 symbols; `out` is the set of those that their tables do not hold. */
+AVX2 ALWAYS_INLINE __m256i classify_8(const RansTables *tables, const int32_t *symbols,
+                                      const uint8_t *index, unsigned *out)
+{
     __m256i t = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)index));
-    __m256i row = gather_8(tables->row, t);
-    __m256i slot = _mm256_and_si256(x, mask);
+    __m256i symbol = _mm256_loadu_si256((const __m256i *)symbols);
+    __m256i range = gather_8(tables->range, t);
+    __m256i relation = _mm256_srli_epi32(gather_8(tables->row, t), 16);
+    __m256i entry = _mm256_sub_epi32(symbol, _mm256_srai_epi32(range, 16));
+    __m256i limit = _mm256_and_si256(range, _mm256_set1_epi32(0xFFFF));
+    *out = bits_of(_mm256_cmpeq_epi32(_mm256_max_epu32(entry, limit), entry));
+    return _mm256_sub_epi32(symbol, relation);
+}
+
+AVX2 static size_t classify_avx2(const RansTables *tables, const int32_t *symbols,
+                                 const uint8_t *index, size_t count, uint16_t *slots, uint8_t *raw)
+{
+    size_t raws = 0, j = 0;
+    for (; j + 16 <= count; j += 16) {
+        unsigned out[2];
+        __m256i first = classify_8(tables, symbols + j, index + j, &out[0]);
+        __m256i second = classify_8(tables, symbols + j + 8, index + j + 8, &out[1]);
+        _mm256_storeu_si256((__m256i *)(slots + j), low_halves(first, second));
+        raws += put_members(raw + raws, (uint8_t)j, out[0]);
+        raws += put_members(raw + raws, (uint8_t)(j + 8), out[1]);
+    }
+    size_t more = classify_scalar(tables, symbols + j, index + j, count - j, slots + j, raw + raws);
+    for (; more > 0; more--, raws++)
+        raw[raws] = (uint8_t)(raw[raws] + j);
+    return raws;
+}
+
+/* Which of 32 symbols are of certain tables. */
+AVX2 ALWAYS_INLINE uint32_t are_certain(const RansTables *tables, const uint8_t *index)
+{
+    const __m256i low = _mm256_broadcastsi128_si256(
+        _mm_loadu_si128((const __m128i *)tables->certain_bits));
+    const __m256i high = _mm256_broadcastsi128_si256(
+        _mm_loadu_si128((const __m128i *)tables->certain_bits + 1));
+    const __m256i weights = _mm256_set1_epi64x((long long)0x8040201008040201);
+    __m256i t = _mm256_loadu_si256((const __m256i *)index);
+    __m256i byte = _mm256_and_si256(_mm256_srli_epi16(t, 3), _mm256_set1_epi8(15));
+    __m256i bits = _mm256_blendv_epi8(_mm256_shuffle_epi8(low, byte),
+                                      _mm256_shuffle_epi8(high, byte), t);
+    __m256i bit = _mm256_shuffle_epi8(weights, _mm256_and_si256(t, _mm256_set1_epi8(7)));
+    __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit), bit);
+    return (uint32_t)_mm256_movemask_epi8(set);
+}
+
+/* The bytes, or words, of a set of 8, moved together; `at` are members[set]. */
+AVX2 ALWAYS_INLINE __m128i pack_bytes(const uint8_t *bytes, __m128i at)
+{
+    return _mm_shuffle_epi8(_mm_loadl_epi64((const __m128i *)bytes), at);
+}
+
+AVX2 ALWAYS_INLINE __m128i pack_words(const uint16_t *words, __m128i at)
+{
+    __m128i pairs = _mm_mullo_epi16(_mm_cvtepu8_epi16(at), _mm_set1_epi16(0x0202));
+    return _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)words),
+                            _mm_add_epi16(pairs, _mm_set1_epi16(0x0100)));
+}
+
+AVX2 static size_t keep_indexes_avx2(const RansTables *tables, const uint8_t *index, size_t count,
+                                     uint8_t *kept)
+{
+    size_t keeps = 0, at = 0;
+    for (; at + 32 <= count; at += 32) {
+        uint32_t keep = ~are_certain(tables, index + at);
+        if (keep == 0)
+            continue;
+        UNROLL for (size_t j = at; j < at + 32; keep >>= 8, j += 8) {
+            __m128i these = _mm_loadl_epi64((const __m128i *)members[keep & 0xFF]);
+            _mm_storel_epi64((__m128i *)(kept + keeps), pack_bytes(index + j, these));
+            keeps += (size_t)__builtin_popcount(keep & 0xFF);
+        }
+    }
+    return keeps + keep_indexes_scalar(tables, index + at, count - at, kept + keeps);
+}
+
+/* What is stored beyond the slots kept lies below those still to be read. */
+AVX2 static size_t keep_slots_avx2(const RansTables *tables, const uint8_t *index, size_t count,
+                                   uint16_t *slots)
+{
+    size_t keeps = 0, at = 0;
+    for (; at + 32 <= count; at += 32) {
+        uint32_t keep = ~are_certain(tables, index + at);
+        if (keep == 0)
+            continue;
+        UNROLL for (size_t j = at; j < at + 32; keep >>= 8, j += 8) {
+            __m128i these = _mm_loadl_epi64((const __m128i *)members[keep & 0xFF]);
+            _mm_storeu_si128((__m128i *)(slots + keeps), pack_words(slots + j, these));
+            keeps += (size_t)__builtin_popcount(keep & 0xFF);
+        }
+    }
+    for (; at < count; at++) {
+        slots[keeps] = slots[at];
+        keeps += !tables->certain_byte[index[at]];
+    }
+    return keeps;
+}
+
+AVX2 static void spread_avx2(const RansTables *tables, const uint8_t *index, size_t count,
+                             const int32_t *found, int32_t *out)
+{
+    size_t at = 0;
+    for (; at + 32 <= count; at += 32) {
+        uint32_t certain = are_certain(tables, index + at);
+        for (size_t j = at; j < at + 32; j += 8, certain >>= 8) {
+            unsigned keep = ~certain & 0xFF;
+            __m256i t = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(index + j)));
+            __m256i only = gather_8((const uint32_t *)tables->only, t);
+            /* The low byte of a word's order is twice the number of those before. */
+            __m256i order = _mm256_srli_epi32(
+                _mm256_cvtepu16_epi32(_mm_load_si128((const __m128i *)take_order[keep])), 1);
+            __m256i next = _mm256_permutevar8x32_epi32(
+                _mm256_loadu_si256((const __m256i *)found), order);
+            /* Only for those that are certain is the order's highest byte set. */
+            __m256i taken = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x4000), order);
+            _mm256_storeu_si256((__m256i *)(out + j), _mm256_blendv_epi8(only, next, taken));
+            found += __builtin_popcount(keep);
+        }
+    }
+    spread_scalar(tables, index + at, count - at, found, out + at);
+}
+
+/* Which of 8 states put a word. */
+AVX2 ALWAYS_INLINE __m256i are_full_8(__m256i x, __m256i freq)
+{
+    return _mm256_cmpgt_epi32(_mm256_srli_epi32(x, RENORM_SHIFT),
+                              _mm256_sub_epi32(freq, _mm256_set1_epi32(1)));
+}
+
+/* Codes an entry in each of 8 lanes; states that are full have put their words already. */
+AVX2 ALWAYS_INLINE __m256i encode_8(__m256i x, __m256i code, __m256i freq, __m256i full)
+{
+    x = _mm256_blendv_epi8(x, _mm256_srli_epi32(x, 16), full);
+    /*
+     * AVX2 converts signed integers only, and rounds to the nearest. So the upper half counts
+     * 65536 (1 - 2^-21): that outweighs the three roundings of up to 2^-24 each, and all of it
+     * loses less than 2^-20 of the quotient, which is below 2^18: the integer is right, or too
+     * small by one. Without an upper half all is exact but the quotient, which cannot come to the
+     * next integer either: it is 1 / freq away.
+     */
+    __m256 upper = _mm256_cvtepi32_ps(_mm256_srli_epi32(x, 16));
+    __m256 lower = _mm256_cvtepi32_ps(_mm256_and_si256(x, _mm256_set1_epi32(0xFFFF)));
+    __m256 dividend =
+        _mm256_add_ps(_mm256_mul_ps(upper, _mm256_set1_ps(65536 - 0.03125f)), lower);
+    __m256i quotient = _mm256_cvttps_epi32(_mm256_div_ps(dividend, _mm256_cvtepi32_ps(freq)));
+    __m256i rest = _mm256_sub_epi32(x, _mm256_mullo_epi32(quotient, freq));
+    __m256i right = _mm256_cmpgt_epi32(freq, rest);
+    __m256i start = _mm256_and_si256(code, _mm256_set1_epi32(TOTAL - 1));
+    __m256i next = _mm256_add_epi32(_mm256_slli_epi32(quotient, PRECISION),
+                                    _mm256_add_epi32(rest, start));
+    __m256i complement = _mm256_sub_epi32(_mm256_set1_epi32(TOTAL), freq);
+    return _mm256_add_epi32(next, _mm256_andnot_si256(right, complement));
+}
+
+/* Puts the words of those of 8 states that are full in front; `low` are all low halves. */
+AVX2 ALWAYS_INLINE uint8_t *put_words(uint8_t *words, __m128i low, unsigned full)
+{
+    __m128i order = _mm_load_si128((const __m128i *)put_order[full]);
+    _mm_storeu_si128((__m128i *)(words - 16), _mm_shuffle_epi8(low, order));
+    return words - 2 * __builtin_popcount(full);
+}
+
+/* Codes an entry in each of 16 lanes. */
+AVX2 ALWAYS_INLINE uint8_t *encode_16_avx2(const RansTables *tables, __m256i *x,
+                                           const uint16_t *slots, uint8_t *words)
+{
+    __m256i all = _mm256_loadu_si256((const __m256i *)slots);
+    __m256i code0 = gather_8(tables->code, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(all)));
+    __m256i code1 = gather_8(tables->code, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(all, 1)));
+    __m256i freq0 = _mm256_srli_epi32(code0, 16), freq1 = _mm256_srli_epi32(code1, 16);
+    __m256i full0 = are_full_8(x[0], freq0), full1 = are_full_8(x[1], freq1);
+    __m256i low = low_halves(x[0], x[1]);
+    words = put_words(words, _mm256_extracti128_si256(low, 1), bits_of(full1));
+    words = put_words(words, _mm256_castsi256_si128(low), bits_of(full0));
+    x[0] = encode_8(x[0], code0, freq0, full0);
+    x[1] = encode_8(x[1], code1, freq1, full1);
+    return words;
+}
+
+AVX2 static uint8_t *encode_avx2(const RansTables *tables, uint32_t *states, const uint16_t *end,
+                                 size_t groups, uint8_t *words)
+{
+    __m256i x[4];
+    for (int i = 0; i < 4; i++)
+        x[i] = _mm256_loadu_si256((const __m256i *)(states + 8 * i));
+    for (; groups > 0; groups--) {
+        end -= 32;
+        words = encode_16_avx2(tables, x + 2, end + 16, words);
+        words = encode_16_avx2(tables, x, end, words);
+    }
+    for (int i = 0; i < 4; i++)
+        _mm256_storeu_si256((__m256i *)(states + 8 * i), x[i]);
+    return words;
+}
+
+typedef struct {                /* what is found for 8 states */
+    __m256i row, entry, code, within;
+} Found;
+
+AVX2 ALWAYS_INLINE __m256i code_8(const RansTables *tables, Found *found, __m256i slot)
+{
+    found->code = gather_8(tables->code, found->entry);
+    found->within = _mm256_sub_epi32(
+        slot, _mm256_and_si256(found->code, _mm256_set1_epi32(TOTAL - 1)));
+    return _mm256_cmpgt_epi32(_mm256_srli_epi32(found->code, 16), found->within);
+}
+
+/* The entries that the guide gives for 8 states; returns which of them are right. */
+AVX2 ALWAYS_INLINE __m256i find_8(const RansTables *tables, __m256i slot, const uint8_t *index,
+                                  Found *found)
+{
+    __m256i t = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)index));
+    found->row = gather_8(tables->row, t);
     __m256i bucket = _mm256_or_si256(
-        _mm256_slli_epi32(_mm256_and_si256(row, _mm256_set1_epi32(0xFF)), GUIDE_BITS),
+        _mm256_slli_epi32(_mm256_and_si256(found->row, _mm256_set1_epi32(0xFF)), GUIDE_BITS),
         _mm256_srli_epi32(slot, GUIDE_SHIFT));
     __m256i guide = gather_8(tables->guide, bucket);
     __m256i before = _mm256_cmpgt_epi32(_mm256_srli_epi32(guide, 16), slot);
     /* The entry after, and back again where the slot lies before the boundary. */
-    __m256i entry = _mm256_add_epi32(_mm256_and_si256(guide, _mm256_set1_epi32(0xFFFF)),
-                                     _mm256_add_epi32(before, _mm256_set1_epi32(1)));
-    __m256i code, freq, within;
-    for (;;) {
-        code = gather_8(tables->code, entry);
-        freq = _mm256_srli_epi32(code, 16);
-        within = _mm256_sub_epi32(slot, _mm256_and_si256(code, mask));
-        __m256i right = _mm256_cmpgt_epi32(freq, within);
-        if (__builtin_expect(bits_of(right) == 0xFF, 1))
-            break;
-        entry = _mm256_add_epi32(entry, _mm256_add_epi32(right, _mm256_set1_epi32(1)));
+    found->entry = _mm256_add_epi32(_mm256_and_si256(guide, _mm256_set1_epi32(0xFFFF)),
+                                    _mm256_add_epi32(before, _mm256_set1_epi32(1)));
+    return code_8(tables, found, slot);
+}
+
+/* Moves on to the entries that own the slots; `right` tells which have. */
+AVX2 NOINLINE void search_8(const RansTables *tables, __m256i slot, __m256i right, Found *found)
+{
+    while (bits_of(right) != 0xFF) {
+        found->entry = _mm256_add_epi32(found->entry,
+                                        _mm256_add_epi32(right, _mm256_set1_epi32(1)));
+        right = code_8(tables, found, slot);
     }
+}
+
+/* Stores the symbols found in 8 lanes; returns the states before renormalisation. */
+AVX2 ALWAYS_INLINE __m256i advance_8(__m256i x, const Found *found, int32_t *out)
+{
     /* Sign extended from 16 bits. */
-    __m256i value = _mm256_add_epi32(entry, _mm256_srli_epi32(row, 16));
+    __m256i value = _mm256_add_epi32(found->entry, _mm256_srli_epi32(found->row, 16));
     value = _mm256_srai_epi32(_mm256_slli_epi32(value, 16), 16);
     _mm256_storeu_si256((__m256i *)out, value);
-    *rare = bits_of(_mm256_slli_epi32(code, 16));      /* CODE_RAW is bit 15 */
-    return _mm256_add_epi32(_mm256_mullo_epi32(freq, _mm256_srli_epi32(x, PRECISION)), within);
+    __m256i freq = _mm256_srli_epi32(found->code, 16);
+    return _mm256_add_epi32(_mm256_mullo_epi32(freq, _mm256_srli_epi32(x, PRECISION)),
+                            found->within);
 }
 
 /* Gives a word to each state that is low. */
@@ -473,22 +789,32 @@ AVX2 ALWAYS_INLINE __m256i renew_8(__m256i x, const uint8_t **words)
 AVX2 static size_t decode_avx2(const RansTables *tables, uint32_t *states, const uint8_t *index,
                                int32_t *out, size_t groups, const uint8_t **words, uint8_t *raw)
 {
-    __m256i x[4];
-    for (int i = 0; i < 4; i++)
+    __m256i x[4], slot[4], right[4];
+    Found found[4];
+    UNROLL for (int i = 0; i < 4; i++)
         x[i] = _mm256_loadu_si256((const __m256i *)(states + 8 * i));
     const uint8_t *from = *words;
     size_t raws = 0;
     for (size_t j = 0; groups > 0; groups--, j += 32) {
-        unsigned rare[4];
-        for (int i = 0; i < 4; i++)
-            x[i] = decode_8(tables, x[i], index + j + 8 * i, out + j + 8 * i, &rare[i]);
-        for (int i = 0; i < 4; i++)
+        UNROLL for (int i = 0; i < 4; i++) {
+            slot[i] = _mm256_and_si256(x[i], _mm256_set1_epi32(TOTAL - 1));
+            right[i] = find_8(tables, slot[i], index + j + 8 * i, &found[i]);
+        }
+        /* One rare branch for all. */
+        __m256i all = _mm256_and_si256(_mm256_and_si256(right[0], right[1]),
+                                       _mm256_and_si256(right[2], right[3]));
+        if (UNLIKELY(bits_of(all) != 0xFF))
+            for (int i = 0; i < 4; i++)
+                search_8(tables, slot[i], right[i], &found[i]);
+        UNROLL for (int i = 0; i < 4; i++)
+            x[i] = advance_8(x[i], &found[i], out + j + 8 * i);
+        UNROLL for (int i = 0; i < 4; i++)
             x[i] = renew_8(x[i], &from);
-        uint32_t all = rare[0] | rare[1] << 8 | rare[2] << 16 | (uint32_t)rare[3] << 24;
-        for (; all; all &= all - 1)
-            raw[raws++] = (uint8_t)(j + (size_t)__builtin_ctz(all));
+        UNROLL for (int i = 0; i < 4; i++)
+            raws += put_members(raw + raws, (uint8_t)(j + 8 * (size_t)i),
+                                bits_of(_mm256_slli_epi32(found[i].code, 16)));     /* CODE_RAW */
     }
-    for (int i = 0; i < 4; i++)
+    UNROLL for (int i = 0; i < 4; i++)
         _mm256_storeu_si256((__m256i *)(states + 8 * i), x[i]);
     *words = from;
     return raws;
@@ -496,11 +822,11 @@ AVX2 static size_t decode_avx2(const RansTables *tables, uint32_t *states, const
 
 /* ----------------------------------------------------------------- paths */
 
-static const Path avx512_path = {"avx512", classify_avx512, encode_avx512, decode_avx512,
+static const Path avx512_path = {"avx512", classify_avx512, keep_indexes_avx512,
+                                 keep_slots_avx512, spread_avx512, encode_avx512, decode_avx512,
                                  checksum_avx512};
-/* AVX2 has neither byte look-ups of this size nor a way to pack words: the rest stays scalar. */
-static const Path avx2_path = {"avx2", classify_scalar, encode_scalar, decode_avx2,
-                               checksum_clmul};
+static const Path avx2_path = {"avx2", classify_avx2, keep_indexes_avx2, keep_slots_avx2,
+                               spread_avx2, encode_avx2, decode_avx2, checksum_clmul};
 
 static size_t vector_paths(const Path **paths)
 {

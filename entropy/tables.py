@@ -18,36 +18,11 @@ MAX_SHIFT = 16
 MAX_OFFSET = 1 << 30
 ESCAPE_BITS = 16
 ESCAPE_LONG = 0xFFFF
-COST_BITS = 8
 
 UInt8Array = npt.NDArray[np.uint8]
 UInt16Array = npt.NDArray[np.uint16]
 Int32Array = npt.NDArray[np.int32]
 Float64Array = npt.NDArray[np.float64]
-
-
-def _log2_costs() -> UInt16Array:
-    """Bits that each frequency costs, in 1/256, rounded up to the next such step.
-
-    Integer arithmetic only, because the encoder picks its number of lanes by these: the same
-    symbols shall give the same bytes on every machine. Frequency 0 is given no cost.
-    """
-    freqs = np.arange(1, TOTAL + 1, dtype=np.int64)
-    exponent = np.searchsorted(1 << np.arange(PRECISION + 1), freqs, side="right") - 1
-    mantissa = freqs << (30 - exponent)
-    log2 = exponent.astype(np.int64)
-    for _ in range(COST_BITS):
-        # The logarithm's next bit is whether the square of the mantissa in [1, 2) reaches 2.
-        mantissa = mantissa * mantissa >> 30
-        carry = mantissa >> 31
-        mantissa >>= carry
-        log2 = log2 << 1 | carry
-    costs = np.zeros(TOTAL + 1, dtype=np.uint16)
-    costs[1:] = (PRECISION << COST_BITS) - log2
-    return costs
-
-
-LOG2_COSTS = _log2_costs()
 
 
 def _vector(values: Any, dtype: type, name: str, length: int | None = None) -> npt.NDArray[Any]:
@@ -74,6 +49,8 @@ class Tables:
     by one entry for its escape. An escaped symbol is written out in 16 bits (48 if it is outside
     -32768..32766), so that a table with an escape codes every int32. With `shifts[t]` = k > 0 the
     table sees (symbol + 2^(k-1)) >> k, and the k low bits of symbol + 2^(k-1) are written raw.
+    A table of one symbol, [2^14, 0] without a shift, is certain: such symbols take neither bits nor
+    time.
     Nothing here is derived from floating point at run time: store the four arrays, and
     `Tables(*arrays)` makes the same tables on any machine.
 
@@ -281,6 +258,6 @@ class Tables:
         name = backend.__name__
         if name not in self._compiled:
             self._compiled[name] = backend.Tables(
-                self._frequencies, self._lengths, self._offsets, self._shifts, LOG2_COSTS
+                self._frequencies, self._lengths, self._offsets, self._shifts
             )
         return self._compiled[name]

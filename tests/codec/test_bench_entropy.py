@@ -126,3 +126,25 @@ def test_pictures_need_not_be_named(tmp_path):
         result = CliRunner().invoke(cli, arguments)
         assert result.exit_code == 2
         assert "no pictures" in result.stderr
+
+
+def test_a_picture_that_cannot_be_read(tmp_path):
+    """One line, before anything is measured."""
+    (tmp_path / "text.png").write_text("no picture")
+    for name, reason in (("text.png", "not a picture"), ("absent.png", "cannot be read")):
+        result = CliRunner().invoke(cli, ["bench", "entropy", "--picture", str(tmp_path / name)])
+        assert result.exit_code == 1 and not result.stdout
+        assert result.stderr.count("\n") == 1 and reason in result.stderr
+
+
+def test_gray_pictures_are_coded_as_rgb(monkeypatch: pytest.MonkeyPatch):
+    from lictor import models
+
+    class Model:
+        def encode(self, picture, quality: float, encoder: Encoder) -> None:
+            assert picture.shape == (1, 3, 4, 5)
+            encoder.push(np.zeros(2, np.int32), np.zeros(2, np.uint8))
+
+    monkeypatch.setattr(models, "load", lambda name: Model())
+    gray = np.full((4, 5, 1), 200, np.uint8)
+    assert bench_entropy.latents(gray, "a.model", 50).symbols.size == 2

@@ -37,21 +37,32 @@ def restore_choice(monkeypatch):
 
 @pytest.fixture(params=[1, 4, 8, 32])
 def short_stream(request, monkeypatch, mixed):
-    """(data, index, tables, symbols) of about 100 bytes with words, escapes and shifts."""
+    """(data, index, tables, symbols) with words, escapes, shifts, and a place where lanes join."""
     rng = np.random.default_rng(5)
-    index = np.tile(np.arange(5, dtype=np.uint8), 14)
+    tables = Tables.from_frequencies(
+        [*map(mixed.row, range(5)), [61, 67] * 128], [*mixed.offsets, -100], [*mixed.shifts, 0]
+    )
+    index = np.append(np.tile(np.arange(5), 14), np.full(3 * request.param, 5)).astype(np.uint8)
+    count = index.size
     symbols = np.select(
-        [index == 0, index == 1, index == 2, index == 3],
-        [rng.integers(-3, 3, 70), rng.integers(0, 2, 70), 7, rng.integers(-90, 90, 70)],
-        rng.integers(-50000, 50000, 70),
+        [index == 0, index == 1, index == 2, index == 3, index == 4],
+        [
+            rng.integers(-3, 3, count),
+            rng.integers(0, 2, count),
+            7,
+            rng.integers(-90, 90, count),
+            rng.integers(-50000, 50000, count),
+        ],
+        rng.integers(-100, 155, count),
     ).astype(np.int32)
     monkeypatch.setenv("LICTOR_CODER", "reference")
     with monkeypatch.context() as patch:
-        patch.setattr(reference, "choose_lanes", lambda bits: request.param)
-        encoder = Encoder(mixed)
+        patch.setattr(reference, "choose_lanes", lambda size: request.param)
+        encoder = Encoder(tables)
         encoder.push(symbols, index)
         data = encoder.finish()
-    return data, index, mixed, symbols.tolist()
+    assert (1, 4, 8, 32)[data[-1] & 3] == request.param
+    return data, index, tables, symbols.tolist()
 
 
 def test_intact(short_stream):
@@ -103,7 +114,7 @@ def test_symbols_missing_or_too_many(short_stream):
 
 def test_other_tables(short_stream, mixed):
     data, index, _, _ = short_stream
-    other = Tables.from_frequencies([[2**13, 2**13 - 1, 1]] * 5, [0] * 5)
+    other = Tables.from_frequencies([[2**13, 2**13 - 1, 1]] * 6, [0] * 6)
     assert isinstance(same_outcome(data, index, other), str)
 
 
@@ -157,3 +168,57 @@ def test_many_symbols_from_few_bytes(mixed):
         with pytest.raises(CorruptStream):
             Decoder(noise, mixed).pull(np.ones(1_000_000, np.uint8))
     assert time.perf_counter() - start < 5
+
+
+def joined_early():
+    """(symbols, index, tables) whose lanes join long before the end."""
+    rng = np.random.default_rng(6)
+    tables = Tables.from_frequencies([[64] * 256, [16382, 1, 1]], [0, 0])
+    index = (np.arange(28000) >= 15000).astype(np.uint8)
+    return np.where(index, 0, rng.integers(0, 255, 28000)).astype(np.int32), index, tables
+
+
+def test_a_refused_pull_undoes_joining(backend):
+    """The lanes' words were put back into the stream; what they lay on is there again."""
+    symbols, index, tables = joined_early()
+    encoder = Encoder(tables)
+    encoder.push(symbols, index)
+    data = encoder.finish()
+    assert data[-1] & 3 == 3
+    decoder = Decoder(data, tables)
+    wrong = index.copy()
+    wrong[-1] = 2
+    with pytest.raises(ValueError, match="index 2 is beyond"):
+        decoder.pull(wrong)
+    assert (decoder.pull(index) == symbols).all()
+    decoder.close()
+
+
+def test_joined_lanes_are_checked(backend):
+    """States that are no words, words not read, and symbols that end before the lanes join."""
+    tables = Tables.from_frequencies([[64] * 256, [16384, 0]], [0, 0], [0, 1])
+    # 4 lanes that join before symbol 32, all states 2^16, but lane 2's is 2^17.
+    fields = [(1, 2), (0, 5), (0, 4), (0, 16), (0, 4), (0, 16), (1, 4), (0, 17), (0, 4), (0, 16)]
+    raw = np.ones(33, np.uint8)
+    with pytest.raises(CorruptStream, match="ends before"):
+        Decoder(stream_of([*fields, (0, 33)]), tables).pull(raw)
+    fields[6:8] = [(0, 4), (5, 16)]
+    decoder = Decoder(stream_of([*fields, (0, 33)]), tables)
+    decoder.pull(raw)
+    with pytest.raises(CorruptStream, match="does not end as streams do"):
+        decoder.close()
+    fields[6:8] = [(0, 4), (0, 16)]
+    for count in (32, 33):
+        decoder = Decoder(stream_of([*fields, (0, count)]), tables)
+        decoder.pull(raw[:count])
+        if count == 33:
+            decoder.close()
+            continue
+        with pytest.raises(CorruptStream, match="does not end as streams do"):
+            decoder.close()
+
+
+def stream_of(fields):
+    """A stream of no words, and these (value, bits) in its tail."""
+    bits = list(chain.from_iterable(reference.to_bits(*field) for field in fields))
+    return reference.from_bits(bits)[::-1]

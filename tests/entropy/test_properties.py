@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lictor.entropy import CorruptStream, Decoder, Encoder, Tables, paths
+from lictor.entropy import CorruptStream, Decoder, Encoder, Tables, paths, reference
 from lictor.entropy.pmf import TOTAL, quantise
+
+_rans = pytest.importorskip("lictor.entropy._rans")
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 
@@ -58,11 +60,11 @@ def each_backend():
         yield name
 
 
-def outcome(data, index, tables):
+def outcome(data, index, tables, cut=0):
     """What a decoder says to these bytes: symbols, or the error's words."""
     try:
         decoder = Decoder(data, tables)
-        symbols = decoder.pull(index).tolist()
+        symbols = decoder.pull(index[:cut]).tolist() + decoder.pull(index[cut:]).tolist()
         decoder.close()
     except CorruptStream as error:
         return str(error)
@@ -86,6 +88,28 @@ def test_round_trip(stream, data):
         assert outcome(coded, index, tables) == symbols.tolist()
     ideal = tables.cost(symbols, index).sum()
     assert 8 * len(coded) <= ideal * 1.01 + 22 + 8
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(streams(), st.sampled_from([4, 8, 32]), st.integers(1, 20), st.data())
+def test_lanes(stream, lanes, times, data):
+    """Streams that the public interface would code in one lane; also damaged, and cut elsewhere."""
+    tables, symbols, index = stream
+    symbols, index = np.tile(symbols, times), np.tile(index, times)
+    cut = data.draw(st.integers(0, len(symbols)))
+    slow = reference.Encoder()
+    slow.push(symbols, index, tables.compiled(reference))
+    coded = slow.stream(lanes)
+    for path in paths()[:-1]:
+        fast = _rans.Encoder(path)
+        for part in (slice(cut), slice(cut, None)):
+            assert fast.push(symbols[part], index[part], tables.compiled(_rans), False) == -1
+        assert fast.finish(lanes) == coded
+    for _ in each_backend():
+        assert outcome(coded, index, tables, cut) == symbols.tolist()
+    damaged = bytearray(coded)
+    damaged[data.draw(st.integers(0, len(coded) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    assert len({str(outcome(bytes(damaged), index, tables, cut)) for _ in each_backend()}) == 1
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

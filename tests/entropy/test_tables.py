@@ -7,7 +7,6 @@ import pytest
 
 from lictor.entropy import Decoder, Encoder, Tables
 from lictor.entropy.pmf import TOTAL, quantise
-from lictor.entropy.tables import LOG2_COSTS
 
 GOOD = [8192, 8191, 1]
 
@@ -165,9 +164,3 @@ def test_quantise_extremes():
     for bad in ([], np.ones(TOTAL + 1), [0, 0], [math.nan], [-1, 2], [[1]]):
         with pytest.raises(ValueError):
             quantise(bad)
-
-
-def test_costs_are_rounded_logarithms():
-    exact = 256 * (14 - np.log2(np.arange(1, TOTAL + 1)))
-    assert (LOG2_COSTS[1:] == np.ceil(exact - 1e-9)).all()
-    assert LOG2_COSTS[0] == 0

@@ -59,7 +59,7 @@ static size_t make_row(Input *in, uint16_t *freqs)
 
 static int make_tables(Input *in, RansTables *tables)
 {
-    static uint16_t freqs[TABLES * MAX_ENTRIES], lengths[TABLES], costs[TOTAL + 1];
+    static uint16_t freqs[TABLES * MAX_ENTRIES], lengths[TABLES];
     static int32_t offsets[TABLES];
     static uint8_t shifts[TABLES];
     size_t count = 1 + (take(in) & 3 ? take(in) % 8 : take(in));
@@ -80,10 +80,8 @@ static int make_tables(Input *in, RansTables *tables)
         }
         total += lengths[t];
     }
-    for (unsigned f = 0; f <= TOTAL; f++)
-        costs[f] = (uint16_t)(f % 3600);
     memset(tables, 0, sizeof *tables);
-    return rans_tables_fill(tables, freqs, total, lengths, offsets, shifts, count, costs);
+    return rans_tables_fill(tables, freqs, total, lengths, offsets, shifts, count);
 }
 
 static size_t make_symbols(Input *in, const RansTables *tables, int32_t *symbols, uint8_t *index)

@@ -87,9 +87,12 @@ def test_a_run_from_nothing_leaves_weights_that_code_and_something_to_see(
         assert list(tmp_path.glob("events.out.tfevents.*"))
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_an_interrupted_run_resumes_to_the_same_bits(run, task, tmp_path, capsys, workers):
+@pytest.mark.parametrize(("workers", "optimiser"), [(0, "soap"), (1, "adamw")])
+def test_an_interrupted_run_resumes_to_the_same_bits(
+    run, task, tmp_path, capsys, workers, optimiser
+):
     settings = ("steps=8", "late=0.4", "late_crop=128", "late_hard=true", f"workers={workers}")
+    settings += (f"optimiser={optimiser}",)
     interrupt = task(
         "import os, signal\n"
         "calls = 0\n"
