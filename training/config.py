@@ -45,7 +45,7 @@ class Config:
     steps: int = 0  # if given: so many steps, however long they take
     learning_rate: float = 0.0  # 0: 1e-3 from scratch, 2e-4 from weights
     warmup: int = 200  # steps, or a tenth of the training if that is less
-    optimiser: str = "adamw"  # or soap, which needs fewer steps
+    optimiser: str = "adamw"  # adamw, soap
     shortcut_rate: float = 0.1  # learning rate of the linear shortcuts and gains, relative
     clip: float = 1.0  # largest norm of a gradient
     ema: float = 0.999  # decay of the averaged weights, which are what is kept
