@@ -13,7 +13,6 @@ more. `lictor train` is the same with fewer letters.
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -155,10 +154,13 @@ def optimiser(model: LatentCodec, config: Config) -> torch.optim.Optimizer:
     return OPTIMISERS[config.optimiser](groups, config.learning_rate)
 
 
-def schedule(step: int, progress: float, warmup: int) -> float:
-    """Linear warm-up, then a cosine from 1 to 0 over progress 0…1."""
-    rise = min(1.0, max((step + 1) / max(warmup, 1), 10 * progress))
-    return rise * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+def schedule(step: int, progress: float, config: Config) -> float:
+    """Linear warm-up, 1 for most of progress 0…1, then a straight fall to 0.
+
+    Until the fall a run does not know its own length: what was saved before can train for longer.
+    """
+    rise = min(1.0, max((step + 1) / max(config.warmup, 1), 10 * progress))
+    return rise * max(min(1.0, (1 - progress) / config.decay), 0.0)
 
 
 # ------------------------------------------------------------------------------- loop
@@ -214,7 +216,7 @@ def train(config: Config, team: Team, stop: Stop) -> State:
             last = part == config.accumulate - 1
             with nullcontext() if last or team.size == 1 else parallel.no_sync():
                 noted += gradient(parallel, criterion, config, batch)
-        rate = config.learning_rate * schedule(state.step, progress, config.warmup)
+        rate = config.learning_rate * schedule(state.step, progress, config)
         update(state, config, rate)
         state.spent = (time.monotonic() - began) / 60
         watch.step(state, noted, config.batch, rate, progress)

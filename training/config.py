@@ -41,11 +41,12 @@ class Config:
     task_weight: float = 1.0
 
     # schedule
-    minutes: float = 10.0  # training time; the learning rate falls to zero over it
+    minutes: float = 10.0  # training time
     steps: int = 0  # if given: so many steps, however long they take
     learning_rate: float = 0.0  # 0: 1e-3 from scratch, 2e-4 from weights
     warmup: int = 200  # steps, or a tenth of the training if that is less
-    optimiser: str = "adamw"  # adamw, soap
+    decay: float = 0.4  # share of the training, at its end, in which the learning rate falls to 0
+    optimiser: str = "soap"  # soap, adamw
     shortcut_rate: float = 0.1  # learning rate of the linear shortcuts and gains, relative
     clip: float = 1.0  # largest norm of a gradient
     ema: float = 0.999  # decay of the averaged weights, which are what is kept
@@ -143,7 +144,7 @@ def _check(config: Config) -> None:
     for key in ("hold_out", "late", "ema"):
         if not 0 <= getattr(config, key) <= 1:
             raise ValueError(f"{key} is {getattr(config, key)}; give 0 to 1")
-    for key in ("minutes", "learning_rate", "clip", "save_every", "watch_every"):
+    for key in ("minutes", "learning_rate", "decay", "clip", "save_every", "watch_every"):
         if not getattr(config, key) > 0 or math.isnan(getattr(config, key)):
             raise ValueError(f"{key} is {getattr(config, key)}; give more than 0")
 

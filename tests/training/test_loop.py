@@ -2,7 +2,6 @@
 
 import csv
 import importlib.util
-import math
 import os
 import signal
 import sys
@@ -126,10 +125,12 @@ def test_minutes_end_the_run_and_the_learning_rate(run, tmp_path):
 
 
 def test_schedule(script):
-    assert script.schedule(0, 0.0, 100) == pytest.approx(0.01)
-    assert script.schedule(3, 0.1, 100) == pytest.approx(0.5 * (1 + math.cos(0.1 * math.pi)))
-    assert script.schedule(500, 0.5, 100) == pytest.approx(0.5)
-    assert script.schedule(500, 1.0, 100) == pytest.approx(0)
+    config = script.Config(warmup=100, decay=0.4)
+    assert script.schedule(0, 0.0, config) == pytest.approx(0.01)
+    assert script.schedule(3, 0.1, config) == pytest.approx(1)
+    assert script.schedule(500, 0.6, config) == pytest.approx(1)
+    assert script.schedule(500, 0.8, config) == pytest.approx(0.5)
+    assert script.schedule(500, 1.0, config) == pytest.approx(0)
 
 
 def test_steps_that_are_not_finite_are_skipped_and_counted(run, task, tmp_path):
