@@ -6,8 +6,9 @@ Each function imports what it needs when it is called; `info` needs neither nump
 from __future__ import annotations
 
 import math
+import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -17,6 +18,7 @@ from lictor.codec import bitstream
 from lictor.codec.bitstream import MAX_PIXELS, MAX_SIDE, QUALITY_STEPS, Bytes, Header
 from lictor.codec.errors import (
     ImageTooLarge,
+    InvalidEffort,
     InvalidQuality,
     LatentMismatch,
     ModelUnavailable,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "lictor-s.mse"
 DEFAULT_QUALITY = 50.0
+MAX_EFFORT = 9
 
 SLACK_BYTES = 40
 SLACK_RATIO = 0.005
@@ -47,6 +50,8 @@ def encode(
     *,
     quality: float = DEFAULT_QUALITY,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
+    effort: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> bytes:
     """Encode a picture.
 
@@ -55,16 +60,19 @@ def encode(
             (H, W), (H, W, 1) or (H, W, 3), RGB.
         quality: 0 (smallest file) … 100 (best picture), in steps of 0.25.
         model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
+        effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
+            for a smaller file or a better picture. Decoders see no difference.
+        progress: called during the search with the iterations done and their number.
 
     Returns:
         The bytes of a .bin file, which name the model and need no flags to decode.
 
     Raises:
-        CodecError: an ImageError, InvalidQuality, ModelUnavailable or OutOfMemory.
+        CodecError: an ImageError, InvalidQuality, InvalidEffort, ModelUnavailable or OutOfMemory.
     """
     pixels = _pixels(image)
-    step = _step(quality)
-    return _encode(pixels, step, _load(model))
+    step, effort = _step(quality), _effort(effort)
+    return _encode(pixels, step, _load(model), effort, progress)
 
 
 def decode(data: Bytes) -> Image:
@@ -188,6 +196,7 @@ def verify(
     *,
     quality: float = DEFAULT_QUALITY,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
+    effort: int = 0,
 ) -> VerifyReport:
     """Encode a picture, decode it twice, and compare all that should agree.
 
@@ -198,16 +207,17 @@ def verify(
     import numpy as np
 
     pixels = _pixels(image)
-    step = _step(quality)
+    step, effort = _step(quality), _effort(effort)
     codec = _load(model)
     start = perf_counter()
-    data = _encode(pixels, step, codec)
+    data, expected = _encode_and_expect(pixels, step, codec, effort)
     encoded = perf_counter()
     first = _decode(data)
     decoded = perf_counter()
     with _other_thread_count():
         second = _decode(data)
-    expected = _estimate(pixels, step, codec)
+    if expected is None:
+        expected = _estimate(pixels, step, codec)
     height, width, channels = pixels.shape
     return VerifyReport(
         width=width,
@@ -230,13 +240,35 @@ def verify(
 # ---- the way of a picture
 
 
-def _encode(pixels: NDArray[np.uint8], step: int, codec: LatentCodec) -> bytes:
+def _encode(
+    pixels: NDArray[np.uint8],
+    step: int,
+    codec: LatentCodec,
+    effort: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> bytes:
+    return _encode_and_expect(pixels, step, codec, effort, progress)[0]
+
+
+def _encode_and_expect(
+    pixels: NDArray[np.uint8],
+    step: int,
+    codec: LatentCodec,
+    effort: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[bytes, float | None]:
+    """The file, and after a search the bytes that the model expected of the latents found."""
     from lictor.entropy import Encoder
 
     height, width, channels = pixels.shape
-    with _running(width, height):
+    expected = None
+    with _running(width, height), _model_errors():
         encoder = Encoder()
-        codec.encode(_tensor(pixels), _quality(step), encoder)
+        x, quality = _tensor(pixels), _quality(step)
+        if effort:
+            expected = codec.search(x, quality, encoder, effort, progress) / 8
+        else:
+            codec.encode(x, quality, encoder)
         payload = encoder.finish()
     header = Header(
         model_id=codec.id,
@@ -249,7 +281,7 @@ def _encode(pixels: NDArray[np.uint8], step: int, codec: LatentCodec) -> bytes:
         latents=encoder.checksum,
     )
     try:
-        return bitstream.write(header, payload)
+        return bitstream.write(header, payload), expected
     except ValueError as e:  # all but the name was checked before
         raise ModelUnavailable(f"{codec.name!r} cannot name a model in a file: {e}") from e
 
@@ -393,6 +425,16 @@ def _step(quality: Any) -> int:
     if not 0 <= value <= 100:
         raise InvalidQuality(f"quality is {quality!r}; give a number from 0 to 100")
     return round(value * QUALITY_STEPS / 100)
+
+
+def _effort(effort: Any) -> int:
+    try:
+        value = operator.index(effort)
+    except TypeError:
+        value = -1
+    if not 0 <= value <= MAX_EFFORT:
+        raise InvalidEffort(f"effort is {effort!r}; give a whole number from 0 to {MAX_EFFORT}")
+    return value
 
 
 def _quality(step: int) -> float:

@@ -28,7 +28,7 @@ from lictor.codec.errors import BadCurves
 class Row:
     """One picture at one quality.
 
-    bytes: size of the file. estimate: bytes that the model expected for the latents.
+    bytes: size of the file. estimate: bytes that the model expected; None after a search.
     encode_s, decode_s: seconds in this process, network and coder, one run.
     """
 
@@ -36,11 +36,12 @@ class Row:
     model: str
     quality: float
     bytes: int
-    estimate: float
+    estimate: float | None
     bpp: float
     psnr: float
     encode_s: float
     decode_s: float
+    effort: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ class Point:
     decode_s: float
 
 
-def measure(path: str, model: str, qualities: Sequence[float]) -> list[Row]:
+def measure(path: str, model: str, qualities: Sequence[float], effort: int = 0) -> list[Row]:
     """Encode and decode a picture at every quality. Raises CodecError."""
     pixels = image.read(path)
     _warm_up(model)
-    return [_measure_one(os.path.basename(path), pixels, model, q) for q in qualities]
+    return [_measure_one(os.path.basename(path), pixels, model, q, effort) for q in qualities]
 
 
 @cache
@@ -70,11 +71,11 @@ def _warm_up(model: str) -> None:
     decode(encode(np.zeros((256, 256, 3), np.uint8), model=model))
 
 
-def _measure_one(name: str, pixels: Any, model: str, quality: float) -> Row:
+def _measure_one(name: str, pixels: Any, model: str, quality: float, effort: int) -> Row:
     import numpy as np
 
     start = perf_counter()
-    data = encode(pixels, quality=quality, model=model)
+    data = encode(pixels, quality=quality, model=model, effort=effort)
     encoded = perf_counter()
     decoded = np.asarray(decode(data))
     done = perf_counter()
@@ -83,11 +84,12 @@ def _measure_one(name: str, pixels: Any, model: str, quality: float) -> Row:
         model=model,
         quality=quality,
         bytes=len(data),
-        estimate=estimate(pixels, quality=quality, model=model),
+        estimate=None if effort else estimate(pixels, quality=quality, model=model),
         bpp=8 * len(data) / (pixels.shape[0] * pixels.shape[1]),
         psnr=psnr(pixels.reshape(decoded.shape), decoded),
         encode_s=encoded - start,
         decode_s=done - encoded,
+        effort=effort,
     )
 
 
@@ -120,9 +122,10 @@ def not_monotone(rows: Sequence[Row]) -> list[str]:
     return faults
 
 
-def largest_gap(rows: Sequence[Row]) -> float:
+def largest_gap(rows: Sequence[Row]) -> float | None:
     """Largest excess of a file over its estimate, in bytes, beyond 0.5 % of the estimate."""
-    return max(abs(r.bytes - r.estimate) - 0.005 * r.estimate for r in rows)
+    gaps = [abs(r.bytes - r.estimate) - 0.005 * r.estimate for r in rows if r.estimate is not None]
+    return max(gaps, default=None)
 
 
 def bd_rate(points: Sequence[Point], anchor: dict[str, list[float]]) -> float:
@@ -180,7 +183,8 @@ def table(report: dict[str, Any]) -> str:
             f" {p['encode_s']:9.3f} {p['decode_s']:9.3f}"
         )
     lines += [f"BD-rate {rate:+7.1f} %  against {name}" for name, rate in report["bd_rate"].items()]
-    lines.append(f"largest gap to the estimate: 0.5 % {report['largest_gap_bytes']:+.0f} bytes")
+    if report["largest_gap_bytes"] is not None:
+        lines.append(f"largest gap to the estimate: 0.5 % {report['largest_gap_bytes']:+.0f} bytes")
     faults = report["not_monotone"]
     lines.append("quality is monotone on every picture" if not faults else "NOT MONOTONE:")
     return "\n".join(lines + faults)

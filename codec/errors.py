@@ -43,6 +43,10 @@ class InvalidQuality(CodecError, ValueError):
     """Quality is not a number in 0…100."""
 
 
+class InvalidEffort(CodecError, ValueError):
+    """Effort is not a whole number in 0…9."""
+
+
 class UnknownFormat(CodecError, ValueError):
     """No picture format is known by that extension."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lictor.models.errors import BadCheckpoint, ModelError, UnknownModel, WrongWeights
+from lictor.models.errors import BadCheckpoint, ModelError, NoSearch, UnknownModel, WrongWeights
 from lictor.models.zoo import Entry, index
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "Entry",
     "LatentCodec",
     "ModelError",
+    "NoSearch",
     "Output",
     "UnknownModel",
     "WrongWeights",

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from lictor.models.errors import NoSearch
+
 if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder
+    from lictor.models.refine import Progress
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,15 @@ class LatentCodec(nn.Module):
     def encode(self, x: Tensor, quality: float, encoder: Encoder) -> None:
         """Push the symbols of one picture: x float32 (1, 3, H, W) in 0..1, any H and W."""
         raise NotImplementedError
+
+    def search(
+        self, x: Tensor, quality: float, encoder: Encoder, effort: int, progress: Progress | None
+    ) -> float:
+        """As `encode`, with latents searched for this picture; effort 1…9.
+
+        Returns the bits that the float model expects. Raises NoSearch where a model cannot.
+        """
+        raise NoSearch(f"{self.name} has no encoder-side search; leave the effort at 0")
 
     def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
         """Pull the symbols of a picture of shape (H, W); returns float32 (1, 3, H, W) in 0..1."""

@@ -15,3 +15,7 @@ class WrongWeights(ModelError):
 
 class BadCheckpoint(ModelError):
     """A weights file is missing, damaged, or not one of Lictor's."""
+
+
+class NoSearch(ModelError):
+    """The model codes only the latents that its analysis gives."""

@@ -32,6 +32,7 @@ from lictor.models.context import (
 from lictor.models.hyperprior import HyperAnalysis, HyperSynthesis
 from lictor.models.integer import FRACTION, LIMIT, exact, round_half_up
 from lictor.models.rate import QUALITY_STEPS, Ladder, quality_to_lambda
+from lictor.models.refine import Picture, Progress, State, refine
 from lictor.models.registry import register
 from lictor.models.transforms import Analysis, Synthesis
 
@@ -44,6 +45,11 @@ PADDING = 64
 
 _SYMBOL_LIMIT = 2.0**20
 """No picture comes near; keeps a hostile stream's values inside exact arithmetic."""
+
+
+Code = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""What `Lictor.walk` asks in each step: target, mean, scale (4, N, h, w, C), and the group of each
+phase, to y_hat of that quarter and the bits of each picture."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +118,12 @@ class Lictor(LatentCodec):
         p = self.h_s(_round_through(z), quality)
         cells, y_bits = self._code_floats(y.permute(0, 2, 3, 1).float(), p, quality)
         y_hat = from_cells(cells).permute(0, 3, 1, 2)
-        v_hat = y_hat * self.inverse_gain(quality).exp()[:, :, None, None]
-        x_hat = self.g_s(v_hat, quality) + 0.5
+        x_hat = self.synthesise(y_hat, quality)
         return Output(x_hat.float(), side_bits.flatten(1).sum(1) + y_bits)
+
+    def synthesise(self, y_hat: Tensor, quality: Tensor) -> Tensor:
+        """The picture of y_hat (N, M, h, w), about 0…1 (not clamped)."""
+        return self.g_s(y_hat * self.inverse_gain(quality).exp()[:, :, None, None], quality) + 0.5
 
     def _latent(self, x: Tensor, quality: Tensor) -> Tensor:
         return self.g_a(x - 0.5, quality) * self.gain(quality).exp()[:, :, None, None]
@@ -128,6 +137,16 @@ class Lictor(LatentCodec):
 
     def _code_floats(self, y: Tensor, p: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """The quadtree on floats: y_hat as cells, and the bits of each picture."""
+
+        def code(target: Tensor, mean: Tensor, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+            residual = target - mean
+            bits = gaussian.bits(self._noisy(residual), scale).sum(dim=(0, 2, 3, 4))
+            return _round_through(residual) + mean, bits
+
+        return self.walk(y, p, quality, code)
+
+    def walk(self, y: Tensor, p: Tensor, quality: Tensor, code: Code) -> tuple[Tensor, Tensor]:
+        """The quadtree on floats, quantised and priced by `code`: y_hat as cells, and the bits."""
         cells = to_cells(y)
         octave = to_cells(2.0 ** self.octave.expand_as(y))
         base = to_cells(self.context.scale(quality)[:, None, None, :].expand_as(y))
@@ -140,9 +159,9 @@ class Lictor(LatentCodec):
             mean, scale = step(p, seen).float().chunk(2, dim=-1)
             mean = mean * octave[phases, groups]
             scale = scale + base[phases, groups]
-            residual = cells[phases, groups] - mean
-            total = total + gaussian.bits(self._noisy(residual), scale).sum(dim=(0, 2, 3, 4))
-            known = known.index_put((phases, groups), _round_through(residual) + mean)
+            y_hat, bits = code(cells[phases, groups], mean, scale, groups)
+            total = total + bits
+            known = known.index_put((phases, groups), y_hat)
         return known, total
 
     @torch.inference_mode()
@@ -168,11 +187,27 @@ class Lictor(LatentCodec):
 
     @torch.inference_mode()
     def encode(self, x: Tensor, quality: float, encoder: Encoder) -> None:
-        x = _pad(x)
-        q = x.new_tensor([quality])
-        y = self._latent(x, q)
-        z = self.h_a(y).permute(0, 2, 3, 1)
-        cells = to_cells(y.permute(0, 2, 3, 1).double())
+        self.push(*self._latents(_pad(x), x.new_tensor([quality])), quality, encoder)
+
+    def search(
+        self, x: Tensor, quality: float, encoder: Encoder, effort: int, progress: Progress | None
+    ) -> float:
+        picture = Picture(_pad(x), (x.shape[2], x.shape[3]), quality)
+        with torch.inference_mode():
+            plain = State(*self._latents(picture.padded, picture.condition))
+        y, z, bits = refine(self, picture, plain, effort, progress)
+        self.push(y, z, quality, encoder)
+        return bits
+
+    def _latents(self, padded: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """What is rounded and coded: y (1, h, w, M) and z (1, h/4, w/4, Z)."""
+        y = self._latent(padded, quality)
+        return y.permute(0, 2, 3, 1), self.h_a(y).permute(0, 2, 3, 1)
+
+    @torch.inference_mode()
+    def push(self, y: Tensor, z: Tensor, quality: float, encoder: Encoder) -> Tensor:
+        """Code y and z, as `_latents` gives them; returns y_hat as the decoder will have it."""
+        cells = to_cells(y.double())
 
         def push(target: Tensor, mean: Tensor, index: np.ndarray) -> Tensor:
             symbols = round_half_up(target - mean * 2.0**-FRACTION)
@@ -180,12 +215,12 @@ class Lictor(LatentCodec):
             encoder.push(symbols.flatten().cpu().numpy().astype(np.int32), index)
             return symbols
 
-        self._code(
+        return self._code(
             _step_of(quality),
             z.shape,
             lambda index: push(z.double(), torch.zeros_like(z), index),
             lambda phases, groups, mean, index: push(cells[phases, groups], mean, index),
-            x.device,
+            y.device,
         )
 
     @torch.inference_mode()
@@ -206,8 +241,7 @@ class Lictor(LatentCodec):
             device,
         )
         q = torch.tensor([quality], dtype=torch.float32, device=device)
-        v_hat = y_hat * self.inverse_gain(q).exp()[:, :, None, None]
-        x_hat = self.g_s(v_hat, q) + 0.5
+        x_hat = self.synthesise(y_hat, q)
         return x_hat[:, :, : shape[0], : shape[1]].clamp(0, 1)
 
     def _code(

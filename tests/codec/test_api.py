@@ -18,6 +18,7 @@ from lictor.codec import CodecError, api, bitstream, decode, encode, estimate, i
 from lictor.codec.errors import (
     CorruptFile,
     ImageTooLarge,
+    InvalidEffort,
     InvalidQuality,
     LatentMismatch,
     ModelUnavailable,
@@ -147,6 +148,39 @@ def test_quality_goes_in_quarters(photo: np.ndarray, given: float, stored: float
 def test_quality_that_is_none(photo: np.ndarray, quality: object):
     with pytest.raises(InvalidQuality, match="from 0 to 100"):
         encode(photo, quality=quality, model=MODEL)  # type: ignore[arg-type]
+
+
+# ---- effort
+
+
+def test_effort_0_is_plain(photo: np.ndarray):
+    assert encode(photo, quality=50, model=MODEL, effort=0) == coded(photo, 50)
+
+
+@pytest.mark.parametrize("effort", [-1, 10, 1.5, 5.0, "5", None, float("nan")])
+def test_effort_that_is_none(photo: np.ndarray, effort: object):
+    for function in (encode, verify):
+        with pytest.raises(InvalidEffort, match="whole number from 0 to 9"):
+            function(photo, model=MODEL, effort=effort)  # type: ignore[operator]
+
+
+def test_model_without_a_search(photo: np.ndarray):
+    with pytest.raises(ModelUnavailable, match=r"fake\.pixels has no encoder-side search"):
+        encode(photo, model=MODEL, effort=np.int64(1))  # type: ignore[arg-type]
+
+
+def test_search_gets_effort_and_progress(
+    photo: np.ndarray, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    def search(self, x, quality, encoder, effort, progress):
+        progress(1, effort)
+        self.encode(x, quality, encoder)
+        return 8.0
+
+    monkeypatch.setattr(fake.Fake, "search", search)
+    seen: list[tuple[int, int]] = []
+    data = encode(photo, quality=50, model=MODEL, effort=3, progress=lambda *p: seen.append(p))
+    assert (data, seen) == (coded(photo, 50), [(1, 3)])
 
 
 # ---- what encode refuses

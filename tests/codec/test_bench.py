@@ -48,6 +48,12 @@ def test_gap_beyond_the_half_percent():
     assert bench.largest_gap([row("a", 0, 1010, 30.0)]) == pytest.approx(10 - 5)
 
 
+def test_estimate_is_of_plain_latents_only():
+    searched = bench.Row("a", "m", 50, 100, None, 1.0, 30.0, 0.1, 0.2, effort=5)
+    assert bench.largest_gap([searched]) is None
+    assert "estimate" not in bench.table(bench.report([searched], {}))
+
+
 def test_command_reports_real_sizes(tmp_path, china: np.ndarray):
     picture = china[:96, :128]
     Image.fromarray(picture).save(tmp_path / "a.png")

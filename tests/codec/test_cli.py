@@ -268,6 +268,10 @@ def test_name_with_control_characters():
         (["encode", "a.png", "b.bin", "-q", "101"], "lictor encode: Invalid value for '-q'"),
         (["encode", "a.png", "b.bin", "-q", "nan"], "lictor: quality is nan"),
         (["encode", "a.png", "b.bin", "-q", "high"], "lictor encode: Invalid value for '-q'"),
+        (["encode", "a.png", "b.bin", "--effort", "10"], "Invalid value for '--effort'"),
+        (["encode", "a.png", "b.bin", "--effort", "1", *MODEL], "has no encoder-side search"),
+        (["verify", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
+        (["bench", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
         (["encode", "--what"], "lictor encode: No such option"),
         (["encode"], "lictor encode: Missing argument"),
         (["enc"], "lictor: No such command 'enc'"),
@@ -370,6 +374,35 @@ def test_progress_bar_only_where_someone_sees_it(
     assert "0/3" in shown.stderr
     assert "lictor: bad.png: not a picture" in shown.stderr
     assert shown.stdout == ""
+
+
+def test_progress_of_a_search_only_where_someone_sees_it(
+    a_png: str, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    from lictor.codec import cli as module
+
+    seen = []
+
+    def search(self, x, quality, encoder, effort, progress):
+        seen.append(progress is not None)
+        if progress:
+            progress(1, 2)
+        self.encode(x, quality, encoder)
+        return 8.0
+
+    monkeypatch.setattr(fake.Fake, "search", search)
+    arguments = ("encode", "a.png", "b.bin", "--effort", "2", *MODEL)
+    quiet = ok(*arguments)
+    original = module._search_bar
+
+    def on_a_terminal(effort):
+        monkeypatch.setattr(type(module.sys.stderr), "isatty", lambda _: True)
+        return original(effort)
+
+    monkeypatch.setattr(module, "_search_bar", on_a_terminal)
+    shown = ok(*arguments)
+    assert seen == [False, True]
+    assert "1/2" in shown.stderr and "step" not in quiet.stderr
 
 
 @pytest.mark.parametrize("command", [[], ["encode"], ["decode"], ["info"], ["models"], ["verify"]])

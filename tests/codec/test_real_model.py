@@ -97,3 +97,19 @@ def test_overhead(china: np.ndarray):
     i = info(encode(china, quality=50))
     assert i.model == api.DEFAULT_MODEL
     assert i.bytes - i.latent_bytes <= 32
+
+
+def test_effort_gives_an_ordinary_file(china: np.ndarray):
+    picture = china[200:264, 300:400]
+    searched = encode(picture, quality=60, effort=2)
+    assert searched != encode(picture, quality=60)
+    assert searched == encode(picture, quality=60, effort=2)
+    assert decode(searched).size == (100, 64)
+    report = verify(picture, quality=60, effort=2)
+    assert report.ok, report
+    assert report.bytes == len(searched)
+
+
+def test_effort_on_a_gray_photo(camera: np.ndarray):
+    report = verify(camera[:96, :96], quality=50, effort=1)
+    assert report.ok, report
