@@ -14,7 +14,7 @@ QUALITY_STEPS = 400
 ANCHORS = 9
 """Rungs of a ladder, one for each doubling of lambda and the first."""
 
-LAMBDA_MIN, LAMBDA_OCTAVES = 0.001, 7
+LAMBDA_MIN, LAMBDA_OCTAVES = 0.0005, 8
 
 
 def quality_to_lambda(quality: Tensor) -> Tensor:

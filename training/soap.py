@@ -72,7 +72,7 @@ class Soap(torch.optim.Optimizer):
             if step % EVERY == 1 or EVERY == 1:
                 _correlate(side, grad, beta3**EVERY if step > 1 else 0.0)
             if side["basis"] is None:
-                side["basis"] = torch.linalg.eigh(side["correlation"])[1]
+                side["basis"] = _eigenvectors(side["correlation"])
             elif step % group["refresh"] == 0:
                 state["mean"] = _refresh(side, state["mean"])
 
@@ -106,6 +106,15 @@ def _correlate(side: dict[str, Any], grad: Tensor, decay: float) -> None:
     """Follow G G^T, or G^T G."""
     rows = grad if side["axis"] == -2 else grad.mT
     side["correlation"].lerp_(rows @ rows.mT, 1 - decay)
+
+
+def _eigenvectors(correlation: Tensor) -> Tensor:
+    """Columns are eigenvectors; of any scale, and where most eigenvalues are nothing but noise.
+
+    In float32 LAPACK gives up on correlations of a rank far below their size, as first ones are.
+    """
+    largest = correlation.abs().amax().clamp(min=torch.finfo(correlation.dtype).tiny)
+    return torch.linalg.eigh((correlation / largest).double())[1].to(correlation.dtype)
 
 
 def _refresh(side: dict[str, Any], mean: Tensor) -> Tensor:

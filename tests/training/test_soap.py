@@ -82,3 +82,12 @@ def test_resumes_exactly():
     resumed.load_state_dict(optim.state_dict())
     run(second, resumed, 13)
     assert torch.equal(whole, second)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1.0, 1e15])
+def test_first_gradients_of_any_scale_and_rank(scale):
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.zeros(300, 200))
+    weight.grad = scale * torch.randn(300, 1) @ torch.randn(1, 200)
+    Soap([weight], lr=0.02).step()
+    assert weight.isfinite().all()
