@@ -43,7 +43,7 @@ _STIFFNESS = (1.2, 1.8)
 _DAMPING, _DAMPING_IF_FEW, _FEW = 0.2, 0.3, 20
 """Part of the way that y goes in an iteration, and in one of few."""
 
-_RATE_PULL = 10.0
+_RATE_PULL = 1.5
 """Largest gradient, in bits, of the rate of later symbols: narrow Gaussians know no bound."""
 
 _SIDE_STEP, _SIDE_BITS, _SIDE_REST = 0.2, 5.0, 0.75
