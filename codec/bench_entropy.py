@@ -242,28 +242,18 @@ def constriction(work: Workload) -> Iterator[tuple[str, Coder]]:
         coder.encode(some.symbols, gaussian, mean, sigma)
         return coder.get_compressed()
 
-    yield (
-        "constriction.ans.gaussian",
-        Coder(
+    def coder(encode: Callable[[], Array], decoder: Any) -> Coder:
+        return Coder(
             some,
-            encode_stack,
-            lambda data: stream.stack.AnsCoder(data).decode(gaussian, mean, sigma),
+            encode,
+            lambda data: decoder(data).decode(gaussian, mean, sigma),
             _nbytes,
             "calls with means and sigmas made beforehand",
             "constriction",
-        ),
-    )
-    yield (
-        "constriction.range.gaussian",
-        Coder(
-            some,
-            encode_queue,
-            lambda data: stream.queue.RangeDecoder(data).decode(gaussian, mean, sigma),
-            _nbytes,
-            "calls with means and sigmas made beforehand",
-            "constriction",
-        ),
-    )
+        )
+
+    yield "constriction.ans.gaussian", coder(encode_stack, stream.stack.AnsCoder)
+    yield "constriction.range.gaussian", coder(encode_queue, stream.queue.RangeDecoder)
     grouped = _Grouped(work)
     for kind in ("range", "ans"):
         yield f"constriction.{kind}.grouped", grouped.coder(kind, sort=True)

@@ -288,7 +288,9 @@ def train(inputs: tuple[str, ...], resume: bool, settings: bool, **given: str | 
     """
     if settings:
         _script("train.py", ["--help"])
-    pictures = [i for i in inputs if not (_is_setting(i) or i.endswith(".toml"))]
+    from lictor.training.config import is_setting
+
+    pictures = [i for i in inputs if not (is_setting(i) or i.endswith(".toml"))]
     arguments = [i for i in inputs if i not in pictures]
     arguments += [f"{key}={value}" for key, value in given.items() if value is not None]
     if pictures:
@@ -296,11 +298,6 @@ def train(inputs: tuple[str, ...], resume: bool, settings: bool, **given: str | 
     if resume:
         arguments.append("resume=true")
     _script("train.py", arguments)
-
-
-def _is_setting(argument: str) -> bool:
-    key, equals, _ = argument.partition("=")
-    return bool(equals) and key.isidentifier()
 
 
 def _script(name: str, arguments: list[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-import math
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -84,9 +83,15 @@ def configure(arguments: list[str]) -> Config:
     return config
 
 
+def is_setting(argument: str) -> bool:
+    """Whether an argument is KEY=VALUE; a path may hold a = as well."""
+    key, equals, _ = argument.partition("=")
+    return bool(equals) and key.isidentifier()
+
+
 def _given(argument: str) -> dict[str, Any]:
-    key, equals, text = argument.partition("=")
-    if equals and key.isidentifier():
+    if is_setting(argument):
+        key, _, text = argument.partition("=")
         return {key: text}
     if Path(argument).suffix != ".toml":
         raise ValueError(f"{argument!r} is neither KEY=VALUE nor a .toml file")
@@ -145,7 +150,7 @@ def _check(config: Config) -> None:
         if not 0 <= getattr(config, key) <= 1:
             raise ValueError(f"{key} is {getattr(config, key)}; give 0 to 1")
     for key in ("minutes", "learning_rate", "decay", "clip", "save_every", "watch_every"):
-        if not getattr(config, key) > 0 or math.isnan(getattr(config, key)):
+        if not getattr(config, key) > 0:  # nor is nan
             raise ValueError(f"{key} is {getattr(config, key)}; give more than 0")
 
 

@@ -48,7 +48,8 @@ def export(run: Path, measure: str = "", into: str = "") -> Path:
     model, config, steps = state.averaged(run)
     name = f"{config.model}.{config.tag}"
     target = run / f"{name}{SUFFIX}"
-    checkpoint.save(model, target, name, recipe(config, steps))
+    training = recipe(config, steps)
+    checkpoint.save(model, target, name, training)
     checkpoint.load.cache_clear()  # weights of this name may have been used before
     with _decodable(run):
         verify(str(target), validation.kept(run))
@@ -59,8 +60,8 @@ def export(run: Path, measure: str = "", into: str = "") -> Path:
         "file": target.name,
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
         "licence": "",
-        "summary": f"trained on {', '.join(recipe(config, steps)['data'])}",
-        "training": recipe(config, steps),
+        "summary": f"trained on {', '.join(training['data'])}",
+        "training": training,
         "measured": measured,
     }
     _write_index(run / INDEX, [entry])

@@ -25,7 +25,7 @@ class Soap(torch.optim.Optimizer):
 
     betas: decay of the first moment, of the second moment and of the preconditioner.
     refresh: steps between two corrections of the eigenbases.
-    Param groups may set lr, weight_decay (decoupled) and `rotate=False` (plain Adam).
+    Param groups may set lr and weight_decay (decoupled).
     """
 
     def __init__(
@@ -37,9 +37,7 @@ class Soap(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         refresh: int = 10,
     ) -> None:
-        defaults = dict(
-            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, refresh=refresh, rotate=True
-        )
+        defaults = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, refresh=refresh)
         super().__init__(params, defaults)
 
     @torch.no_grad()
@@ -65,11 +63,11 @@ class Soap(torch.optim.Optimizer):
             state["step"] = 0
             state["mean"] = torch.zeros_like(grad)
             state["square"] = torch.zeros_like(grad)
-            state["sides"] = _sides(grad) if group["rotate"] else []
+            state["sides"] = _sides(grad)
         state["step"] += 1
         step = state["step"]
         for side in state["sides"]:
-            if step % EVERY == 1 or EVERY == 1:
+            if (step - 1) % EVERY == 0:
                 _correlate(side, grad, beta3**EVERY if step > 1 else 0.0)
             if side["basis"] is None:
                 side["basis"] = _eigenvectors(side["correlation"])
