@@ -1,7 +1,8 @@
 """Alpha, exact: tiles of lossless WebP (RFC 9649), each without its container; see FORMAT.md.
 
-WebP is what was smallest on real masks: a quarter below deflate on average, and always below it. A
-coder of our own, from coarse to fine with adaptive contexts, halved some and tripled others.
+WebP is what was smallest on real masks: 71 KB for 23 of icons and screenshots, where deflate takes
+96 and a coder of our own (coarse to fine, adaptive contexts, rANS) 95, better on soft shapes and up
+to four times worse on straight edges.
 """
 
 from __future__ import annotations

@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lictor.codec import files
+from lictor.codec.bitstream import MAX_PIXELS
 from lictor.codec.errors import (
     BadCurves,
     CodecError,
@@ -35,6 +36,9 @@ from lictor.codec.errors import (
 )
 from lictor.codec.files import STREAM, Job, UsageError, show
 from lictor.codec.threads import wait_briefly
+
+if TYPE_CHECKING:
+    from lictor.codec.image import Picture
 
 
 class _Group(click.Group):
@@ -133,7 +137,7 @@ def encode(
     def work(job: Job) -> dict[str, Any]:
         from lictor.codec import api, image
 
-        picture = image.read(files.read(STREAM) if job.source == STREAM else job.source)
+        picture = _picture(job)
         if strip:
             picture = image.stripped(picture)
         with _same_for_all_files(), _search_bar(effort) as progress:
@@ -227,10 +231,10 @@ def verify(inputs: tuple[str, ...], quality: float, effort: int, model: str, as_
     disagreements = 0
 
     def work(job: Job) -> dict[str, Any]:
-        from lictor.codec import api, image
+        from lictor.codec import api
 
         nonlocal disagreements
-        picture = image.read(files.read(STREAM) if job.source == STREAM else job.source)
+        picture = _picture(job)
         with _same_for_all_files():
             report = api.verify(picture, quality=quality, model=model, effort=effort)
         disagreements += not report.ok
@@ -492,6 +496,17 @@ def _split(paths: tuple[str, ...], as_json: bool) -> tuple[tuple[str, ...], str]
     if output == STREAM and as_json:
         raise UsageError("--json and the output - both need standard output; name a file")
     return tuple(inputs), output
+
+
+def _picture(job: Job) -> Picture:
+    from PIL import Image
+
+    from lictor.codec import image
+
+    # Twice this is where Pillow refuses. Its own limit, 179 megapixels, is for those who open what
+    # strangers send; here the user names the files.
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+    return image.read(files.read(STREAM) if job.source == STREAM else job.source)
 
 
 @contextmanager

@@ -51,7 +51,8 @@ def read(image: Image.Image) -> NDArray[np.uint16] | None:
         return None
     low = _decoded(image, _swapped).astype(np.uint16)
     image.load()
-    return _with_key(np.asarray(image).astype(np.uint16) << 8 | low, image)
+    high = np.asarray(image).astype(np.uint16)
+    return _with_key((high << 8 | low).astype(np.uint16), image)
 
 
 def is_reduced(image: Image.Image) -> bool:
@@ -89,7 +90,7 @@ def _decoded(image: Image.Image, change: Any) -> NDArray[np.uint8]:
     data = io.BytesIO(file.read())
     file.seek(before)
     with Image.open(data, formats=[str(image.format)]) as twin:
-        twin.tile = [_renamed(tile, change) for tile in twin.tile]  # type: ignore[attr-defined]
+        twin.tile = [_renamed(tile, change) for tile in twin.tile]
         twin.load()
         return np.asarray(twin)
 
@@ -117,10 +118,9 @@ def _gray(image: Image.Image) -> NDArray[np.uint16]:
     if any(_raw_mode(tile).endswith("S") for tile in tiles):
         raise UnsupportedImage("has signed samples; convert it to 8 or 16 bits")
     image.load()
-    values = np.asarray(image)
-    pixels = values.astype(np.uint16)[:, :, None]
+    pixels: NDArray[np.uint16] = np.asarray(image).astype(np.uint16)[:, :, None]
     if twelve:
-        pixels = pixels << 4 | pixels >> 8
+        pixels = (pixels << 4 | pixels >> 8).astype(np.uint16)
     return _with_key(pixels, image)
 
 
@@ -171,4 +171,5 @@ def write_tiff(file: IO[bytes], pixels: NDArray[np.uint16], icc: bytes) -> None:
         compression="zlib",
         iccprofile=icc or None,
         metadata=None,
+        software=False,
     )

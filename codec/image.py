@@ -38,8 +38,11 @@ _ORIENTATION = 0x0112  # EXIF tag
 _EXIF_PREFIX = b"Exif\0\0"
 _TIFF_STRUCTURE = frozenset(
     (0x00FE, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116, 0x0117)
-).union((0x011C, 0x013D, 0x0140, 0x0142, 0x0143, 0x0144, 0x0145, 0x0152, 0x0153, 0x015B, 0x8773))
-"""Tags of a TIFF file that tell how its pixels are stored, or hold the ICC profile."""
+).union(
+    (0x011A, 0x011B, 0x0128, 0x011C, 0x013D, 0x0140, 0x0142, 0x0143, 0x0144, 0x0145, 0x0152),
+    (0x0153, 0x015B, 0x8773),
+)
+"""Tags of a TIFF file that tell how its pixels are stored and printed, or hold the ICC profile."""
 _COMMON = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".ppm": "PPM"}
 """Formats that are known without importing every plugin of Pillow."""
 
@@ -102,7 +105,7 @@ def from_pillow(image: Image.Image) -> Picture:
     """
     with _pillow_errors():
         notes = _first_frame(image)
-        pixels = deep.read(image)
+        pixels: NDArray[Any] | None = deep.read(image)
         if pixels is None:
             if deep.is_reduced(image):
                 notes.append("more than 8 bits a sample are read as 8 in this kind of file")
@@ -283,7 +286,7 @@ def write(picture: Picture, file: IO[bytes], format: str = "PNG") -> tuple[str, 
             deep.write_tiff(file, picture.pixels, picture.icc)
             return ("EXIF is not written into a TIFF of 16 bits",) if picture.exif else ()
         image = to_pillow(picture, depth=8)
-        image.save(file, format, **{key: image.info[key] for key in image.info})
+        image.save(file, format, **{str(key): value for key, value in image.info.items()})
     except Exception as e:
         if isinstance(e, MemoryError) or (isinstance(e, OSError) and e.errno is not None):
             raise

@@ -174,6 +174,12 @@ def test_alpha_and_metadata_through_files(photo: np.ndarray):
     assert "EXIF" not in ok("info", "c.bin").stdout
 
 
+def test_pictures_larger_than_pillow_opens_by_itself(a_png: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    ok("encode", a_png, "a.bin", *MODEL)
+    assert Image.MAX_IMAGE_PIXELS == 2**30  # Pillow refuses above twice this: 40,000x40,000 passes
+
+
 def test_16_bits_through_files(photo: np.ndarray):
     with open("a.png", "wb") as file:
         image.write(Picture(photo.astype(np.uint16) * 257), file)

@@ -338,6 +338,26 @@ def test_exif_that_says_upright_stays_byte_for_byte(photo: np.ndarray):
     assert image.read(saved(Image.fromarray(photo), "JPEG", exif=data)).exif == data[6:]
 
 
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_exif_of_a_turned_picture_keeps_what_else_it_says(photo: np.ndarray, format: str):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    exif.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
+    exif.get_ifd(0x8825)[1] = "N"
+    picture = image.read(saved(Image.fromarray(photo), format, exif=exif.tobytes()))
+    assert picture.pixels.shape == (45, 31, 3)
+    kept = Image.Exif()
+    kept.load(picture.exif)
+    assert 0x0112 not in kept
+    assert kept.get_ifd(0x8769)[0x9003] == "2026:01:02 03:04:05"
+    assert kept.get_ifd(0x8825)[1] == "N"
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"])
+def test_no_exif_where_there_is_none(photo: np.ndarray, format: str):
+    assert image.read(saved(Image.fromarray(photo), format)).exif == b""
+
+
 def test_stripped(see_through: np.ndarray, profile: bytes, swapped_profile: bytes):
     plain = image.stripped(Picture(see_through, profile, b"MM exif"))
     assert (plain.icc, plain.exif) == (b"", b"")
