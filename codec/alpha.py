@@ -72,7 +72,9 @@ def _compress(tile: NDArray[Any]) -> bytes:
     colours = np.stack([tile & 0xFF, high, high], axis=2).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(colours).save(file, "WEBP", lossless=True)
-    return file.getvalue()[_RIFF_HEADER:]
+    data = file.getvalue()
+    size = int.from_bytes(data[_RIFF_HEADER - 4 : _RIFF_HEADER], "little")
+    return data[_RIFF_HEADER : _RIFF_HEADER + size]  # an odd one is followed by a zero
 
 
 def _expand(data: bytes, tile: NDArray[Any]) -> NDArray[Any]:

@@ -1,8 +1,10 @@
 """Pictures of 16 bits a sample, in and out.
 
 Pillow has no 16-bit RGB: its decoders keep the high byte of each sample. So a file is decoded
-twice, once as it is and once as if its bytes were in the other order, which gives the low bytes. No
-other package that reads 16-bit PNG and TIFF at such a speed is as small.
+twice, once as it is and once as if its bytes were in the other order, which gives the low bytes.
+That takes 0.14 s a megapixel; pypng, in pure Python, six times that, and imagecodecs and OpenCV
+would be 26 and 61 MB more to install. Writing takes a few chunks for PNG, and tifffile (0.2 MB, BSD)
+for TIFF.
 """
 
 from __future__ import annotations
@@ -68,7 +70,9 @@ def is_reduced(image: Image.Image) -> bool:
 def _has_deep_planes(image: Image.Image) -> bool:
     """Whether a TIFF is of the one kind whose 16-bit samples Pillow misreads."""
     tags = getattr(image, "tag_v2", {})
-    return tags.get(_PLANAR) == 2 and max(tags.get(_BITS, (8,))) > 8
+    bits = tags.get(_BITS)
+    several = isinstance(bits, tuple) and len(bits) > 1
+    return several and tags.get(_PLANAR) == 2 and max(bits) > 8
 
 
 def _raw_mode(tile: Any) -> str:

@@ -110,11 +110,11 @@ def from_pillow(image: Image.Image) -> Picture:
             if deep.is_reduced(image):
                 notes.append("more than 8 bits a sample are read as 8 in this kind of file")
             image.load()
-            image, converted = _in_srgb(image)
+            screen, converted = _in_srgb(image)
             notes += converted
-            pixels = _plain(image)
+            pixels = _plain(screen)
         exif, orientation = _exif(image)
-        icc = image.info.get("icc_profile") or b""
+        icc = b"" if image.mode == "CMYK" else image.info.get("icc_profile") or b""
         icc, exif = (_of_bearable_size(data, notes) for data in (icc, exif))
         pixels = _without_opaque_alpha(_upright(pixels, orientation))
     return Picture(pixels, icc, exif, tuple(notes))
@@ -134,9 +134,7 @@ def _in_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
         return image, []
     converted = _by_profile(image)
     how = "by its colour profile" if converted else "without a colour profile"
-    rgb = converted or image.convert("RGB")
-    rgb.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
-    return rgb, [f"is CMYK; converted to sRGB {how}"]
+    return converted or image.convert("RGB"), [f"is CMYK; converted to sRGB {how}"]
 
 
 def _by_profile(image: Image.Image) -> Image.Image | None:

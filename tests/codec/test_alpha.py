@@ -44,6 +44,14 @@ def test_constant_costs_next_to_nothing():
     assert len(alpha.pack(np.zeros((4096, 4096), np.uint8))) == 32
 
 
+def test_bytes_of_a_plane():
+    """Two pixels: the tile's length, VP8L's signature, and its width and height less one."""
+    data = alpha.pack(np.array([[0, 255]], np.uint8))
+    assert data[0] == len(data) - 1
+    assert data[1] == 0x2F
+    assert int.from_bytes(data[2:6], "little") & 0xFFFFFFF == 1
+
+
 def test_tiles_are_apart():
     plane = np.zeros((1500, 1500), np.uint8)
     plane[1200, 1300] = 255

@@ -288,6 +288,16 @@ def test_cmyk(photo: np.ndarray):
     assert np.abs(picture.pixels.astype(int) - photo).mean() < 6
 
 
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_cmyk_keeps_exif_and_is_upright(photo: np.ndarray, format: str):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif[0x0112] = 6
+    picture = image.read(saved(Image.fromarray(photo).convert("CMYK"), format, exif=exif))
+    assert picture.pixels.shape == (45, 31, 3)
+    assert b"Maker" in picture.exif
+
+
 def test_profile_of_another_kind_of_colours_is_passed_over(photo: np.ndarray, profile: bytes):
     data = saved(Image.fromarray(photo).convert("CMYK"), "TIFF", icc_profile=profile)
     picture = image.read(data)
