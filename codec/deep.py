@@ -3,8 +3,7 @@
 Pillow has no 16-bit RGB: its decoders keep the high byte of each sample. So a file is decoded
 twice, once as it is and once as if its bytes were in the other order, which gives the low bytes.
 That takes 0.14 s a megapixel; pypng, in pure Python, six times that, and imagecodecs and OpenCV
-would be 26 and 61 MB more to install. Writing takes a few chunks for PNG, and tifffile (0.2 MB, BSD)
-for TIFF.
+would be 26 and 61 MB more to install. PNG is written chunk by chunk, TIFF by tifffile (0.2 MB).
 """
 
 from __future__ import annotations
@@ -71,8 +70,9 @@ def _has_deep_planes(image: Image.Image) -> bool:
     """Whether a TIFF is of the one kind whose 16-bit samples Pillow misreads."""
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS)
-    several = isinstance(bits, tuple) and len(bits) > 1
-    return several and tags.get(_PLANAR) == 2 and max(bits) > 8
+    if not isinstance(bits, tuple) or len(bits) == 1:
+        return False
+    return tags.get(_PLANAR) == 2 and max(bits) > 8
 
 
 def _raw_mode(tile: Any) -> str:

@@ -260,6 +260,22 @@ def test_16_bit_ppm(most: int):
     assert np.abs(gray.ravel().astype(int) - expected).max() <= 1
 
 
+def test_12_bit_tiff():
+    values = [0, 4095, 2048, 1]
+    bits = "".join(f"{value:012b}" for value in values)
+    tags = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 6}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    data = b"II*\0" + struct.pack("<I", 16) + int(bits, 2).to_bytes(6, "big") + bytes(2)
+    pixels = pixels_of(data + struct.pack("<H", len(tags)) + entries + bytes(4))
+    assert pixels.ravel().tolist() == [0, 65535, 32776, 16]
+
+
+@pytest.mark.parametrize("mode, channels", [("La", 2), ("RGBa", 4), ("PA", 4)])
+def test_other_ways_to_hold_alpha(mode: str, channels: int):
+    pixels = image.from_pillow(Image.new(mode, (3, 2))).pixels
+    assert pixels.shape == (2, 3, channels) and not pixels[:, :, -1].any()
+
+
 def test_16_bits_in_a_format_of_8(deep_pixels: np.ndarray):
     file = io.BytesIO()
     notes = image.write(Picture(deep_pixels[:, :, :3]), file, "BMP")
