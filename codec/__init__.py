@@ -12,7 +12,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lictor.codec.api import Info, VerifyReport, decode, encode, estimate, info, verify
+    from lictor.codec.api import (
+        Info,
+        VerifyReport,
+        decode,
+        decode_picture,
+        encode,
+        estimate,
+        info,
+        verify,
+    )
     from lictor.codec.errors import CodecError
 
 __all__ = [
@@ -20,6 +29,7 @@ __all__ = [
     "Info",
     "VerifyReport",
     "decode",
+    "decode_picture",
     "encode",
     "estimate",
     "info",

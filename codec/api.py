@@ -10,12 +10,22 @@ import operator
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lictor.codec import bitstream
-from lictor.codec.bitstream import MAX_PIXELS, MAX_SIDE, QUALITY_STEPS, Bytes, Header
+from lictor.codec.bitstream import (
+    ALPHA,
+    EXIF,
+    ICC,
+    MAX_PIXELS,
+    MAX_SIDE,
+    QUALITY_STEPS,
+    Bytes,
+    Header,
+    Section,
+)
 from lictor.codec.errors import (
     ImageTooLarge,
     InvalidEffort,
@@ -29,11 +39,11 @@ from lictor.codec.errors import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
     from torch import Tensor
 
+    from lictor.codec.image import Picture
     from lictor.models.base import LatentCodec
 
 DEFAULT_MODEL = "lictor-s.mse"
@@ -46,22 +56,26 @@ SLACK_RATIO = 0.005
 
 
 def encode(
-    image: Image | NDArray[np.uint8],
+    image: Image | NDArray[Any] | Picture,
     *,
     quality: float = DEFAULT_QUALITY,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     effort: int = 0,
+    strip: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> bytes:
     """Encode a picture.
 
     Args:
-        image: a Pillow image (RGB or gray, 8 bits; EXIF orientation is applied), or a uint8 array
-            (H, W), (H, W, 1) or (H, W, 3), RGB.
+        image: a Pillow image; an array, uint8 or uint16 over their full range, (H, W) gray or
+            (H, W, C) with C = 1 gray, 2 gray and alpha, 3 RGB or 4 RGBA; or what
+            `lictor.codec.image.read` gives. A Pillow image has all of its 16 bits only as long as
+            it was not loaded.
         quality: 0 (smallest file) … 100 (best picture), in steps of 0.25.
         model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
             for a smaller file or a better picture. Decoders see no difference.
+        strip: leave EXIF and the ICC profile out, after converting the colours to sRGB.
         progress: called during the search with the iterations done and their number.
 
     Returns:
@@ -70,9 +84,14 @@ def encode(
     Raises:
         CodecError: an ImageError, InvalidQuality, InvalidEffort, ModelUnavailable or OutOfMemory.
     """
-    pixels = _pixels(image)
+    picture = _picture(image)
     step, effort = _step(quality), _effort(effort)
-    return _encode(pixels, step, _load(model), effort, progress)
+    codec = _load(model)
+    if strip:
+        from lictor.codec.image import stripped
+
+        picture = stripped(picture)
+    return _encode(picture, step, codec, effort, progress)
 
 
 def decode(data: Bytes) -> Image:
@@ -82,14 +101,26 @@ def decode(data: Bytes) -> Image:
         data: the whole file, as bytes.
 
     Returns:
-        A Pillow image, mode RGB or L.
+        A Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow has no other
+        16-bit modes: `decode_picture` gives all bits. Its `info` has icc_profile and exif.
 
     Raises:
         CodecError: a FileError, ModelUnavailable or OutOfMemory.
     """
     from lictor.codec import image
 
-    return image.from_array(_decode(_bytes(data)))
+    return image.to_pillow(decode_picture(data))
+
+
+def decode_picture(data: Bytes) -> Picture:
+    """Decode a file to arrays, with all bits.
+
+    Returns:
+        A `lictor.codec.image.Picture`: pixels, uint8 or uint16 (H, W, C), icc and exif.
+
+    Args and errors: as for `decode`.
+    """
+    return _decode(_bytes(data))
 
 
 @dataclass(frozen=True)
@@ -99,9 +130,10 @@ class Info:
     model: name of the checkpoint; None if this installation does not know its number.
     model_id: permanent number of a shipped checkpoint, 0 for others.
     weights: start of the SHA-256 of the weights, hexadecimal.
+    channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
     latents: checksum of the decoded latents, hexadecimal.
     bytes: size of the file.
-    latent_bytes: of which entropy-coded latents.
+    latent_bytes: of which entropy-coded latents; alpha_bytes, icc_bytes and exif_bytes likewise.
     bpp: bits per pixel, from the size of the file.
     """
 
@@ -117,6 +149,9 @@ class Info:
     latents: str
     bytes: int
     latent_bytes: int
+    alpha_bytes: int
+    icc_bytes: int
+    exif_bytes: int
     bpp: float
 
 
@@ -141,12 +176,15 @@ def info(data: Bytes) -> Info:
         latents=f"{h.latents:08x}",
         bytes=len(data),
         latent_bytes=len(sections[0].payload),
+        alpha_bytes=len(bitstream.payload(sections, ALPHA)),
+        icc_bytes=len(bitstream.payload(sections, ICC)),
+        exif_bytes=len(bitstream.payload(sections, EXIF)),
         bpp=8 * len(data) / (h.width * h.height),
     )
 
 
 def estimate(
-    image: Image | NDArray[np.uint8],
+    image: Image | NDArray[Any] | Picture,
     *,
     quality: float = DEFAULT_QUALITY,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
@@ -155,19 +193,20 @@ def estimate(
 
     Args and errors: as for `encode`.
     """
-    return _estimate(_pixels(image), _step(quality), _load(model))
+    return _estimate(_picture(image), _step(quality), _load(model))
 
 
 @dataclass(frozen=True)
 class VerifyReport:
     """What came of encoding a picture and decoding it twice.
 
-    same: both decodes, with different numbers of threads, gave the same pixels.
-    psnr: dB over all samples against the picture; infinite if nothing was lost.
-    bytes: size of the file; bpp follows from it.
+    same: both decodes, with different numbers of threads, gave the same pixels, and the alpha of
+        the picture.
+    psnr: dB over all colours against the picture; infinite if nothing was lost.
+    bytes: size of the file, which has no metadata; bpp follows from it.
     estimate: bytes that the model itself expected the latents to need.
-    gap: (bytes - estimate) / estimate.
-    sized: bytes is at most 0.5 % + 40 above the estimate.
+    gap: (bytes without alpha - estimate) / estimate.
+    sized: bytes without alpha are at most 0.5 % + 40 above the estimate.
     """
 
     width: int
@@ -192,7 +231,7 @@ class VerifyReport:
 
 
 def verify(
-    image: Image | NDArray[np.uint8],
+    image: Image | NDArray[Any] | Picture,
     *,
     quality: float = DEFAULT_QUALITY,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
@@ -206,32 +245,36 @@ def verify(
     """
     import numpy as np
 
-    pixels = _pixels(image)
+    picture = replace(_picture(image), icc=b"", exif=b"")
     step, effort = _step(quality), _effort(effort)
     codec = _load(model)
     start = perf_counter()
-    data, expected = _encode_and_expect(pixels, step, codec, effort)
+    data, expected = _encode_and_expect(picture, step, codec, effort)
     encoded = perf_counter()
     first = _decode(data)
     decoded = perf_counter()
     with _other_thread_count():
         second = _decode(data)
     if expected is None:
-        expected = _estimate(pixels, step, codec)
-    height, width, channels = pixels.shape
+        expected = _estimate(picture, step, codec)
+    height, width, channels = picture.pixels.shape
+    size = len(data) - info(data).alpha_bytes
+    alike = np.array_equal(first.pixels, second.pixels) and (
+        picture.alpha is None or np.array_equal(first.alpha, picture.alpha)  # type: ignore[arg-type]
+    )
     return VerifyReport(
         width=width,
         height=height,
         channels=channels,
         model=codec.name,
         quality=_quality(step),
-        same=bool(np.array_equal(first, second)),
-        psnr=psnr(pixels, first),
+        same=bool(alike),
+        psnr=psnr(picture.colours, first.colours),
         bytes=len(data),
         bpp=8 * len(data) / (width * height),
         estimate=expected,
-        gap=(len(data) - expected) / max(expected, 1.0),
-        sized=len(data) - expected <= SLACK_RATIO * expected + SLACK_BYTES,
+        gap=(size - expected) / max(expected, 1.0),
+        sized=size - expected <= SLACK_RATIO * expected + SLACK_BYTES,
         encode_seconds=encoded - start,
         decode_seconds=decoded - encoded,
     )
@@ -241,17 +284,17 @@ def verify(
 
 
 def _encode(
-    pixels: NDArray[np.uint8],
+    picture: Picture,
     step: int,
     codec: LatentCodec,
     effort: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> bytes:
-    return _encode_and_expect(pixels, step, codec, effort, progress)[0]
+    return _encode_and_expect(picture, step, codec, effort, progress)[0]
 
 
 def _encode_and_expect(
-    pixels: NDArray[np.uint8],
+    picture: Picture,
     step: int,
     codec: LatentCodec,
     effort: int,
@@ -260,11 +303,11 @@ def _encode_and_expect(
     """The file, and after a search the bytes that the model expected of the latents found."""
     from lictor.entropy import Encoder
 
-    height, width, channels = pixels.shape
+    height, width, channels = picture.pixels.shape
     expected = None
     with _running(width, height), _model_errors():
         encoder = Encoder()
-        x, quality = _tensor(pixels), _quality(step)
+        x, quality = _tensor(picture.colours), _quality(step)
         if effort:
             expected = codec.search(x, quality, encoder, effort, progress) / 8
         else:
@@ -277,19 +320,59 @@ def _encode_and_expect(
         width=width,
         height=height,
         channels=channels,
+        depth=picture.depth,
         step=step,
         latents=encoder.checksum,
     )
     try:
-        return bitstream.write(header, payload), expected
+        return bitstream.write(header, payload, _others(picture)), expected
     except ValueError as e:  # all but the name was checked before
         raise ModelUnavailable(f"{codec.name!r} cannot name a model in a file: {e}") from e
 
 
-def _decode(data: Bytes) -> NDArray[np.uint8]:
-    from lictor.entropy import CorruptStream, Decoder
+def _others(picture: Picture) -> dict[int, bytes]:
+    """The sections after the latents."""
+    from lictor.codec import alpha, metadata
+
+    others = {}
+    if picture.alpha is not None:
+        others[ALPHA] = alpha.pack(picture.alpha)
+    for kind, data in ((ICC, picture.icc), (EXIF, picture.exif)):
+        if data:
+            others[kind] = metadata.pack(data)
+    return others
+
+
+def _decode(data: Bytes) -> Picture:
+    from lictor.codec import metadata
+    from lictor.codec.image import Picture
 
     h, sections = bitstream.read(data)
+    icc, exif = (
+        metadata.unpack(packed) if (packed := bitstream.payload(sections, kind)) else b""
+        for kind in (ICC, EXIF)
+    )
+    plane = _decode_alpha(h, sections)
+    pixels = _decode_colours(h, sections)
+    if plane is not None:
+        import numpy as np
+
+        pixels = np.dstack([pixels, plane])
+    return Picture(pixels, icc, exif)
+
+
+def _decode_alpha(h: Header, sections: list[Section]) -> NDArray[Any] | None:
+    if h.channels in (1, 3):
+        return None
+    from lictor.codec import alpha
+
+    with _running(h.width, h.height):
+        return alpha.unpack(bitstream.payload(sections, ALPHA), h.height, h.width, h.depth)
+
+
+def _decode_colours(h: Header, sections: list[Section]) -> NDArray[Any]:
+    from lictor.entropy import CorruptStream, Decoder
+
     codec = _find(h)
     with _running(h.width, h.height):
         try:
@@ -300,7 +383,7 @@ def _decode(data: Bytes) -> NDArray[np.uint8]:
             raise _mismatch(str(e)) from e
         if decoder.checksum != h.latents:
             raise _mismatch(f"checksum {decoder.checksum:08x}, not {h.latents:08x}")
-        return _samples(x, h.channels)
+        return _samples(x, gray=h.channels < 3, depth=h.depth)
 
 
 def _mismatch(detail: str) -> LatentMismatch:
@@ -310,40 +393,43 @@ def _mismatch(detail: str) -> LatentMismatch:
     )
 
 
-def _estimate(pixels: NDArray[np.uint8], step: int, codec: LatentCodec) -> float:
-    height, width, _ = pixels.shape
+def _estimate(picture: Picture, step: int, codec: LatentCodec) -> float:
+    height, width, _ = picture.pixels.shape
     with _running(width, height):
-        return codec.estimate(_tensor(pixels), _quality(step)) / 8
+        return codec.estimate(_tensor(picture.colours), _quality(step)) / 8
 
 
-def _tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """From uint8 (H, W, C) to float32 (1, 3, H, W) in 0…1; gray becomes three equal channels."""
+def _tensor(colours: NDArray[Any]) -> Tensor:
+    """From (H, W, 1 or 3) to float32 (1, 3, H, W) in 0…1; gray becomes three equal channels."""
     import numpy as np
     import torch
 
-    height, width, _ = pixels.shape
+    height, width, _ = colours.shape
     x = np.empty((1, 3, height, width), np.float32)
-    x[0] = pixels.transpose(2, 0, 1)
-    x /= 255
+    x[0] = colours.transpose(2, 0, 1)
+    x /= np.iinfo(colours.dtype).max
     return torch.from_numpy(x)
 
 
-def _samples(x: Tensor, channels: int) -> NDArray[np.uint8]:
-    """From float (1, 3, H, W) to uint8 (H, W, C); gray is the mean of the three channels."""
+def _samples(x: Tensor, gray: bool, depth: int) -> NDArray[Any]:
+    """From float (1, 3, H, W) to (H, W, 1 or 3); gray is the mean of the three channels."""
+    import numpy as np
     import torch
 
-    if channels == 1:
+    if gray:
         x = x.mean(dim=1, keepdim=True)
-    x = x[0].mul(255).round().clamp(0, 255).to(torch.uint8)
-    return x.permute(1, 2, 0).contiguous().cpu().numpy()
+    most = 2**depth - 1
+    x = x[0].mul(most).round().clamp(0, most).to(torch.uint8 if depth == 8 else torch.int32)
+    samples = x.permute(1, 2, 0).contiguous().cpu().numpy()
+    return samples if depth == 8 else samples.astype(np.uint16)
 
 
-def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Peak signal to noise ratio over all samples, dB; infinite if nothing differs."""
     import numpy as np
 
     error = np.square(a.astype(np.float32) - b).mean(dtype=np.float64)
-    return 10 * math.log10(255**2 / error) if error else math.inf
+    return 10 * math.log10(np.iinfo(a.dtype).max ** 2 / error) if error else math.inf
 
 
 @contextmanager
@@ -378,12 +464,12 @@ def _other_thread_count() -> Iterator[None]:
 # ---- arguments
 
 
-def _pixels(image: Any) -> NDArray[np.uint8]:
-    """Whatever `encode` accepts, as uint8 (H, W, 1 or 3)."""
+def _picture(image: Any) -> Picture:
+    """Whatever `encode` accepts."""
     import numpy as np
     from PIL import Image
 
-    from lictor.codec.image import to_array
+    from lictor.codec.image import Picture, from_pillow
 
     if isinstance(image, (str, bytes, os.PathLike)):
         raise NotAnImage(
@@ -391,19 +477,27 @@ def _pixels(image: Any) -> NDArray[np.uint8]:
         )
     if isinstance(image, Image.Image):
         _check_size(image.width, image.height)
-        return to_array(image)
-    if not isinstance(image, np.ndarray):
+        return from_pillow(image)
+    picture = image if isinstance(image, Picture) else Picture(image)
+    if not isinstance(picture.pixels, np.ndarray):
         raise NotAnImage(f"a Pillow image or a numpy array is needed, not {type(image).__name__}")
-    if image.dtype != np.uint8:
-        raise UnsupportedImage(f"the array has type {image.dtype}; convert it to uint8 (0…255)")
-    if image.ndim == 2:
-        image = image[:, :, None]
-    if image.ndim != 3 or image.shape[2] not in (1, 3):
+    return replace(picture, pixels=_pixels(picture.pixels))
+
+
+def _pixels(array: NDArray[Any]) -> NDArray[Any]:
+    """An array as uint8 or uint16 (H, W, 1…4)."""
+    if array.dtype.name not in ("uint8", "uint16"):
         raise UnsupportedImage(
-            f"the array has shape {image.shape}; (H, W), (H, W, 1) or (H, W, 3) is needed"
+            f"the array has type {array.dtype}; convert it to uint8 (0…255) or uint16 (0…65535)"
         )
-    _check_size(image.shape[1], image.shape[0])
-    return image
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
+        raise UnsupportedImage(
+            f"the array has shape {array.shape}; (H, W) or (H, W, 1 to 4) is needed"
+        )
+    _check_size(array.shape[1], array.shape[0])
+    return array
 
 
 def _check_size(width: int, height: int) -> None:

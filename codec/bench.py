@@ -1,6 +1,6 @@
 """Rate and distortion of a model on a folder of pictures, from real files.
 
-bpp is always bytes of the file * 8 / pixels; PSNR is over all samples of the decoded 8-bit picture.
+bpp is always bytes of the file * 8 / pixels; PSNR is over all colour samples of what was decoded.
 Curves are means over the pictures. BD-rate is Bjontegaard's, PCHIP of log rate over PSNR, from the
 package `bjontegaard`.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
@@ -20,8 +20,9 @@ from time import perf_counter
 from typing import Any
 
 from lictor.codec import image
-from lictor.codec.api import decode, encode, estimate, psnr
+from lictor.codec.api import decode, decode_picture, encode, estimate, psnr
 from lictor.codec.errors import BadCurves
+from lictor.codec.image import Picture
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ class Point:
 
 def measure(path: str, model: str, qualities: Sequence[float], effort: int = 0) -> list[Row]:
     """Encode and decode a picture at every quality. Raises CodecError."""
-    pixels = image.read(path)
+    picture = replace(image.read(path), icc=b"", exif=b"")
     _warm_up(model)
-    return [_measure_one(os.path.basename(path), pixels, model, q, effort) for q in qualities]
+    return [_measure_one(os.path.basename(path), picture, model, q, effort) for q in qualities]
 
 
 @cache
@@ -71,22 +72,20 @@ def _warm_up(model: str) -> None:
     decode(encode(np.zeros((256, 256, 3), np.uint8), model=model))
 
 
-def _measure_one(name: str, pixels: Any, model: str, quality: float, effort: int) -> Row:
-    import numpy as np
-
+def _measure_one(name: str, picture: Picture, model: str, quality: float, effort: int) -> Row:
     start = perf_counter()
-    data = encode(pixels, quality=quality, model=model, effort=effort)
+    data = encode(picture, quality=quality, model=model, effort=effort)
     encoded = perf_counter()
-    decoded = np.asarray(decode(data))
+    decoded = decode_picture(data)
     done = perf_counter()
     return Row(
         image=name,
         model=model,
         quality=quality,
         bytes=len(data),
-        estimate=None if effort else estimate(pixels, quality=quality, model=model),
-        bpp=8 * len(data) / (pixels.shape[0] * pixels.shape[1]),
-        psnr=psnr(pixels.reshape(decoded.shape), decoded),
+        estimate=None if effort else estimate(picture, quality=quality, model=model),
+        bpp=8 * len(data) / (picture.pixels.shape[0] * picture.pixels.shape[1]),
+        psnr=psnr(picture.colours, decoded.colours),
         encode_s=encoded - start,
         decode_s=done - encoded,
         effort=effort,

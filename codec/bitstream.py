@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,9 +42,24 @@ BLOCKS_PER_BYTE = 16
 
 LATENTS = 1
 PADDING = 2
+ALPHA = 3
+ICC = 4
+EXIF = 5
+_KNOWN_OPTIONAL = {LATENTS: False, PADDING: True, ALPHA: False, ICC: True, EXIF: True}
+"""Kinds of section, and whether a reader may skip them."""
+_NAMES = {
+    LATENTS: "latents",
+    PADDING: "padding",
+    ALPHA: "alpha plane",
+    ICC: "colour profile",
+    EXIF: "EXIF data",
+}
 
-_CHANNELS = (1, 3)
-_DEPTHS = (8,)
+MAX_METADATA = 2**22
+"""Bytes of a colour profile or of EXIF data, unpacked."""
+
+_CHANNELS = (1, 2, 3, 4)
+_DEPTHS = (8, 16)
 """Bits per sample, by their code in the file."""
 _MORE = 0x40
 _OPTIONAL = 0x80
@@ -55,7 +71,8 @@ class Header:
 
     model_id: permanent number of a shipped checkpoint; 0 if the model goes by model_name.
     weights: first 4 bytes of the SHA-256 of the model's weights file.
-    depth: bits per sample.
+    channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+    depth: bits per sample, 8 or 16.
     step: quality times 4, 0…400.
     latents: checksum of the latents, `lictor.entropy.Decoder.checksum`.
     """
@@ -270,23 +287,29 @@ class Reader(_Syntax):
         return CorruptFile(f"{message}; the file is damaged, get another copy of it")
 
 
-def write(header: Header, latents: bytes) -> bytes:
+def write(header: Header, latents: bytes, others: Mapping[int, bytes] | None = None) -> bytes:
     """The file of one picture.
 
     Args:
         header: complete; a value that the format cannot hold raises ValueError.
         latents: what `lictor.entropy.Encoder.finish` returned.
+        others: payloads of ALPHA, ICC and EXIF, where there are such.
     """
-    sections = [Section(LATENTS, latents)]
-    data = _write(header, sections)
+    payloads = {LATENTS: latents, **(others or {})}
+    data = _write(header, _chain(payloads))
     missing = -(-(_blocks(header) - FREE_BLOCKS) // BLOCKS_PER_BYTE) - len(data)
     if missing > 0:
-        sections = [
-            Section(LATENTS, latents, more=True),
-            Section(PADDING, bytes(missing), optional=True),
-        ]
-        data = _write(header, sections)
+        data = _write(header, _chain({**payloads, PADDING: bytes(missing)}))
     return data
+
+
+def _chain(payloads: Mapping[int, bytes]) -> list[Section]:
+    sections = [
+        Section(kind, payload, optional=_KNOWN_OPTIONAL[kind], more=True)
+        for kind, payload in payloads.items()
+    ]
+    sections[-1].more = False
+    return sections
 
 
 def _write(header: Header, sections: list[Section]) -> bytes:
@@ -321,8 +344,13 @@ def read(data: Bytes, *, verify_sections: bool = True) -> tuple[Header, list[Sec
         sections.append(section_syntax(io, Section()))
     if io.position != len(data):
         raise io.complaint(f"{len(data) - io.position} bytes follow the end of the file")
-    _check_sections(io, sections)
+    _check_sections(io, header, sections)
     return header, sections
+
+
+def payload(sections: list[Section], kind: int) -> Bytes:
+    """The payload of the section of a kind; empty if there is none."""
+    return next((s.payload for s in sections if s.kind == kind), b"")
 
 
 def _check_magic(data: Bytes) -> None:
@@ -333,19 +361,29 @@ def _check_magic(data: Bytes) -> None:
         raise NotALictorFile("not a Lictor file; give one that `lictor encode` wrote")
 
 
-def _check_sections(io: Reader, sections: list[Section]) -> None:
-    """The latents come first and once; of the rest, nothing may be left that must be known."""
+def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None:
+    """The latents come first; every kind comes once; nothing is left that must be known."""
     if (sections[0].kind, sections[0].optional) != (LATENTS, False):
         raise io.complaint("the payload does not begin with the latents")
-    for section in sections[1:]:
-        if section.kind == LATENTS:
-            raise io.complaint("the latents come twice")
-        if not section.optional:
-            raise UnsupportedFeature(
-                f"section {section.kind} is not known to this release; install the newest Lictor"
-            )
+    seen = set()
+    for section in sections:
+        if section.kind not in _KNOWN_OPTIONAL:
+            if not section.optional:
+                raise UnsupportedFeature(
+                    f"section {section.kind} is not known to this release; install the newest "
+                    "Lictor"
+                )
+            continue
+        name = _NAMES[section.kind]
+        if section.kind in seen:
+            raise io.complaint(f"the {name} are there twice")
+        if section.optional != _KNOWN_OPTIONAL[section.kind]:
+            raise io.complaint(f"the section of the {name} has a wrong tag")
         if section.kind == PADDING and io.verify_sections and any(section.payload):
             raise io.complaint("the padding is not zero")
+        seen.add(section.kind)
+    if (ALPHA in seen) != (header.channels in (2, 4)):
+        raise io.complaint(f"{header.channels} channels do not go with the sections there are")
 
 
 def _blocks(h: Header) -> int:

@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lictor.codec import files
+from lictor.codec.bitstream import MAX_PIXELS
 from lictor.codec.errors import (
     BadCurves,
     CodecError,
@@ -35,6 +36,9 @@ from lictor.codec.errors import (
 )
 from lictor.codec.files import STREAM, Job, UsageError, show
 from lictor.codec.threads import wait_briefly
+
+if TYPE_CHECKING:
+    from lictor.codec.image import Picture
 
 
 class _Group(click.Group):
@@ -103,6 +107,9 @@ _effort = click.option(
     help="Search for each picture's best latents: 1 takes seconds, 9 minutes a megapixel. Files "
     "get smaller, pictures better; decoding stays as it is.",
 )
+_strip = click.option(
+    "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
+)
 _paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
 _inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 
@@ -112,8 +119,11 @@ _inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 @_quality
 @_effort
 @_model
+@_strip
 @_json
-def encode(paths: tuple[str, ...], quality: float, effort: int, model: str, as_json: bool) -> int:
+def encode(
+    paths: tuple[str, ...], quality: float, effort: int, model: str, strip: bool, as_json: bool
+) -> int:
     """Encode pictures.
 
     IN: pictures, or folders to search for pictures through all levels. OUT: a .bin file, or a
@@ -127,14 +137,16 @@ def encode(paths: tuple[str, ...], quality: float, effort: int, model: str, as_j
     def work(job: Job) -> dict[str, Any]:
         from lictor.codec import api, image
 
-        pixels = image.read(files.read(STREAM) if job.source == STREAM else job.source)
+        picture = _picture(job)
+        if strip:
+            picture = image.stripped(picture)
         with _same_for_all_files(), _search_bar(effort) as progress:
             data = api.encode(
-                pixels, quality=quality, model=model, effort=effort, progress=progress
+                picture, quality=quality, model=model, effort=effort, progress=progress
             )
         with files.writing(job.target) as file:
             file.write(data)
-        return _row(api.info(data))
+        return _row(api.info(data), picture.notes)
 
     return _run(jobs, work, as_json)
 
@@ -156,10 +168,10 @@ def decode(paths: tuple[str, ...], as_json: bool) -> int:
         from lictor.codec import api, image
 
         data = files.read_bin(job.source)
-        picture = api.decode(data)
+        picture = api.decode_picture(data)
         with files.writing(job.target) as file:
-            image.write(picture, file, format)
-        return _row(api.info(data))
+            notes = image.write(picture, file, format)
+        return _row(api.info(data), notes)
 
     return _run(jobs, work, as_json)
 
@@ -192,11 +204,14 @@ def info(inputs: tuple[str, ...], as_json: bool) -> int:
 
 def _info_line(row: dict[str, Any]) -> str:
     model = row["model"] or f"unknown model {row['model_id']}"
-    colour = "gray" if row["channels"] == 1 else "RGB"
+    colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
+    parts = (("alpha_bytes", "alpha"), ("icc_bytes", "colour profile"), ("exif_bytes", "EXIF"))
+    of_which = ", ".join(f"{row[key]} of {name}" for key, name in parts if row[key])
     return (
         f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, {model} (weights "
-        f"{row['weights']}), quality {row['quality']:g}, {row['bytes']} bytes, {row['bpp']:.3f} "
-        f"bpp, format {row['format_version']}"
+        f"{row['weights']}), quality {row['quality']:g}, {row['bytes']} bytes"
+        f"{f' ({of_which})' if of_which else ''}, {row['bpp']:.3f} bpp, format "
+        f"{row['format_version']}"
     )
 
 
@@ -216,14 +231,14 @@ def verify(inputs: tuple[str, ...], quality: float, effort: int, model: str, as_
     disagreements = 0
 
     def work(job: Job) -> dict[str, Any]:
-        from lictor.codec import api, image
+        from lictor.codec import api
 
         nonlocal disagreements
-        pixels = image.read(files.read(STREAM) if job.source == STREAM else job.source)
+        picture = _picture(job)
         with _same_for_all_files():
-            report = api.verify(pixels, quality=quality, model=model, effort=effort)
+            report = api.verify(picture, quality=quality, model=model, effort=effort)
         disagreements += not report.ok
-        return {"ok": report.ok, **vars(report)}
+        return {"ok": report.ok, **vars(report), "notes": picture.notes}
 
     status = _run(jobs, work, as_json, _verify_line)
     return 1 if disagreements else status
@@ -458,7 +473,7 @@ def entropy(
         screen.say(f"lictor: {line}", err=True)
 
     try:
-        pixels = image.read(picture) if picture else None
+        pixels = image.read(picture).eight_bit_colours() if picture else None
     except (CodecError, OSError) as e:
         say(f"{show(str(picture))}: {_reason(e)}")
         return 1
@@ -478,6 +493,17 @@ def _split(paths: tuple[str, ...], as_json: bool) -> tuple[tuple[str, ...], str]
     if output == STREAM and as_json:
         raise UsageError("--json and the output - both need standard output; name a file")
     return tuple(inputs), output
+
+
+def _picture(job: Job) -> Picture:
+    from PIL import Image
+
+    from lictor.codec import image
+
+    # Twice this is where Pillow refuses. Its own limit, 179 megapixels, is for those who open what
+    # strangers send; here the user names the files.
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+    return image.read(files.read(STREAM) if job.source == STREAM else job.source)
 
 
 @contextmanager
@@ -508,9 +534,9 @@ def _search_bar(effort: int) -> Iterator[Callable[[int, int], None] | None]:
         yield progress
 
 
-def _row(info: Any) -> dict[str, Any]:
-    keys = ("width", "height", "channels", "model", "quality", "bytes", "bpp")
-    return {key: getattr(info, key) for key in keys}
+def _row(info: Any, notes: tuple[str, ...]) -> dict[str, Any]:
+    keys = ("width", "height", "channels", "bit_depth", "model", "quality", "bytes", "bpp")
+    return {**{key: getattr(info, key) for key in keys}, "notes": notes}
 
 
 def _run(
@@ -540,6 +566,8 @@ def _run(
                 screen.say_json({**named, "error": reason})
             continue
         rows.append(row)
+        for note in row.get("notes", ()):
+            screen.say(f"lictor: {show(job.source)}: {note}", err=True)
         if as_json:
             screen.say_json({**named, **row, "seconds": perf_counter() - begin})
         elif line:

@@ -25,7 +25,7 @@ class DamagedImage(ImageError):
 
 
 class UnsupportedImage(ImageError):
-    """A picture of a kind that is not coded yet: 16-bit, transparent, CMYK, animated."""
+    """A picture of a kind that is not coded: float or 32-bit samples, Lab, no pixels at all."""
 
 
 class ImageTooLarge(ImageError):

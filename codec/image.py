@@ -1,8 +1,8 @@
-"""Pictures in and out, by Pillow, as 8-bit RGB or gray arrays.
+"""Pictures in and out, by Pillow.
 
-What is coded is what a viewer shows: EXIF orientation is applied, bilevel and palette pictures
-become gray and RGB (without loss), an alpha channel that is opaque everywhere is dropped. Metadata
-(EXIF, ICC profile, XMP) is not kept. Every other kind of picture is refused by name.
+What is coded is what a viewer shows: upright, palettes and bilevel pictures as RGB and gray without
+loss, CMYK converted to sRGB by its profile, of an animation the first frame. 16 bits stay 16 bits.
+Alpha that is opaque everywhere is dropped. The ICC profile and EXIF come along.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from lictor.codec import deep
+from lictor.codec.bitstream import MAX_METADATA
 from lictor.codec.errors import (
     CodecError,
     DamagedImage,
@@ -32,13 +35,55 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ORIENTATION = 0x0112  # EXIF tag
-_DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+_EXIF_PREFIX = b"Exif\0\0"
+_TIFF_STRUCTURE = frozenset(
+    (0x00FE, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116, 0x0117)
+).union(
+    (0x011A, 0x011B, 0x0128, 0x011C, 0x013D, 0x0140, 0x0142, 0x0143, 0x0144, 0x0145, 0x0152),
+    (0x0153, 0x015B, 0x8773),
+)
+"""Tags of a TIFF file that tell how its pixels are stored and printed, or hold the ICC profile."""
 _COMMON = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".ppm": "PPM"}
 """Formats that are known without importing every plugin of Pillow."""
 
 
-def read(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
-    """Read a picture: uint8 (H, W, C), C = 1 (gray) or 3 (RGB).
+@dataclass(frozen=True)
+class Picture:
+    """Pixels and what belongs to them.
+
+    pixels: uint8 or uint16 (H, W, C), the full range; C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA.
+    icc: the ICC profile of the pixels, or nothing.
+    exif: EXIF as a TIFF structure, from its byte order mark on, or nothing.
+    notes: what was changed on the way that a user should know of, one line each.
+    """
+
+    pixels: NDArray[Any]
+    icc: bytes = b""
+    exif: bytes = b""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def depth(self) -> int:
+        """Bits per sample, 8 or 16."""
+        return 8 * self.pixels.itemsize
+
+    @property
+    def colours(self) -> NDArray[Any]:
+        """The pixels without alpha: (H, W, 1 or 3)."""
+        return self.pixels[:, :, : 1 if self.pixels.shape[2] < 3 else 3]
+
+    def eight_bit_colours(self) -> NDArray[np.uint8]:
+        """As `colours`, but never more than 8 bits a sample."""
+        return self.colours if self.depth == 8 else _to_eight_bits(self.colours)
+
+    @property
+    def alpha(self) -> NDArray[Any] | None:
+        """(H, W), if there is one."""
+        return None if self.pixels.shape[2] in (1, 3) else self.pixels[:, :, -1]
+
+
+def read(source: str | os.PathLike[str] | bytes) -> Picture:
+    """Read a picture.
 
     Args:
         source: a path, or the bytes of a picture file.
@@ -49,72 +94,136 @@ def read(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with _pillow_errors(), Image.open(file) as image:
-        return to_array(image)
+        return from_pillow(image)
 
 
-def to_array(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of a Pillow image as a viewer shows them: uint8 (H, W, C), C = 1 or 3.
+def from_pillow(image: Image.Image) -> Picture:
+    """A Pillow image as a viewer shows it.
 
     Raises:
         ImageError: DamagedImage, UnsupportedImage or ImageTooLarge.
     """
     with _pillow_errors():
-        _refuse(image)
-        image.load()
-        pixels = np.asarray(_upright(_plain(image)))
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+        notes = _first_frame(image)
+        pixels: NDArray[Any] | None = deep.read(image)
+        if pixels is None:
+            if deep.is_reduced(image):
+                notes.append("more than 8 bits a sample are read as 8 in this kind of file")
+            image.load()
+            screen, converted = _in_srgb(image)
+            notes += converted
+            pixels = _plain(screen)
+        exif, orientation = _exif(image)
+        icc = b"" if image.mode == "CMYK" else image.info.get("icc_profile") or b""
+        icc, exif = (_of_bearable_size(data, notes) for data in (icc, exif))
+        pixels = _without_opaque_alpha(_upright(pixels, orientation))
+    return Picture(pixels, icc, exif, tuple(notes))
 
 
-def _refuse(image: Image.Image) -> None:
-    """Kinds of picture that can be told from the header and are not coded yet."""
+def _first_frame(image: Image.Image) -> list[str]:
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # a phone's MPO is a JPEG with extras behind it
-        raise UnsupportedImage(
-            f"has {frames} frames or pages; save the one you want as a picture of its own"
-        )
-    if image.mode in _DEEP or _reduced(image):
-        raise UnsupportedImage("has more than 8 bits a sample; convert it to 8 bits first")
-    if image.mode == "CMYK":
-        raise UnsupportedImage("is CMYK; convert it to RGB first")
+    if frames == 1 or image.format == "MPO":  # a phone's MPO is a JPEG with extras behind it
+        return []
+    image.seek(0)
+    return [f"has {frames} frames or pages; only the first is kept"]
 
 
-def _reduced(image: Image.Image) -> bool:
-    """Whether Pillow is about to cut samples of more than 8 bits down (PNG, TIFF, PPM)."""
-    for tile in getattr(image, "tile", ()):
-        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(isinstance(a, str) and (";16" in a or ";12" in a) for a in arguments):
-            return True
-        if tile[0] in ("ppm", "ppm_plain") and arguments[-1] > 255:  # the maximum of a sample
-            return True
-    return False
+def _in_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """A CMYK picture as RGB, by its profile if it has one; others as they are."""
+    if image.mode != "CMYK":
+        return image, []
+    converted = _by_profile(image)
+    how = "by its colour profile" if converted else "without a colour profile"
+    return converted or image.convert("RGB"), [f"is CMYK; converted to sRGB {how}"]
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """The same picture as L or RGB."""
-    if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        if rgba.getchannel("A").getextrema()[0] != 255:
-            raise UnsupportedImage("is transparent in places; flatten it onto a background first")
-        return rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode == "P":
-        return image.convert("RGB")
-    raise UnsupportedImage(f"has colour mode {image.mode}; convert it to RGB or gray first")
+def _by_profile(image: Image.Image) -> Image.Image | None:
+    """An RGB or CMYK image in sRGB; None if it has no profile that can be used."""
+    from PIL import ImageCms
 
-
-def _upright(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return None
     try:
-        turned = image.getexif().get(_ORIENTATION, 1) != 1
-    except Exception:  # damaged metadata is no reason to refuse the picture
-        return image
-    if not turned:
-        return image
-    from PIL import ImageOps
+        return ImageCms.profileToProfile(
+            image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return None
 
-    return ImageOps.exif_transpose(image)
+
+def _plain(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of an 8-bit image, (H, W, 1…4)."""
+    gray = image.mode in ("1", "L", "LA", "La")
+    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        if image.mode == "La":
+            image = image.convert("LA")
+        rgba = image.convert("RGBA")
+        colours = rgba.convert("L" if gray else "RGB")
+        return np.dstack([np.asarray(colours), np.asarray(rgba.getchannel("A"))])
+    if image.mode not in ("1", "L", "P", "RGB"):
+        raise UnsupportedImage(f"has colour mode {image.mode}; convert it to RGB or gray first")
+    pixels = np.asarray(image.convert("L" if gray else "RGB"))
+    return pixels[:, :, None] if gray else pixels
+
+
+def _without_opaque_alpha(pixels: NDArray[Any]) -> NDArray[Any]:
+    channels = pixels.shape[2]
+    if channels in (2, 4) and pixels[:, :, -1].min() == np.iinfo(pixels.dtype).max:
+        pixels = pixels[:, :, :-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _exif(image: Image.Image) -> tuple[bytes, int]:
+    """EXIF for upright pixels, and the orientation that it had."""
+    try:
+        exif = image.getexif()
+        orientation = exif.get(_ORIENTATION, 1)
+        data = image.info.get("exif", b"")
+        if data and orientation == 1:
+            return data.removeprefix(_EXIF_PREFIX), 1
+        own = dict(exif)  # of a TIFF, these are all its tags
+        for tag in own:
+            if tag == _ORIENTATION or (image.format == "TIFF" and tag in _TIFF_STRUCTURE):
+                del exif[tag]
+        return exif.tobytes().removeprefix(_EXIF_PREFIX) if len(exif) else b"", orientation
+    except Exception:  # damaged metadata is no reason to refuse the picture
+        return b"", 1
+
+
+def _of_bearable_size(data: bytes, notes: list[str]) -> bytes:
+    if len(data) <= MAX_METADATA:
+        return data
+    notes.append(f"has {len(data)} bytes of metadata, more than {MAX_METADATA}; not kept")
+    return b""
+
+
+def stripped(picture: Picture) -> Picture:
+    """The picture without EXIF and profile; where it can be, its colours become sRGB first."""
+    if not picture.icc or picture.pixels.shape[2] < 3:
+        return replace(picture, icc=b"", exif=b"")
+    converted = None
+    if picture.depth == 8:
+        image = Image.fromarray(np.ascontiguousarray(picture.colours))
+        image.info["icc_profile"] = picture.icc
+        converted = _by_profile(image)
+    if converted is None:
+        note = "its colour profile is dropped; its colours may look different"
+        return Picture(picture.pixels, notes=(*picture.notes, note))
+    pixels = np.asarray(converted)
+    if picture.alpha is not None:
+        pixels = np.dstack([pixels, picture.alpha])
+    return Picture(pixels, notes=picture.notes)
 
 
 @contextmanager
@@ -157,21 +266,46 @@ def format_of(name: str | os.PathLike[str]) -> str:
     return known[suffix]
 
 
-def write(image: Image.Image, file: IO[bytes], format: str = "PNG") -> None:
+def write(picture: Picture, file: IO[bytes], format: str = "PNG") -> tuple[str, ...]:
     """Write a picture in one of Pillow's formats, with Pillow's defaults.
 
+    Returns:
+        What the format could not keep, one line each.
+
     Raises:
-        UnwritableImage: the format does not hold such a picture (its size, mostly).
+        UnwritableImage: the format does not hold such a picture (its size or alpha, mostly).
         OSError: the file cannot be written.
     """
     try:
-        image.save(file, format)
+        if picture.depth == 16 and format == "PNG":
+            deep.write_png(file, picture.pixels, picture.icc, picture.exif)
+            return ()
+        if picture.depth == 16 and format == "TIFF":
+            deep.write_tiff(file, picture.pixels, picture.icc)
+            return ("EXIF is not written into a TIFF of 16 bits",) if picture.exif else ()
+        image = to_pillow(picture, depth=8)
+        image.save(file, format, **{str(key): value for key, value in image.info.items()})
     except Exception as e:
         if isinstance(e, MemoryError) or (isinstance(e, OSError) and e.errno is not None):
             raise
         raise UnwritableImage(f"cannot be written as {format} ({_one_line(e)}); use .png") from e
+    if picture.depth == 16:
+        return (f"has 16 bits a sample; written as {format} with 8",)
+    return ()
 
 
-def from_array(pixels: NDArray[Any]) -> Image.Image:
-    """uint8 (H, W, 1 or 3) as a Pillow image of mode L or RGB."""
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+def _to_eight_bits(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def to_pillow(picture: Picture, depth: int = 16) -> Image.Image:
+    """As mode L, LA, RGB or RGBA; or as I;16, if it is gray of 16 bits and `depth` allows them."""
+    pixels = picture.pixels
+    if picture.depth == 16 and (depth == 8 or pixels.shape[2] > 1):
+        pixels = _to_eight_bits(pixels)
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    if picture.exif:
+        image.info["exif"] = _EXIF_PREFIX + picture.exif
+    return image

@@ -211,7 +211,7 @@ def test_header_value_out_of_range(fields: str, reason: str):
         read(header(fields) + LATENTS)
 
 
-@pytest.mark.parametrize("samples", ["00", "02", "04", "09", "0b", "21", "41", "81", "ff"])
+@pytest.mark.parametrize("samples", ["00", "05", "07", "11", "1b", "21", "41", "81", "ff"])
 def test_sample_formats_of_later_releases(samples: str):
     with pytest.raises(UnsupportedFeature, match="sample format"):
         read(header(f"01 deadbeef ac02 02 {samples} c801 78563412") + LATENTS)
@@ -260,6 +260,41 @@ def test_latents_twice():
 def test_latents_not_first(first: bytes):
     with pytest.raises(CorruptFile, match="does not begin"):
         read(HEADER + first)
+
+
+ALPHA, ICC, EXIF = (section(tag, PAYLOAD) for tag in (0x43, 0xC4, 0xC5))
+END = section(0x82, b"")
+
+
+@pytest.mark.parametrize("kind", [ALPHA, ICC, EXIF, section(0xC2, b"")])
+def test_any_section_twice(kind: bytes):
+    fields = GOOD.replace(" 01 c801", " 02 c801") if kind is ALPHA else GOOD
+    with pytest.raises(CorruptFile, match="twice"):
+        read(header(fields) + section(0x41, PAYLOAD) + kind + kind + END)
+
+
+@pytest.mark.parametrize("tag", [0xC3, 0x44, 0x45, 0x42])
+def test_section_with_a_wrong_tag(tag: int):
+    with pytest.raises(CorruptFile, match="wrong tag"):
+        read(HEADER + section(0x41, PAYLOAD) + section(tag, b"") + END)
+
+
+@pytest.mark.parametrize(
+    "samples, alpha", [("01", True), ("03", True), ("02", False), ("04", False)]
+)
+def test_channels_without_their_alpha_and_alpha_without_its_channel(samples: str, alpha: bool):
+    fields = GOOD.replace(" 01 c801", f" {samples} c801")
+    with pytest.raises(CorruptFile, match="channels do not go"):
+        read(header(fields) + section(0x41, PAYLOAD) + ALPHA * alpha + END)
+
+
+def test_sections_of_every_kind():
+    h = example()
+    h.channels, h.depth = 4, 16
+    others = {bitstream.ALPHA: b"a", bitstream.ICC: b"bc", bitstream.EXIF: b"def"}
+    again, sections = read(write(h, PAYLOAD, others))
+    assert again == h
+    assert {s.kind: bytes(s.payload) for s in sections} == {1: PAYLOAD, **others}
 
 
 def test_section_said_to_follow_does_not():

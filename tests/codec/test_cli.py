@@ -16,6 +16,7 @@ from PIL import Image
 from lictor import models
 from lictor.codec import api, files, image
 from lictor.codec.cli import cli
+from lictor.codec.image import Picture
 
 MODEL = ("--model", "fake.pixels")
 
@@ -55,7 +56,7 @@ def a_png(photo: np.ndarray) -> str:
 
 @pytest.fixture
 def a_bin(photo: np.ndarray, fake: ModuleType) -> str:
-    Path("a.bin").write_bytes(api._encode(photo, 400, fake.SHIPPED))
+    Path("a.bin").write_bytes(api._encode(Picture(photo), 400, fake.SHIPPED))
     return "a.bin"
 
 
@@ -142,6 +143,53 @@ def test_json_of_encode_and_decode(a_png: str, photo: np.ndarray):
     assert row["output"] == "c.png" and row["bytes"] == first["bytes"]
 
 
+# ---- what pictures come with
+
+
+def test_what_was_changed_is_said(photo: np.ndarray):
+    Image.fromarray(photo).convert("CMYK").save("a.jpg")
+    result = ok("encode", "a.jpg", "a.bin", "--json", *MODEL)
+    assert "lictor: a.jpg: is CMYK; converted to sRGB" in result.stderr
+    assert "CMYK" in json.loads(result.stdout)["notes"][0]
+    frames = [Image.new("L", (4, 4), v) for v in (0, 255)]
+    frames[0].save("a.gif", save_all=True, append_images=frames[1:])
+    assert "lictor: a.gif: has 2 frames" in ok("encode", "a.gif", "b.bin", *MODEL).stderr
+
+
+def test_alpha_and_metadata_through_files(photo: np.ndarray):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    picture = Image.fromarray(photo).convert("RGBA")
+    picture.putalpha(picture.getchannel("G"))
+    picture.save("a.png", exif=exif, icc_profile=bytes(500))
+    ok("encode", "a.png", "a.bin", "-q", "100", *MODEL)
+    line = ok("info", "a.bin").stdout
+    assert "RGB with alpha" in line and "of alpha" in line and "of EXIF" in line
+    ok("decode", "a.bin", "b.png")
+    with Image.open("b.png") as again:
+        assert again.getexif()[0x010F] == "Maker" and again.info["icc_profile"] == bytes(500)
+        np.testing.assert_array_equal(np.asarray(again), np.asarray(picture))
+    result = ok("encode", "a.png", "c.bin", "--strip", *MODEL)
+    assert "colours may look different" in result.stderr
+    assert "EXIF" not in ok("info", "c.bin").stdout
+
+
+def test_pictures_larger_than_pillow_opens_by_itself(a_png: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    ok("encode", a_png, "a.bin", *MODEL)
+    assert Image.MAX_IMAGE_PIXELS == 2**30  # Pillow refuses above twice this: 40,000x40,000 passes
+
+
+def test_16_bits_through_files(photo: np.ndarray):
+    with open("a.png", "wb") as file:
+        image.write(Picture(photo.astype(np.uint16) * 257), file)
+    ok("encode", "a.png", "a.bin", "-q", "100", *MODEL)
+    for name in ("b.png", "b.tif"):
+        ok("decode", "a.bin", name)
+        np.testing.assert_array_equal(image.read(name).pixels, photo.astype(np.uint16) * 257)
+    assert "written as JPEG with 8" in ok("decode", "a.bin", "b.jpg").stderr
+
+
 # ---- files that fail: status 1
 
 
@@ -157,9 +205,15 @@ def test_truncated_image(a_png: str):
     fails(1, "lictor: a.png: the picture is damaged", "encode", a_png, "b.bin", *MODEL)
 
 
-def test_transparent_image():
+def test_float_image():
+    Image.new("F", (4, 4)).save("a.tif")
+    fails(1, "lictor: a.tif: has samples of type F", "encode", "a.tif", "b.bin", *MODEL)
+
+
+def test_transparent_picture_to_a_format_without_alpha():
     Image.new("RGBA", (4, 4)).save("a.png")
-    fails(1, "lictor: a.png: is transparent in places", "encode", "a.png", "b.bin", *MODEL)
+    ok("encode", "a.png", "a.bin", *MODEL)
+    fails(1, "lictor: a.bin: cannot be written as JPEG", "decode", "a.bin", "b.jpg")
 
 
 def test_truncated_bin(a_bin: str):
@@ -193,7 +247,9 @@ def test_nothing_is_overwritten_on_failure(command: str):
 
 
 def test_picture_that_the_output_format_does_not_hold(fake: ModuleType):
-    Path("a.bin").write_bytes(api._encode(np.zeros((1, 17_000, 1), np.uint8), 0, fake.SHIPPED))
+    Path("a.bin").write_bytes(
+        api._encode(Picture(np.zeros((1, 17_000, 1), np.uint8)), 0, fake.SHIPPED)
+    )
     fails(1, "lictor: a.bin: cannot be written as WEBP", "decode", "a.bin", "b.webp")
     assert listing() == ["a.bin"]
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from lictor.codec import api, image
+from lictor.codec.image import Picture
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake.py")]
 REAL = [sys.executable, "-m", "lictor.codec"]
@@ -32,7 +33,7 @@ def a_png(photo: np.ndarray, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def a_bin(photo: np.ndarray, fake: ModuleType, tmp_path: Path) -> Path:
-    (tmp_path / "a.bin").write_bytes(api._encode(photo, 400, fake.SHIPPED))
+    (tmp_path / "a.bin").write_bytes(api._encode(Picture(photo), 400, fake.SHIPPED))
     return tmp_path / "a.bin"
 
 
@@ -57,7 +58,7 @@ def test_pipe_through_two_processes(a_png: Path, photo: np.ndarray):
     threads = {**os.environ, "OMP_NUM_THREADS": "2"}
     decoded = run([*FAKE, "decode", "-", "-"], input=encoded.stdout, env=threads)
     assert decoded.returncode == 0, decoded.stderr
-    np.testing.assert_array_equal(image.read(decoded.stdout), photo)
+    np.testing.assert_array_equal(image.read(decoded.stdout).pixels, photo)
     assert decoded.stderr.count(b"\n") == 1
 
 
