@@ -11,34 +11,25 @@ shows the traceback of every error.
 from __future__ import annotations
 
 import json
-import math
 import os
 import runpy
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from lictor.codec import files
-from lictor.codec.bitstream import MAX_PIXELS
+from lictor.codec import batch, files
 from lictor.codec.errors import (
     BadCurves,
     CodecError,
-    InvalidQuality,
-    ModelUnavailable,
     UnknownFormat,
 )
 from lictor.codec.files import STREAM, Job, UsageError, show
 from lictor.codec.threads import wait_briefly
-
-if TYPE_CHECKING:
-    from lictor.codec.image import Picture
+from lictor.codec.work import Decode, Encode, Verify, inform, reason, same_for_all_files
 
 
 class _Group(click.Group):
@@ -110,6 +101,23 @@ _effort = click.option(
 _strip = click.option(
     "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
 )
+_workers = click.option(
+    "-j",
+    "--jobs",
+    "workers",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Work on N files at a time, each in a process of its own with its share of the cores; "
+    "0: as many as there are cores. With --json, rows then come as files are finished.",
+)
+_skip = click.option(
+    "--skip-existing",
+    "skip",
+    is_flag=True,
+    help="Leave out inputs whose output is there and whole, to go on where a run ended.",
+)
 _paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
 _inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 
@@ -120,9 +128,18 @@ _inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 @_effort
 @_model
 @_strip
+@_workers
+@_skip
 @_json
 def encode(
-    paths: tuple[str, ...], quality: float, effort: int, model: str, strip: bool, as_json: bool
+    paths: tuple[str, ...],
+    quality: float,
+    effort: int,
+    model: str,
+    strip: bool,
+    workers: int,
+    skip: bool,
+    as_json: bool,
 ) -> int:
     """Encode pictures.
 
@@ -134,27 +151,16 @@ def encode(
     if len(jobs) == 1 and os.path.splitext(jobs[0].target)[1].lower() in files.PICTURES:
         raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
 
-    def work(job: Job) -> dict[str, Any]:
-        from lictor.codec import api, image
-
-        picture = _picture(job)
-        if strip:
-            picture = image.stripped(picture)
-        with _same_for_all_files(), _search_bar(effort) as progress:
-            data = api.encode(
-                picture, quality=quality, model=model, effort=effort, progress=progress
-            )
-        with files.writing(job.target) as file:
-            file.write(data)
-        return _row(api.info(data), picture.notes)
-
-    return _run(jobs, work, as_json)
+    work = Encode(quality=quality, effort=effort, model=model, strip=strip)
+    return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
 
 @cli.command()
 @_paths
+@_workers
+@_skip
 @_json
-def decode(paths: tuple[str, ...], as_json: bool) -> int:
+def decode(paths: tuple[str, ...], workers: int, skip: bool, as_json: bool) -> int:
     """Decode .bin files.
 
     IN: .bin files, or folders to search for them through all levels. OUT: a picture, whose
@@ -164,16 +170,7 @@ def decode(paths: tuple[str, ...], as_json: bool) -> int:
     jobs = files.plan(inputs, output, files.BINS, ".png")
     format = _picture_format(jobs)
 
-    def work(job: Job) -> dict[str, Any]:
-        from lictor.codec import api, image
-
-        data = files.read_bin(job.source)
-        picture = api.decode_picture(data)
-        with files.writing(job.target) as file:
-            notes = image.write(picture, file, format)
-        return _row(api.info(data), notes)
-
-    return _run(jobs, work, as_json)
+    return batch.run(jobs, Decode(format), as_json, workers=workers, skip=skip)
 
 
 def _picture_format(jobs: list[Job]) -> str:
@@ -194,12 +191,7 @@ def info(inputs: tuple[str, ...], as_json: bool) -> int:
     """Show what the headers of .bin files say, without decoding them."""
     jobs = [Job(path) for path, _ in files.find(inputs, files.BINS)]
 
-    def work(job: Job) -> dict[str, Any]:
-        from lictor.codec import api
-
-        return vars(api.info(files.read_bin(job.source)))
-
-    return _run(jobs, work, as_json, _info_line)
+    return batch.run(jobs, inform, as_json, _info_line)
 
 
 def _info_line(row: dict[str, Any]) -> str:
@@ -220,28 +212,19 @@ def _info_line(row: dict[str, Any]) -> str:
 @_quality
 @_effort
 @_model
+@_workers
 @_json
-def verify(inputs: tuple[str, ...], quality: float, effort: int, model: str, as_json: bool) -> int:
+def verify(
+    inputs: tuple[str, ...], quality: float, effort: int, model: str, workers: int, as_json: bool
+) -> int:
     """Encode pictures, decode each twice, and compare all that should agree.
 
     The status is 1 if anything does not: pixels of the two decodes (made with different numbers
     of threads), latents, or the file's size and the model's own estimate of it.
     """
     jobs = [Job(path) for path, _ in files.find(inputs, files.PICTURES)]
-    disagreements = 0
-
-    def work(job: Job) -> dict[str, Any]:
-        from lictor.codec import api
-
-        nonlocal disagreements
-        picture = _picture(job)
-        with _same_for_all_files():
-            report = api.verify(picture, quality=quality, model=model, effort=effort)
-        disagreements += not report.ok
-        return {"ok": report.ok, **vars(report), "notes": picture.notes}
-
-    status = _run(jobs, work, as_json, _verify_line)
-    return 1 if disagreements else status
+    work = Verify(quality=quality, effort=effort, model=model)
+    return batch.run(jobs, work, as_json, _verify_line, workers=workers)
 
 
 def _verify_line(row: dict[str, Any]) -> str:
@@ -428,14 +411,14 @@ def pictures(
         curves = measuring.read_anchors(anchors) if anchors else {}
     except BadCurves as e:
         raise UsageError(str(e)) from e
-    screen, rows, failed = _Screen(), [], 0
-    for job in screen.progress([Job(path) for path in paths]):
+    screen, rows, failed = batch.Screen(), [], 0
+    for path in screen.progress(paths, len(paths)):
         try:
-            with _same_for_all_files():
-                rows += measuring.measure(job.source, model, steps, effort)
+            with same_for_all_files():
+                rows += measuring.measure(path, model, steps, effort)
         except CodecError as e:
             failed += 1
-            screen.say(f"lictor: {show(job.source)}: {_reason(e)}", err=True)
+            screen.say(f"lictor: {show(path)}: {reason(e)}", err=True)
     if rows:
         report = measuring.report(rows, curves)
         click.echo(json.dumps(report) if as_json else measuring.table(report))
@@ -467,7 +450,7 @@ def entropy(
     """
     from lictor.codec import bench_entropy, image
 
-    screen = _Screen()
+    screen = batch.Screen()
 
     def say(line: str) -> None:
         screen.say(f"lictor: {line}", err=True)
@@ -475,7 +458,7 @@ def entropy(
     try:
         pixels = image.read(picture).eight_bit_colours() if picture else None
     except (CodecError, OSError) as e:
-        say(f"{show(str(picture))}: {_reason(e)}")
+        say(f"{show(str(picture))}: {reason(e)}")
         return 1
     report = bench_entropy.report(pixels, model, quality, symbols, runs, say)
     click.echo(json.dumps(report) if as_json else bench_entropy.table(report))
@@ -493,145 +476,6 @@ def _split(paths: tuple[str, ...], as_json: bool) -> tuple[tuple[str, ...], str]
     if output == STREAM and as_json:
         raise UsageError("--json and the output - both need standard output; name a file")
     return tuple(inputs), output
-
-
-def _picture(job: Job) -> Picture:
-    from PIL import Image
-
-    from lictor.codec import image
-
-    # Twice this is where Pillow refuses. Its own limit, 179 megapixels, is for those who open what
-    # strangers send; here the user names the files.
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-    return image.read(files.read(STREAM) if job.source == STREAM else job.source)
-
-
-@contextmanager
-def _same_for_all_files() -> Iterator[None]:
-    """What is wrong with the model or the quality is wrong with the command, not with a file."""
-    try:
-        yield
-    except (ModelUnavailable, InvalidQuality) as e:
-        raise UsageError(str(e)) from e
-
-
-@contextmanager
-def _search_bar(effort: int) -> Iterator[Callable[[int, int], None] | None]:
-    """Shows the search of one picture on standard error, below the bar of the files."""
-    if not effort or not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(unit="step", file=sys.stderr, leave=False) as bar:
-
-        def progress(done: int, count: int) -> None:
-            bar.update(done - bar.n)
-            if bar.total != count:
-                bar.total = count
-                bar.refresh()
-
-        yield progress
-
-
-def _row(info: Any, notes: tuple[str, ...]) -> dict[str, Any]:
-    keys = ("width", "height", "channels", "bit_depth", "model", "quality", "bytes", "bpp")
-    return {**{key: getattr(info, key) for key in keys}, "notes": notes}
-
-
-def _run(
-    jobs: list[Job],
-    work: Callable[[Job], dict[str, Any]],
-    as_json: bool,
-    line: Callable[[dict[str, Any]], str] | None = None,
-) -> int:
-    """Do each job, report on it, go on after errors; returns the exit status.
-
-    line: a job's line on standard output, for commands whose result is a report.
-    """
-    screen = _Screen()
-    rows, failed, start = [], 0, perf_counter()
-    for job in screen.progress(jobs):
-        begin = perf_counter()
-        named = {"input": job.source} | ({"output": job.target} if job.target else {})
-        try:
-            row = work(job)
-        except (UsageError, BrokenPipeError):
-            raise
-        except Exception as e:
-            failed += 1
-            reason = _reason(e)
-            screen.say(f"lictor: {show(job.source)}: {reason}", err=True)
-            if as_json:
-                screen.say_json({**named, "error": reason})
-            continue
-        rows.append(row)
-        for note in row.get("notes", ()):
-            screen.say(f"lictor: {show(job.source)}: {note}", err=True)
-        if as_json:
-            screen.say_json({**named, **row, "seconds": perf_counter() - begin})
-        elif line:
-            screen.say(f"{show(job.source)}: {line(row)}")
-    if rows and not line:
-        screen.say(_summary(jobs, rows, failed, perf_counter() - start), err=True)
-    return 1 if failed else 0
-
-
-def _summary(jobs: list[Job], rows: list[dict[str, Any]], failed: int, seconds: float) -> str:
-    size = sum(row["bytes"] for row in rows)
-    pixels = sum(row["width"] * row["height"] for row in rows)
-    cost = f"{size} bytes, {8 * size / pixels:.3f} bpp, {seconds:.2f} s"
-    if len(jobs) == 1:
-        shape = f"{rows[0]['width']}x{rows[0]['height']}"
-        return f"{show(jobs[0].source)} -> {show(jobs[0].target)}: {shape}, {cost}"
-    return f"{len(rows)} files: {cost}" + (f"; {failed} failed" if failed else "")
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, in one line."""
-    if os.environ.get("LICTOR_DEBUG"):
-        traceback.print_exception(error)
-    if isinstance(error, (CodecError, files.CannotWrite)):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory; use a smaller picture or a larger machine"
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"unexpected {text}; please report it with what LICTOR_DEBUG=1 shows"
-
-
-class _Screen:
-    """Lines for the user, above a progress bar while there is one."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def progress(self, jobs: list[Job]) -> Iterator[Job]:
-        """The jobs, with a bar on standard error if there are several and someone can see it."""
-        if len(jobs) == 1 or not sys.stderr.isatty():
-            yield from jobs
-            return
-        from tqdm import tqdm
-
-        with tqdm(jobs, unit="file", file=sys.stderr, leave=False) as self._bar:
-            yield from self._bar
-        self._bar = None
-
-    def say(self, line: str, *, err: bool = False) -> None:
-        """One line on standard output or standard error."""
-        if self._bar is None:
-            click.echo(line, err=err)
-        else:
-            self._bar.write(line, file=sys.stderr if err else sys.stdout)
-
-    def say_json(self, row: dict[str, Any]) -> None:
-        """One JSON object on standard output; what JSON has no number for becomes null."""
-        finite = {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in row.items()
-        }
-        self.say(json.dumps(finite))
 
 
 # ---- the process

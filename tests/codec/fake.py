@@ -1,7 +1,8 @@
 """A codec that needs no training: differences of pixels, coded with Gaussian tables.
 
 At quality 100 it is lossless. `python fake.py …` is the `lictor` command with only this model, for
-tests of whole processes. There, PAUSE=1 stops before a finished output gets its name.
+tests of whole processes. There, PAUSE stops whoever is about to give a finished output the name
+PAUSE (1: any), and STALL whoever encodes a picture of that width; both say so, with their process.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Fake(LatentCodec):
         self.digest = hashlib.sha256(name.encode()).digest()
 
     def encode(self, x, quality, encoder):
+        if os.environ.get("STALL") == str(x.shape[3]):
+            _stop("stalled")
         for plane in _quantised(x, quality):
             symbols = np.diff(plane, axis=1, prepend=np.int32(0)).ravel()
             encoder.push(symbols, _index(symbols, quality))
@@ -90,21 +93,28 @@ def index() -> dict[str, models.Entry]:
     return {"fake.pixels": entry}
 
 
-def _pause_before_replacing() -> None:
+def _stop(why: str) -> None:
+    os.write(1, f"{why} {os.getpid()}\n".encode())
+    time.sleep(60)
+
+
+def _pause_before_replacing(name: str) -> None:
     replace = os.replace
 
     def slow(source, target):
-        print("paused", flush=True)
-        time.sleep(60)
+        if name in ("1", os.path.basename(target)):
+            _stop("paused")
         replace(source, target)
 
     os.replace = slow
 
 
-if __name__ == "__main__":
+if __name__ in ("__main__", "__mp_main__"):  # the second in worker processes
     models.load, models.find, models.index = load, find, index
     if os.environ.get("PAUSE"):
-        _pause_before_replacing()
+        _pause_before_replacing(os.environ["PAUSE"])
+
+if __name__ == "__main__":
     from lictor.codec.cli import main
 
     sys.argv[0] = "lictor"

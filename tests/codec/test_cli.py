@@ -413,19 +413,19 @@ def test_verify_that_finds_something(a_png: str, fake: ModuleType, monkeypatch: 
 def test_progress_bar_only_where_someone_sees_it(
     a_png: str, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ):
-    from lictor.codec import cli as module
+    from lictor.codec import batch as module
 
     Image.fromarray(photo).save("b.png")
     Path("bad.png").write_text("hello")
     quiet = lictor("encode", "a.png", "b.png", "out", *MODEL)
     assert "%" not in quiet.stderr
 
-    class Screen(module._Screen):
-        def progress(self, jobs):  # the runner's stream says it is no terminal
+    class Screen(module.Screen):
+        def progress(self, files, count):  # the runner's stream says it is no terminal
             monkeypatch.setattr(type(module.sys.stderr), "isatty", lambda _: True)
-            return super().progress(jobs)
+            return super().progress(files, count)
 
-    monkeypatch.setattr(module, "_Screen", Screen)
+    monkeypatch.setattr(module, "Screen", Screen)
     shown = lictor("encode", "a.png", "b.png", "bad.png", "out", *MODEL)
     assert "0/3" in shown.stderr
     assert "lictor: bad.png: not a picture" in shown.stderr
@@ -435,7 +435,7 @@ def test_progress_bar_only_where_someone_sees_it(
 def test_progress_of_a_search_only_where_someone_sees_it(
     a_png: str, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
 ):
-    from lictor.codec import cli as module
+    from lictor.codec import work as module
 
     seen = []
 

@@ -1,0 +1,187 @@
+"""What the commands do to one file, here or in a worker process (workers.py).
+
+Each of the classes holds a command's options and, called with a job, returns a row of the report.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from lictor.codec import files
+from lictor.codec.bitstream import MAX_PIXELS
+from lictor.codec.errors import CodecError, InvalidQuality, ModelUnavailable
+from lictor.codec.files import STREAM, Job, UsageError
+
+if TYPE_CHECKING:
+    from lictor.codec.image import Picture
+
+Row = dict[str, Any]
+Work = Callable[[Job], Row]
+
+
+@dataclass(frozen=True)
+class Encode:
+    """A picture to a .bin file."""
+
+    quality: float
+    effort: int
+    model: str
+    strip: bool
+
+    def __call__(self, job: Job) -> Row:
+        """Read, encode, write."""
+        from lictor.codec import api, image
+
+        picture = _picture(job)
+        if self.strip:
+            picture = image.stripped(picture)
+        with same_for_all_files(), _search_bar(self.effort) as progress:
+            data = api.encode(
+                picture,
+                quality=self.quality,
+                model=self.model,
+                effort=self.effort,
+                progress=progress,
+            )
+        with files.writing(job.target) as file:
+            file.write(data)
+        return _row(api.info(data), picture.notes)
+
+
+@dataclass(frozen=True)
+class Decode:
+    """A .bin file to a picture."""
+
+    format: str
+
+    def __call__(self, job: Job) -> Row:
+        """Read, decode, write."""
+        from lictor.codec import api, image
+
+        data = files.read_bin(job.source)
+        picture = api.decode_picture(data)
+        with files.writing(job.target) as file:
+            notes = image.write(picture, file, self.format)
+        return _row(api.info(data), notes)
+
+
+@dataclass(frozen=True)
+class Verify:
+    """A picture encoded, decoded twice and compared; "ok" says whether all agrees."""
+
+    quality: float
+    effort: int
+    model: str
+
+    def __call__(self, job: Job) -> Row:
+        """Read and verify."""
+        from lictor.codec import api
+
+        picture = _picture(job)
+        with same_for_all_files():
+            report = api.verify(picture, quality=self.quality, model=self.model, effort=self.effort)
+        return {"ok": report.ok, **vars(report), "notes": picture.notes}
+
+
+def inform(job: Job) -> Row:
+    """What the header of a .bin file says."""
+    from lictor.codec import api
+
+    return vars(api.info(files.read_bin(job.source)))
+
+
+def _picture(job: Job) -> Picture:
+    from PIL import Image
+
+    from lictor.codec import image
+
+    # Twice this is where Pillow refuses. Its own limit, 179 megapixels, is for those who open what
+    # strangers send; here the user names the files.
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+    return image.read(files.read(STREAM) if job.source == STREAM else job.source)
+
+
+def _row(info: Any, notes: tuple[str, ...]) -> Row:
+    keys = ("width", "height", "channels", "bit_depth", "model", "quality", "bytes", "bpp")
+    return {**{key: getattr(info, key) for key in keys}, "notes": notes}
+
+
+@contextmanager
+def _search_bar(effort: int) -> Iterator[Callable[[int, int], None] | None]:
+    """Shows the search of one picture on standard error, below the bar of the files.
+
+    Workers show none: their bars would write over one another.
+    """
+    from multiprocessing import parent_process
+
+    if not effort or parent_process() or not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit="step", file=sys.stderr, leave=False) as bar:
+
+        def progress(done: int, count: int) -> None:
+            bar.update(done - bar.n)
+            if bar.total != count:
+                bar.total = count
+                bar.refresh()
+
+        yield progress
+
+
+# ---- and what becomes of it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job: a row of the report, or the reason why there is none.
+
+    full: nothing more can be written where the output was to go.
+    """
+
+    row: Row | None = None
+    error: str = ""
+    full: bool = False
+    seconds: float = 0.0
+
+
+def attempt(work: Work, job: Job) -> Outcome:
+    """Do a job. Raises only what concerns all jobs: UsageError, BrokenPipeError."""
+    start = perf_counter()
+    try:
+        return Outcome(work(job), seconds=perf_counter() - start)
+    except (UsageError, BrokenPipeError):
+        raise
+    except Exception as e:
+        return Outcome(error=reason(e), full=isinstance(e, files.DiskFull))
+
+
+@contextmanager
+def same_for_all_files() -> Iterator[None]:
+    """What is wrong with the model or the quality is wrong with the command, not with a file."""
+    try:
+        yield
+    except (ModelUnavailable, InvalidQuality) as e:
+        raise UsageError(str(e)) from e
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    if os.environ.get("LICTOR_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, (CodecError, files.CannotWrite)):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory; use a smaller picture or a larger machine"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"unexpected {text}; please report it with what LICTOR_DEBUG=1 shows"
