@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lictor.codec.api import (
         Info,
+        Latents,
         VerifyReport,
         decode,
         decode_picture,
         encode,
         estimate,
         info,
+        latents,
         verify,
     )
     from lictor.codec.errors import CodecError
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
 __all__ = [
     "CodecError",
     "Info",
+    "Latents",
     "VerifyReport",
     "decode",
     "decode_picture",
     "encode",
     "estimate",
     "info",
+    "latents",
     "verify",
 ]
 

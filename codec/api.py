@@ -94,25 +94,29 @@ def encode(
     return _encode(picture, step, codec, effort, progress)
 
 
-def decode(data: Bytes) -> Image:
+def decode(data: Bytes, *, precision: str = "float32", device: str = "cpu") -> Image:
     """Decode a file.
 
     Args:
         data: the whole file, as bytes.
+        precision: of the synthesis, "float32", or "bfloat16", which is faster on GPUs and some
+            CPUs and rounds a little more. The latents are the same.
+        device: where networks run, as PyTorch names it, such as "cuda". The latents are the same.
 
     Returns:
         A Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow has no other
         16-bit modes: `decode_picture` gives all bits. Its `info` has icc_profile and exif.
 
     Raises:
-        CodecError: a FileError, ModelUnavailable or OutOfMemory.
+        CodecError: a FileError, ModelUnavailable, OutOfMemory, InvalidPrecision or
+            DeviceUnavailable.
     """
     from lictor.codec import image
 
-    return image.to_pillow(decode_picture(data))
+    return image.to_pillow(decode_picture(data, precision=precision, device=device))
 
 
-def decode_picture(data: Bytes) -> Picture:
+def decode_picture(data: Bytes, *, precision: str = "float32", device: str = "cpu") -> Picture:
     """Decode a file to arrays, with all bits.
 
     Returns:
@@ -120,7 +124,37 @@ def decode_picture(data: Bytes) -> Picture:
 
     Args and errors: as for `decode`.
     """
-    return _decode(_bytes(data))
+    return _decode(_bytes(data), precision, device)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What the entropy-coded part of a file decodes to, before any picture is made of it.
+
+    checksum: CRC-32 of all symbols, hexadecimal; the same as the file's, for
+        else there is an error.
+    sha256: of the numbers that the synthesis is given, as float32, little-endian, in the order
+        channels, rows, columns.
+    """
+
+    checksum: str
+    sha256: str
+
+
+def latents(data: Bytes, *, device: str = "cpu") -> Latents:
+    """Decode the entropy-coded part of a file and hash it; synthesises no picture.
+
+    Two machines on which the hashes agree decode alike up to the synthesis.
+
+    Args and errors: as for `decode`.
+    """
+    import hashlib
+
+    h, sections = bitstream.read(_bytes(data))
+    with _running(h.width, h.height):
+        values = _decode_latents(h, sections, _find(h, device))
+    raw = values.float().cpu().contiguous().numpy().astype("<f4")
+    return Latents(f"{h.latents:08x}", hashlib.sha256(raw.tobytes()).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -343,7 +377,7 @@ def _others(picture: Picture) -> dict[int, bytes]:
     return others
 
 
-def _decode(data: Bytes) -> Picture:
+def _decode(data: Bytes, precision: str = "float32", device: str = "cpu") -> Picture:
     from lictor.codec import metadata
     from lictor.codec.image import Picture
 
@@ -353,7 +387,7 @@ def _decode(data: Bytes) -> Picture:
         for kind in (ICC, EXIF)
     )
     plane = _decode_alpha(h, sections)
-    pixels = _decode_colours(h, sections)
+    pixels = _decode_colours(h, sections, precision, device)
     if plane is not None:
         import numpy as np
 
@@ -370,20 +404,33 @@ def _decode_alpha(h: Header, sections: list[Section]) -> NDArray[Any] | None:
         return alpha.unpack(bitstream.payload(sections, ALPHA), h.height, h.width, h.depth)
 
 
-def _decode_colours(h: Header, sections: list[Section]) -> NDArray[Any]:
+def _decode_colours(
+    h: Header, sections: list[Section], precision: str, device: str
+) -> NDArray[Any]:
+    from lictor.codec.device import check_precision, synthesising
+
+    check_precision(precision)
+    codec = _find(h, device)
+    with _running(h.width, h.height):
+        y_hat = _decode_latents(h, sections, codec)
+        with synthesising(y_hat.device, precision):
+            x = codec.picture(y_hat, (h.height, h.width), _quality(h.step))
+        return _samples(x, gray=h.channels < 3, depth=h.depth)
+
+
+def _decode_latents(h: Header, sections: list[Section], codec: LatentCodec) -> Tensor:
+    """What `codec.picture` takes, and proof that it is what the encoder meant."""
     from lictor.entropy import CorruptStream, Decoder
 
-    codec = _find(h)
-    with _running(h.width, h.height):
-        try:
-            decoder = Decoder(sections[0].payload)
-            x = codec.decode((h.height, h.width), _quality(h.step), decoder)
-            decoder.close()
-        except CorruptStream as e:
-            raise _mismatch(str(e)) from e
-        if decoder.checksum != h.latents:
-            raise _mismatch(f"checksum {decoder.checksum:08x}, not {h.latents:08x}")
-        return _samples(x, gray=h.channels < 3, depth=h.depth)
+    try:
+        decoder = Decoder(sections[0].payload)
+        y_hat = codec.latents((h.height, h.width), _quality(h.step), decoder)
+        decoder.close()
+    except CorruptStream as e:
+        raise _mismatch(str(e)) from e
+    if decoder.checksum != h.latents:
+        raise _mismatch(f"checksum {decoder.checksum:08x}, not {h.latents:08x}")
+    return y_hat
 
 
 def _mismatch(detail: str) -> LatentMismatch:
@@ -554,11 +601,12 @@ def _load(model: str | os.PathLike[str]) -> LatentCodec:
         return models.load(os.fspath(model))
 
 
-def _find(h: Header) -> LatentCodec:
+def _find(h: Header, device: str = "cpu") -> LatentCodec:
     from lictor import models
+    from lictor.codec.device import placed
 
     with _model_errors():
-        return models.find(h.model_id, h.model_name, h.weights)
+        return placed(models.find(h.model_id, h.model_name, h.weights), device)
 
 
 @contextmanager

@@ -16,8 +16,9 @@ import runpy
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -29,7 +30,9 @@ from lictor.codec.errors import (
 )
 from lictor.codec.files import STREAM, Job, UsageError, show
 from lictor.codec.threads import wait_briefly
-from lictor.codec.work import Decode, Encode, Verify, inform, reason, same_for_all_files
+from lictor.codec.work import Decode, Encode, Inform, Verify, reason, same_for_all_files
+
+T = TypeVar("T")
 
 
 class _Group(click.Group):
@@ -118,6 +121,13 @@ _skip = click.option(
     is_flag=True,
     help="Leave out inputs whose output is there and whole, to go on where a run ended.",
 )
+_device = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where networks run, such as cuda. What is decoded is the same.",
+)
 _paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
 _inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 
@@ -157,10 +167,18 @@ def encode(
 
 @cli.command()
 @_paths
+@_device
+@click.option(
+    "--bf16",
+    is_flag=True,
+    help="Make the picture in bfloat16: faster on GPUs and some CPUs, and a little less precise.",
+)
 @_workers
 @_skip
 @_json
-def decode(paths: tuple[str, ...], workers: int, skip: bool, as_json: bool) -> int:
+def decode(
+    paths: tuple[str, ...], device: str, bf16: bool, workers: int, skip: bool, as_json: bool
+) -> int:
     """Decode .bin files.
 
     IN: .bin files, or folders to search for them through all levels. OUT: a picture, whose
@@ -170,7 +188,8 @@ def decode(paths: tuple[str, ...], workers: int, skip: bool, as_json: bool) -> i
     jobs = files.plan(inputs, output, files.BINS, ".png")
     format = _picture_format(jobs)
 
-    return batch.run(jobs, Decode(format), as_json, workers=workers, skip=skip)
+    work = Decode(format, "bfloat16" if bf16 else "float32", device)
+    return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
 
 def _picture_format(jobs: list[Job]) -> str:
@@ -186,24 +205,32 @@ def _picture_format(jobs: list[Job]) -> str:
 
 @cli.command()
 @_inputs
+@click.option(
+    "--latents",
+    is_flag=True,
+    help="Also decode the latents, compare them with the file's checksum, and show their hash, by "
+    "which two machines can be compared.",
+)
+@_device
 @_json
-def info(inputs: tuple[str, ...], as_json: bool) -> int:
+def info(inputs: tuple[str, ...], latents: bool, device: str, as_json: bool) -> int:
     """Show what the headers of .bin files say, without decoding them."""
     jobs = [Job(path) for path, _ in files.find(inputs, files.BINS)]
 
-    return batch.run(jobs, inform, as_json, _info_line)
+    return batch.run(jobs, Inform(latents, device), as_json, _info_line)
 
 
 def _info_line(row: dict[str, Any]) -> str:
     model = row["model"] or f"unknown model {row['model_id']}"
     colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
     parts = (("alpha_bytes", "alpha"), ("icc_bytes", "colour profile"), ("exif_bytes", "EXIF"))
+    sha256 = row.get("latents_sha256")
     of_which = ", ".join(f"{row[key]} of {name}" for key, name in parts if row[key])
     return (
         f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, {model} (weights "
         f"{row['weights']}), quality {row['quality']:g}, {row['bytes']} bytes"
         f"{f' ({of_which})' if of_which else ''}, {row['bpp']:.3f} bpp, format "
-        f"{row['format_version']}"
+        f"{row['format_version']}{f', latents SHA-256 {sha256}' if sha256 else ''}"
     )
 
 
@@ -365,7 +392,7 @@ class _Bench(click.Group):
 
 @cli.group(cls=_Bench)
 def bench() -> None:
-    """Measure pictures (lictor bench IN...) or entropy coders (lictor bench entropy).
+    """Measure pictures (lictor bench IN...), entropy coders, or what exactness costs.
 
     `lictor bench IN...` is short for `lictor bench pictures IN...`.
     """
@@ -400,29 +427,40 @@ def pictures(
 
     BD-rates (PCHIP) need the package bjontegaard: pip install 'lictor[bench]'.
     """
-    paths = [path for path, _ in files.find(inputs, files.PICTURES)]
-    try:
-        steps = [float(q) for q in qualities.split(",")]
-    except ValueError:
-        raise UsageError(f"--qualities {qualities}: write numbers with commas between") from None
+    steps = _numbers(qualities)
     from lictor.codec import bench as measuring
 
     try:
         curves = measuring.read_anchors(anchors) if anchors else {}
     except BadCurves as e:
         raise UsageError(str(e)) from e
-    screen, rows, failed = batch.Screen(), [], 0
-    for path in screen.progress(paths, len(paths)):
-        try:
-            with same_for_all_files():
-                rows += measuring.measure(path, model, steps, effort)
-        except CodecError as e:
-            failed += 1
-            screen.say(f"lictor: {show(path)}: {reason(e)}", err=True)
+    rows, failed = _measure(inputs, lambda path: measuring.measure(path, model, steps, effort))
     if rows:
         report = measuring.report(rows, curves)
         click.echo(json.dumps(report) if as_json else measuring.table(report))
     return 1 if failed else 0
+
+
+def _measure(inputs: tuple[str, ...], measure: Callable[[str], list[T]]) -> tuple[list[T], int]:
+    """What was measured on all pictures, and how many of them failed."""
+    paths = [path for path, _ in files.find(inputs, files.PICTURES)]
+    screen, failed = batch.Screen(), 0
+    rows: list[T] = []
+    for path in screen.progress(paths, len(paths)):
+        try:
+            with same_for_all_files():
+                rows += measure(path)
+        except CodecError as e:
+            failed += 1
+            screen.say(f"lictor: {show(path)}: {reason(e)}", err=True)
+    return rows, failed
+
+
+def _numbers(qualities: str) -> list[float]:
+    try:
+        return [float(q) for q in qualities.split(",")]
+    except ValueError:
+        raise UsageError(f"--qualities {qualities}: write numbers with commas between") from None
 
 
 @bench.command()
@@ -463,6 +501,33 @@ def entropy(
     report = bench_entropy.report(pixels, model, quality, symbols, runs, say)
     click.echo(json.dumps(report) if as_json else bench_entropy.table(report))
     return 0
+
+
+@bench.command()
+@_inputs
+@_model
+@click.option(
+    "--qualities",
+    metavar="Q,Q,...",
+    default="0,25,50,75,100",
+    show_default=True,
+    help="Qualities to measure at.",
+)
+@_json
+def exactness(inputs: tuple[str, ...], model: str, qualities: str, as_json: bool) -> int:
+    """Measure what exact integer networks cost in bytes and in time.
+
+    Bytes of the latents in real files against what float networks with ideal Gaussians would need;
+    processor seconds of the entropy networks in integers and in floats, one thread.
+    """
+    from lictor.codec import bench_exactness as measuring
+
+    steps = _numbers(qualities)
+    rows, failed = _measure(inputs, lambda path: measuring.measure(path, model, steps))
+    if rows:
+        report = measuring.report(rows)
+        click.echo(json.dumps(report) if as_json else measuring.table(report))
+    return 1 if failed else 0
 
 
 # ---- running over files

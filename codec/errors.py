@@ -47,6 +47,14 @@ class InvalidEffort(CodecError, ValueError):
     """Effort is not a whole number in 0…9."""
 
 
+class InvalidPrecision(CodecError, ValueError):
+    """Precision is neither "float32" nor "bfloat16"."""
+
+
+class DeviceUnavailable(CodecError, ValueError):
+    """PyTorch knows no such device, or this machine has none, or it lacks float64."""
+
+
 class UnknownFormat(CodecError, ValueError):
     """No picture format is known by that extension."""
 

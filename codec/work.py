@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lictor.codec import files
 from lictor.codec.bitstream import MAX_PIXELS
-from lictor.codec.errors import CodecError, InvalidQuality, ModelUnavailable
+from lictor.codec.errors import CodecError, DeviceUnavailable, InvalidQuality, ModelUnavailable
 from lictor.codec.files import STREAM, Job, UsageError
 
 if TYPE_CHECKING:
@@ -60,13 +60,16 @@ class Decode:
     """A .bin file to a picture."""
 
     format: str
+    precision: str = "float32"
+    device: str = "cpu"
 
     def __call__(self, job: Job) -> Row:
         """Read, decode, write."""
         from lictor.codec import api, image
 
         data = files.read_bin(job.source)
-        picture = api.decode_picture(data)
+        with same_for_all_files((DeviceUnavailable,)):
+            picture = api.decode_picture(data, precision=self.precision, device=self.device)
         with files.writing(job.target) as file:
             notes = image.write(picture, file, self.format)
         return _row(api.info(data), notes)
@@ -90,11 +93,23 @@ class Verify:
         return {"ok": report.ok, **vars(report), "notes": picture.notes}
 
 
-def inform(job: Job) -> Row:
-    """What the header of a .bin file says."""
-    from lictor.codec import api
+@dataclass(frozen=True)
+class Inform:
+    """What the header of a .bin file says, and what hash its decoded latents have."""
 
-    return vars(api.info(files.read_bin(job.source)))
+    latents: bool
+    device: str = "cpu"
+
+    def __call__(self, job: Job) -> Row:
+        """Read, and decode no more than asked for."""
+        from lictor.codec import api
+
+        data = files.read_bin(job.source)
+        row = {**vars(api.info(data))}
+        if self.latents:
+            with same_for_all_files((DeviceUnavailable,)):
+                row["latents_sha256"] = api.latents(data, device=self.device).sha256
+        return row
 
 
 def _picture(job: Job) -> Picture:
@@ -164,12 +179,15 @@ def attempt(work: Work, job: Job) -> Outcome:
         return Outcome(error=reason(e), full=isinstance(e, files.DiskFull))
 
 
+_COMMON = (ModelUnavailable, InvalidQuality)
+
+
 @contextmanager
-def same_for_all_files() -> Iterator[None]:
-    """What is wrong with the model or the quality is wrong with the command, not with a file."""
+def same_for_all_files(errors: tuple[type[CodecError], ...] = _COMMON) -> Iterator[None]:
+    """These errors, by default of model and quality, are wrong with the command, not one file."""
     try:
         yield
-    except (ModelUnavailable, InvalidQuality) as e:
+    except errors as e:
         raise UsageError(str(e)) from e
 
 

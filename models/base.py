@@ -58,6 +58,14 @@ class LatentCodec(nn.Module):
 
     def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
         """Pull the symbols of a picture of shape (H, W); returns float32 (1, 3, H, W) in 0..1."""
+        return self.picture(self.latents(shape, quality, decoder), shape, quality)
+
+    def latents(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+        """The first part of `decode`: all symbols, to whatever `picture` takes."""
+        raise NotImplementedError
+
+    def picture(self, latents: Tensor, shape: tuple[int, int], quality: float) -> Tensor:
+        """The second part of `decode`, for which autocast may be on."""
         raise NotImplementedError
 
     def estimate(self, x: Tensor, quality: float) -> float:

@@ -167,10 +167,13 @@ class CompressAI(LatentCodec):
         self._code(_Push(self.prior(), encoder), *self._latents(x))
 
     @torch.inference_mode()
-    def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
-        y_hat = self._code(_Pull(self.prior(), decoder), *self._blanks(shape))
+    def latents(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+        return self._code(_Pull(self.prior(), decoder), *self._blanks(shape))
+
+    @torch.inference_mode()
+    def picture(self, latents: Tensor, shape: tuple[int, int], quality: float) -> Tensor:
         weight = next(self.net.g_s.parameters())
-        x_hat = self.net.g_s(y_hat.to(weight))
+        x_hat = self.net.g_s(latents.to(weight)).float()
         # A hostile stream can reach infinity; the caller must still get a picture.
         return x_hat[:, :, : shape[0], : shape[1]].nan_to_num().clamp(0, 1)
 

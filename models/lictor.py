@@ -30,7 +30,7 @@ from lictor.models.context import (
     to_cells,
 )
 from lictor.models.hyperprior import HyperAnalysis, HyperSynthesis
-from lictor.models.integer import FRACTION, LIMIT, exact, round_half_up
+from lictor.models.integer import FRACTION, LIMIT, exact, power_of_two, round_half_up
 from lictor.models.rate import QUALITY_STEPS, Ladder, quality_to_lambda
 from lictor.models.refine import Picture, Progress, State, refine
 from lictor.models.registry import register
@@ -179,6 +179,10 @@ class Lictor(LatentCodec):
         self._twins = None
         return super().train(mode)
 
+    def _apply(self, *args: Any, **kwargs: Any) -> Lictor:
+        self._twins = None  # they follow the weights to another device
+        return super()._apply(*args, **kwargs)
+
     def _exact(self) -> dict[str, Any]:
         """The integer twins, made once from the weights as they are."""
         if self._twins is None:
@@ -224,7 +228,7 @@ class Lictor(LatentCodec):
         )
 
     @torch.inference_mode()
-    def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+    def latents(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
         device = self.octave.device
         h, w = (-(-side // PADDING) for side in shape)
         z_shape = (1, h, w, self.sizes.side)
@@ -233,15 +237,17 @@ class Lictor(LatentCodec):
             symbols = torch.from_numpy(decoder.pull(index).astype(np.float64))
             return symbols.clamp_(-_SYMBOL_LIMIT, _SYMBOL_LIMIT).reshape(shape).to(device)
 
-        y_hat = self._code(
+        return self._code(
             _step_of(quality),
             z_shape,
             lambda index: pull(index, z_shape),
             lambda phases, groups, mean, index: pull(index, tuple(mean.shape)),
             device,
         )
-        q = torch.tensor([quality], dtype=torch.float32, device=device)
-        x_hat = self.synthesise(y_hat, q)
+
+    @torch.inference_mode()
+    def picture(self, latents: Tensor, shape: tuple[int, int], quality: float) -> Tensor:
+        x_hat = self.synthesise(latents, latents.new_tensor([quality])).float()
         return x_hat[:, :, : shape[0], : shape[1]].clamp(0, 1)
 
     def _code(
@@ -260,9 +266,9 @@ class Lictor(LatentCodec):
         unit = 2.0**FRACTION
         scale = twins["z_scale"](step).expand(z_shape)
         p = twins["h_s"]((code_z(_index(scale)) * unit).clamp_(-LIMIT, LIMIT), step)
-        _, h, w, _ = p.shape
-        octave = to_cells((2.0 ** self.octave.double()).expand(1, h, w, -1))
-        base = to_cells(twins["context"].scale(step)[:, None, None, :].expand(1, h, w, -1))
+        n, h, w, _ = p.shape
+        octave = to_cells(power_of_two(self.octave).expand(n, h, w, -1))
+        base = to_cells(twins["context"].scale(step)[:, None, None, :].expand(n, h, w, -1))
         known = torch.zeros_like(octave)
         phases = torch.arange(4, device=device)
         for k in range(STEPS):

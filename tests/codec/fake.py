@@ -35,12 +35,14 @@ class Fake(LatentCodec):
             symbols = np.diff(plane, axis=1, prepend=np.int32(0)).ravel()
             encoder.push(symbols, _index(symbols, quality))
 
-    def decode(self, shape, quality, decoder):
+    def latents(self, shape, quality, decoder):
         height, width = shape
         index = np.full(height * width, _scale(quality), np.uint8)
         planes = [decoder.pull(index).reshape(shape).cumsum(axis=1) for _ in range(3)]
-        x = np.stack(planes).astype(np.float32) * _pixel_step(quality) / 255
-        return torch.from_numpy(x)[None].clamp(0, 1)
+        return torch.from_numpy(np.stack(planes).astype(np.float32))[None]
+
+    def picture(self, latents, shape, quality):
+        return (latents * np.float32(_pixel_step(quality)) / 255).clamp(0, 1)
 
     def estimate(self, x, quality):
         tables: Tables = gaussian_tables()
