@@ -64,11 +64,11 @@ class Sizes:
 
 
 @register("lictor-s", channels=192, latent=256, side=128, prior=256, depth=2)
+@register("lictor-m", channels=320, latent=320, side=128, prior=384, depth=4)
 class Lictor(LatentCodec):
     """Variable-rate transform codec with a hyperprior and a four-step quadtree context."""
 
     octave: Tensor
-    hard = False  # training sees true rounding instead of noise
 
     def __init__(self, **sizes: int) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Lictor(LatentCodec):
         y = self._latent(x, quality)
         z = self.h_a(y).permute(0, 2, 3, 1)
         z_scale = self.z_scale(quality)[:, None, None, :].expand_as(z)
-        side_bits = gaussian.bits(self._noisy(z), z_scale)
+        side_bits = gaussian.symbol_bits(z, z_scale)
         p = self.h_s(_round_through(z), quality)
         cells, y_bits = self._code_floats(y.permute(0, 2, 3, 1).float(), p, quality)
         y_hat = from_cells(cells).permute(0, 3, 1, 2)
@@ -128,19 +128,12 @@ class Lictor(LatentCodec):
     def _latent(self, x: Tensor, quality: Tensor) -> Tensor:
         return self.g_a(x - 0.5, quality) * self.gain(quality).exp()[:, :, None, None]
 
-    def _noisy(self, residual: Tensor) -> Tensor:
-        """Uniform noise while training softly (Ballé et al. 2017), rounding otherwise."""
-        residual = residual.float()
-        if self.training and not self.hard:
-            return residual + torch.rand_like(residual) - 0.5
-        return _round_through(residual)
-
     def _code_floats(self, y: Tensor, p: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """The quadtree on floats: y_hat as cells, and the bits of each picture."""
 
         def code(target: Tensor, mean: Tensor, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
             residual = target - mean
-            bits = gaussian.bits(self._noisy(residual), scale).sum(dim=(0, 2, 3, 4))
+            bits = gaussian.symbol_bits(residual, scale).sum(dim=(0, 2, 3, 4))
             return _round_through(residual) + mean, bits
 
         return self.walk(y, p, quality, code)
