@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lictor.codec import files
+from lictor.codec import cli_report, files
 from lictor.codec.bitstream import MAX_PIXELS
 from lictor.codec.errors import (
     BadCurves,
@@ -480,6 +480,9 @@ def entropy(
     report = bench_entropy.report(pixels, model, quality, symbols, runs, say)
     click.echo(json.dumps(report) if as_json else bench_entropy.table(report))
     return 0
+
+
+cli.add_command(cli_report.report)
 
 
 # ---- running over files

@@ -55,6 +55,14 @@ class BadCurves(CodecError, ValueError):
     """A file of rate-distortion curves to compare with does not hold any."""
 
 
+class BadResults(CodecError, ValueError):
+    """A folder does not hold the results of a benchmark."""
+
+
+class MissingPackage(CodecError):
+    """Something optional was asked for, and a package that it needs is not installed."""
+
+
 class ModelUnavailable(CodecError):
     """The model that was asked for, or that a file names, is not here or is another one."""
 
