@@ -140,7 +140,7 @@ def encode(
         picture = _picture(job)
         if strip:
             picture = image.stripped(picture)
-        with _same_for_all_files(), _search_bar(effort) as progress:
+        with _same_for_all_files(), _steps_bar() as progress:
             data = api.encode(
                 picture, quality=quality, model=model, effort=effort, progress=progress
             )
@@ -151,10 +151,39 @@ def encode(
     return _run(jobs, work, as_json)
 
 
+class _Region(click.ParamType):
+    """X,Y,W,H."""
+
+    name = "X,Y,W,H"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int, int, int]:
+        try:
+            x, y, width, height = (int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value} is not four whole numbers with commas between", param, ctx)
+        return x, y, width, height
+
+
 @cli.command()
 @_paths
+@click.option(
+    "--region",
+    type=_Region(),
+    metavar="X,Y,W,H",
+    help="Only W x H pixels, X from the left and Y from the top; large pictures need less time.",
+)
+@click.option(
+    "--salvage",
+    is_flag=True,
+    help="Decode what is not damaged and paint over what is; the status is 1 if anything is.",
+)
 @_json
-def decode(paths: tuple[str, ...], as_json: bool) -> int:
+def decode(
+    paths: tuple[str, ...],
+    region: tuple[int, int, int, int] | None,
+    salvage: bool,
+    as_json: bool,
+) -> int:
     """Decode .bin files.
 
     IN: .bin files, or folders to search for them through all levels. OUT: a picture, whose
@@ -163,17 +192,24 @@ def decode(paths: tuple[str, ...], as_json: bool) -> int:
     inputs, output = _split(paths, as_json)
     jobs = files.plan(inputs, output, files.BINS, ".png")
     format = _picture_format(jobs)
+    damaged = 0
 
     def work(job: Job) -> dict[str, Any]:
         from lictor.codec import api, image
 
+        nonlocal damaged
         data = files.read_bin(job.source)
-        picture = api.decode_picture(data)
+        with _steps_bar() as progress:
+            picture = api.decode_picture(data, region=region, salvage=salvage, progress=progress)
         with files.writing(job.target) as file:
             notes = image.write(picture, file, format)
+        damaged += bool(picture.lost)
+        if picture.lost:  # the file cannot be parsed to tell more
+            return {**_size_row(picture, data), "notes": (*picture.lost, *notes)}
         return _row(api.info(data), notes)
 
-    return _run(jobs, work, as_json)
+    status = _run(jobs, work, as_json)
+    return 1 if damaged else status
 
 
 def _picture_format(jobs: list[Job]) -> str:
@@ -207,8 +243,10 @@ def _info_line(row: dict[str, Any]) -> str:
     colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
     parts = (("alpha_bytes", "alpha"), ("icc_bytes", "colour profile"), ("exif_bytes", "EXIF"))
     of_which = ", ".join(f"{row[key]} of {name}" for key, name in parts if row[key])
+    tiles = f"{row['tiles']} tiles of {row['tile_width']}x{row['tile_height']}, "
     return (
-        f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, {model} (weights "
+        f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, "
+        f"{tiles if row['tiles'] > 1 else ''}{model} (weights "
         f"{row['weights']}), quality {row['quality']:g}, {row['bytes']} bytes"
         f"{f' ({of_which})' if of_which else ''}, {row['bpp']:.3f} bpp, format "
         f"{row['format_version']}"
@@ -519,27 +557,46 @@ def _same_for_all_files() -> Iterator[None]:
 
 
 @contextmanager
-def _search_bar(effort: int) -> Iterator[Callable[[int, int], None] | None]:
-    """Shows the search of one picture on standard error, below the bar of the files."""
-    if not effort or not sys.stderr.isatty():
+def _steps_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """Shows the tiles or the search of one picture on standard error, below the bar of the files.
+
+    Nothing is shown of work that reports no steps.
+    """
+    if not sys.stderr.isatty():
         yield None
         return
-    from tqdm import tqdm
+    bar: Any = None
 
-    with tqdm(unit="step", file=sys.stderr, leave=False) as bar:
+    def progress(done: int, count: int) -> None:
+        nonlocal bar
+        if bar is None:
+            from tqdm import tqdm
 
-        def progress(done: int, count: int) -> None:
-            bar.update(done - bar.n)
-            if bar.total != count:
-                bar.total = count
-                bar.refresh()
+            bar = tqdm(total=count, unit="step", file=sys.stderr, leave=False, mininterval=0)
+        bar.update(done - bar.n)
 
+    try:
         yield progress
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def _row(info: Any, notes: tuple[str, ...]) -> dict[str, Any]:
     keys = ("width", "height", "channels", "bit_depth", "model", "quality", "bytes", "bpp")
     return {**{key: getattr(info, key) for key in keys}, "notes": notes}
+
+
+def _size_row(picture: Picture, data: bytes) -> dict[str, Any]:
+    height, width, channels = picture.pixels.shape
+    return {
+        "width": width,
+        "height": height,
+        "channels": channels,
+        "bit_depth": picture.depth,
+        "bytes": len(data),
+        "bpp": 8 * len(data) / (width * height),
+    }
 
 
 def _run(

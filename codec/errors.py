@@ -47,6 +47,10 @@ class InvalidEffort(CodecError, ValueError):
     """Effort is not a whole number in 0…9."""
 
 
+class InvalidRegion(CodecError, ValueError):
+    """A region that is empty, or not inside the picture."""
+
+
 class UnknownFormat(CodecError, ValueError):
     """No picture format is known by that extension."""
 
