@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lictor.codec import cli_report, files
+from lictor.codec import cli_report, cli_serve, files
 from lictor.codec.bitstream import MAX_PIXELS
 from lictor.codec.errors import (
     BadCurves,
@@ -521,6 +521,7 @@ def entropy(
 
 
 cli.add_command(cli_report.report)
+cli.add_command(cli_serve.serve)
 
 
 # ---- running over files

@@ -288,7 +288,7 @@ class Viewer {
     if (Math.hypot(x - last.x, y - last.y) > 24) return;
     this.lastTap = null;
     if (this.zoomed) this.fit();
-    else this.zoomAt(x, y, 4 / this.view.scale);
+    else this.zoomAt(x, y, Math.max(4, 2 * this.view.scale) / this.view.scale);
   }
 
   key(event) {

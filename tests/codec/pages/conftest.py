@@ -80,9 +80,9 @@ class Page:
     def background(self) -> str:
         return str(self.run("return getComputedStyle(document.body).backgroundColor"))
 
-    def overflow(self) -> int:
-        """Pixels by which the page is wider than the screen."""
-        return int(self.run("return document.documentElement.scrollWidth - screen.width"))
+    def width(self) -> int:
+        """How wide the page is, in pixels, what must be scrolled to included."""
+        return int(self.run("return document.documentElement.scrollWidth"))
 
     def screenshot(self, path: Path) -> None:
         size = self.run("return [innerWidth, document.documentElement.scrollHeight]")
