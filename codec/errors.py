@@ -55,6 +55,14 @@ class BadCurves(CodecError, ValueError):
     """A file of rate-distortion curves to compare with does not hold any."""
 
 
+class UnknownCodec(CodecError, ValueError):
+    """The benchmark knows no codec of that name."""
+
+
+class TaskUnavailable(CodecError):
+    """What looks at decoded pictures, or its weights, is not here."""
+
+
 class ModelUnavailable(CodecError):
     """The model that was asked for, or that a file names, is not here or is another one."""
 
