@@ -11,7 +11,6 @@ shows the traceback of every error.
 from __future__ import annotations
 
 import json
-import math
 import os
 import runpy
 import signal
@@ -25,16 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lictor.codec import cli_report, cli_serve, files
+from lictor.codec import cli_report, cli_serve, files, options
+from lictor.codec.bench.command import bench
 from lictor.codec.bitstream import MAX_PIXELS
-from lictor.codec.errors import (
-    BadCurves,
-    CodecError,
-    InvalidQuality,
-    ModelUnavailable,
-    UnknownFormat,
-)
+from lictor.codec.errors import CodecError, UnknownFormat
 from lictor.codec.files import STREAM, Job, UsageError, show
+from lictor.codec.screen import Screen, reason, same_for_all_files
 from lictor.codec.threads import wait_briefly
 
 if TYPE_CHECKING:
@@ -82,45 +77,13 @@ def cli() -> None:
     """
 
 
-_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON, one line a file.")
-_quality = click.option(
-    "-q",
-    "--quality",
-    type=click.FloatRange(0, 100),
-    default=50.0,
-    show_default=True,
-    help="0 (smallest file) to 100 (best picture), in steps of 0.25.",
-)
-_model = click.option(
-    "--model",
-    default="lictor-s.mse",
-    show_default=True,
-    metavar="NAME|PATH",
-    help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",
-)
-_effort = click.option(
-    "--effort",
-    type=click.IntRange(0, 9),
-    default=0,
-    show_default=True,
-    metavar="0-9",
-    help="Search for each picture's best latents: 1 takes seconds, 9 minutes a megapixel. Files "
-    "get smaller, pictures better; decoding stays as it is.",
-)
-_strip = click.option(
-    "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
-)
-_paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
-_inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")
-
-
 @cli.command()
-@_paths
-@_quality
-@_effort
-@_model
-@_strip
-@_json
+@options.paths
+@options.quality
+@options.effort
+@options.model
+@options.strip
+@options.json
 def encode(
     paths: tuple[str, ...], quality: float, effort: int, model: str, strip: bool, as_json: bool
 ) -> int:
@@ -140,7 +103,7 @@ def encode(
         picture = _picture(job)
         if strip:
             picture = image.stripped(picture)
-        with _same_for_all_files(), _steps_bar() as progress:
+        with same_for_all_files(), _steps_bar() as progress:
             data = api.encode(
                 picture, quality=quality, model=model, effort=effort, progress=progress
             )
@@ -165,7 +128,7 @@ class _Region(click.ParamType):
 
 
 @cli.command()
-@_paths
+@options.paths
 @click.option(
     "--region",
     type=_Region(),
@@ -177,7 +140,7 @@ class _Region(click.ParamType):
     is_flag=True,
     help="Decode what is not damaged and paint over what is; the status is 1 if anything is.",
 )
-@_json
+@options.json
 def decode(
     paths: tuple[str, ...],
     region: tuple[int, int, int, int] | None,
@@ -224,8 +187,8 @@ def _picture_format(jobs: list[Job]) -> str:
 
 
 @cli.command()
-@_inputs
-@_json
+@options.inputs
+@options.json
 def info(inputs: tuple[str, ...], as_json: bool) -> int:
     """Show what the headers of .bin files say, without decoding them."""
     jobs = [Job(path) for path, _ in files.find(inputs, files.BINS)]
@@ -254,11 +217,11 @@ def _info_line(row: dict[str, Any]) -> str:
 
 
 @cli.command()
-@_inputs
-@_quality
-@_effort
-@_model
-@_json
+@options.inputs
+@options.quality
+@options.effort
+@options.model
+@options.json
 def verify(inputs: tuple[str, ...], quality: float, effort: int, model: str, as_json: bool) -> int:
     """Encode pictures, decode each twice, and compare all that should agree.
 
@@ -273,7 +236,7 @@ def verify(inputs: tuple[str, ...], quality: float, effort: int, model: str, as_
 
         nonlocal disagreements
         picture = _picture(job)
-        with _same_for_all_files():
+        with same_for_all_files():
             report = api.verify(picture, quality=quality, model=model, effort=effort)
         disagreements += not report.ok
         return {"ok": report.ok, **vars(report), "notes": picture.notes}
@@ -296,7 +259,7 @@ def _verify_line(row: dict[str, Any]) -> str:
 
 
 @cli.command()
-@_json
+@options.json
 def models(as_json: bool) -> None:
     """List the models: shipped ones, and those of LICTOR_CHECKPOINTS."""
     from lictor.models import zoo
@@ -409,115 +372,7 @@ def _size(path: os.PathLike[str]) -> int | None:
         return None
 
 
-class _Bench(click.Group):
-    """A group whose command `pictures` need not be named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            args = ["pictures", *args]
-        return super().parse_args(ctx, args)
-
-
-@cli.group(cls=_Bench)
-def bench() -> None:
-    """Measure pictures (lictor bench IN...) or entropy coders (lictor bench entropy).
-
-    `lictor bench IN...` is short for `lictor bench pictures IN...`.
-    """
-
-
-@bench.command()
-@_inputs
-@_model
-@_effort
-@click.option(
-    "--qualities",
-    metavar="Q,Q,...",
-    default="0,15,30,50,70,85,100",
-    show_default=True,
-    help="Qualities to measure at.",
-)
-@click.option(
-    "--anchors",
-    metavar="JSON",
-    help='Curves to give BD-rates against: {name: {"bpp": [...], "psnr": [...]}}.',
-)
-@_json
-def pictures(
-    inputs: tuple[str, ...],
-    model: str,
-    effort: int,
-    qualities: str,
-    anchors: str | None,
-    as_json: bool,
-) -> int:
-    """Measure bits, PSNR and time of a model on pictures, from real files.
-
-    BD-rates (PCHIP) need the package bjontegaard: pip install 'lictor[bench]'.
-    """
-    paths = [path for path, _ in files.find(inputs, files.PICTURES)]
-    try:
-        steps = [float(q) for q in qualities.split(",")]
-    except ValueError:
-        raise UsageError(f"--qualities {qualities}: write numbers with commas between") from None
-    from lictor.codec import bench as measuring
-
-    try:
-        curves = measuring.read_anchors(anchors) if anchors else {}
-    except BadCurves as e:
-        raise UsageError(str(e)) from e
-    screen, rows, failed = _Screen(), [], 0
-    for job in screen.progress([Job(path) for path in paths]):
-        try:
-            with _same_for_all_files():
-                rows += measuring.measure(job.source, model, steps, effort)
-        except CodecError as e:
-            failed += 1
-            screen.say(f"lictor: {show(job.source)}: {_reason(e)}", err=True)
-    if rows:
-        report = measuring.report(rows, curves)
-        click.echo(json.dumps(report) if as_json else measuring.table(report))
-    return 1 if failed else 0
-
-
-@bench.command()
-@click.option("--picture", metavar="FILE", help="Whose latents to code; else a sample photo.")
-@_model
-@_quality
-@click.option(
-    "--symbols",
-    type=click.IntRange(1000),
-    default=4_000_000,
-    show_default=True,
-    help="Symbols of the workloads A and B.",
-)
-@click.option(
-    "--runs", type=click.IntRange(1), default=7, show_default=True, help="Times each is run."
-)
-@click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
-def entropy(
-    picture: str | None, model: str, quality: float, symbols: int, runs: int, as_json: bool
-) -> int:
-    """Measure our entropy coder and its peers, single-threaded, in one run.
-
-    Workloads: A and B, drawn from Gaussians, and kodak, the latents of a real picture. Peers,
-    where installed: compressai, constriction, torchac.
-    """
-    from lictor.codec import bench_entropy, image
-
-    screen = _Screen()
-
-    def say(line: str) -> None:
-        screen.say(f"lictor: {line}", err=True)
-
-    try:
-        pixels = image.read(picture).eight_bit_colours() if picture else None
-    except (CodecError, OSError) as e:
-        say(f"{show(str(picture))}: {_reason(e)}")
-        return 1
-    report = bench_entropy.report(pixels, model, quality, symbols, runs, say)
-    click.echo(json.dumps(report) if as_json else bench_entropy.table(report))
-    return 0
+cli.add_command(bench)
 
 
 cli.add_command(cli_report.report)
@@ -546,15 +401,6 @@ def _picture(job: Job) -> Picture:
     # strangers send; here the user names the files.
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
     return image.read(files.read(STREAM) if job.source == STREAM else job.source)
-
-
-@contextmanager
-def _same_for_all_files() -> Iterator[None]:
-    """What is wrong with the model or the quality is wrong with the command, not with a file."""
-    try:
-        yield
-    except (ModelUnavailable, InvalidQuality) as e:
-        raise UsageError(str(e)) from e
 
 
 @contextmanager
@@ -610,7 +456,7 @@ def _run(
 
     line: a job's line on standard output, for commands whose result is a report.
     """
-    screen = _Screen()
+    screen = Screen()
     rows, failed, start = [], 0, perf_counter()
     for job in screen.progress(jobs):
         begin = perf_counter()
@@ -621,10 +467,10 @@ def _run(
             raise
         except Exception as e:
             failed += 1
-            reason = _reason(e)
-            screen.say(f"lictor: {show(job.source)}: {reason}", err=True)
+            fault = reason(e)
+            screen.say(f"lictor: {show(job.source)}: {fault}", err=True)
             if as_json:
-                screen.say_json({**named, "error": reason})
+                screen.say_json({**named, "error": fault})
             continue
         rows.append(row)
         for note in row.get("notes", ()):
@@ -646,53 +492,6 @@ def _summary(jobs: list[Job], rows: list[dict[str, Any]], failed: int, seconds: 
         shape = f"{rows[0]['width']}x{rows[0]['height']}"
         return f"{show(jobs[0].source)} -> {show(jobs[0].target)}: {shape}, {cost}"
     return f"{len(rows)} files: {cost}" + (f"; {failed} failed" if failed else "")
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, in one line."""
-    if os.environ.get("LICTOR_DEBUG"):
-        traceback.print_exception(error)
-    if isinstance(error, (CodecError, files.CannotWrite)):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory; use a smaller picture or a larger machine"
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"unexpected {text}; please report it with what LICTOR_DEBUG=1 shows"
-
-
-class _Screen:
-    """Lines for the user, above a progress bar while there is one."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def progress(self, jobs: list[Job]) -> Iterator[Job]:
-        """The jobs, with a bar on standard error if there are several and someone can see it."""
-        if len(jobs) == 1 or not sys.stderr.isatty():
-            yield from jobs
-            return
-        from tqdm import tqdm
-
-        with tqdm(jobs, unit="file", file=sys.stderr, leave=False) as self._bar:
-            yield from self._bar
-        self._bar = None
-
-    def say(self, line: str, *, err: bool = False) -> None:
-        """One line on standard output or standard error."""
-        if self._bar is None:
-            click.echo(line, err=err)
-        else:
-            self._bar.write(line, file=sys.stderr if err else sys.stdout)
-
-    def say_json(self, row: dict[str, Any]) -> None:
-        """One JSON object on standard output; what JSON has no number for becomes null."""
-        finite = {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in row.items()
-        }
-        self.say(json.dumps(finite))
 
 
 # ---- the process

@@ -67,6 +67,14 @@ class MissingPackage(CodecError):
     """Something optional was asked for, and a package that it needs is not installed."""
 
 
+class UnknownCodec(CodecError, ValueError):
+    """The benchmark knows no codec of that name."""
+
+
+class TaskUnavailable(CodecError):
+    """What looks at decoded pictures, or its weights, is not here."""
+
+
 class ModelUnavailable(CodecError):
     """The model that was asked for, or that a file names, is not here or is another one."""
 

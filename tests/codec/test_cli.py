@@ -327,7 +327,7 @@ def test_name_with_control_characters():
         (["encode", "a.png", "b.bin", "--effort", "10"], "Invalid value for '--effort'"),
         (["encode", "a.png", "b.bin", "--effort", "1", *MODEL], "has no encoder-side search"),
         (["verify", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
-        (["bench", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
+        (["bench", "a.png", "--effort", "1", "--codecs", MODEL[1]], "has no encoder-side search"),
         (["encode", "--what"], "lictor encode: No such option"),
         (["encode"], "lictor encode: Missing argument"),
         (["enc"], "lictor: No such command 'enc'"),
@@ -420,12 +420,12 @@ def test_progress_bar_only_where_someone_sees_it(
     quiet = lictor("encode", "a.png", "b.png", "out", *MODEL)
     assert "%" not in quiet.stderr
 
-    class Screen(module._Screen):
+    class Screen(module.Screen):
         def progress(self, jobs):  # the runner's stream says it is no terminal
             monkeypatch.setattr(type(module.sys.stderr), "isatty", lambda _: True)
             return super().progress(jobs)
 
-    monkeypatch.setattr(module, "_Screen", Screen)
+    monkeypatch.setattr(module, "Screen", Screen)
     shown = lictor("encode", "a.png", "b.png", "bad.png", "out", *MODEL)
     assert "0/3" in shown.stderr
     assert "lictor: bad.png: not a picture" in shown.stderr
