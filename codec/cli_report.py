@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import click
 
 
@@ -29,7 +33,9 @@ def report(folder: str, target: str | None, pictures: int, plots: str | None) ->
     try:
         from lictor.codec import report as reporting
 
-        click.echo(reporting.report(folder, target, pictures))
+        with _bar() as progress:
+            path = reporting.report(folder, target, pictures, progress)
+        click.echo(path)
         if plots:
             from lictor.codec import plots as plotting
 
@@ -39,3 +45,20 @@ def report(folder: str, target: str | None, pictures: int, plots: str | None) ->
         click.echo(f"lictor report: {e}", err=True)
         return 1
     return 0
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None] | None]:
+    """Shows on standard error, if someone can see it, how many pictures are embedded."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit="picture", file=sys.stderr, leave=False) as bar:
+
+        def progress(done: int, count: int) -> None:
+            bar.total = count
+            bar.update(done - bar.n)
+
+        yield progress

@@ -31,6 +31,12 @@ _MARKERS = {
 }
 _DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 _AXES = {"psnr": "PSNR, dB", "ms_ssim": "MS-SSIM, dB", "lpips": "LPIPS"}
+_TASK_AXES = {
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "agreement": "agreement with the original",
+    "feature_distance": "feature distance",
+}
 _LOOK: dict[Any, Any] = {
     "font.size": 9,
     "axes.grid": True,
@@ -55,7 +61,8 @@ def write(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> lis
     Args:
         folder: what `lictor bench --out` wrote.
         target: where the files go: rd-psnr, rd-ms-ssim and rd-lpips as far as measured, and
-            time-encode and time-decode where BD-rates are, each as .png and .svg.
+            time-encode and time-decode where BD-rates are, and task-agreement and so on where a
+            classifier looked; each as .png and .svg.
 
     Returns:
         The paths of the files.
@@ -94,6 +101,15 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
     if _rates(results):
         for what in ("encode", "decode"):
             yield f"time-{what}", _time(results, what)
+    task = (results.get("task") or {}).get("curves") or {}
+    for measure, axis in _TASK_AXES.items():
+        if any(_points(curve, measure)[0] for curve in task.values()):
+            figure, axes = _axes()
+            _draw_curves(axes, results, task, measure)
+            axes.set_xlabel("bits per pixel")
+            axes.set_ylabel(axis)
+            _legend(figure, axes)
+            yield f"task-{measure.replace('_', '-')}", figure
 
 
 def _rates(results: Results) -> dict[str, Any]:
@@ -108,13 +124,12 @@ def _axes() -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _rate_distortion(results: Results, metric: str) -> Figure:
-    figure, axes = _axes()
+def _draw_curves(axes: Axes, results: Results, curves: dict[str, Any], metric: str) -> None:
     style = styles([codec["name"] for codec in results["codecs"]])
-    for name, curve in results["curves"].items():
+    for name in (name for name in style if name in curves):
         own = name == subject(results)
         axes.plot(
-            *_points(curve, metric),
+            *_points(curves[name], metric),
             label=label(results, name),
             color=style[name]["light"],
             marker=_MARKERS[style[name]["marker"]],
@@ -123,6 +138,11 @@ def _rate_distortion(results: Results, metric: str) -> Figure:
             linewidth=2 if own else 1.3,
             zorder=4 if own else 3,
         )
+
+
+def _rate_distortion(results: Results, metric: str) -> Figure:
+    figure, axes = _axes()
+    _draw_curves(axes, results, results["curves"], metric)
     right, heights = axes.get_xlim()[1], axes.get_ylim()
     for place, (name, curve) in enumerate((results.get("published") or {}).items()):
         points = _published(curve, metric)

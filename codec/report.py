@@ -10,7 +10,7 @@ import base64
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +34,7 @@ def report(
     folder: str | os.PathLike[str],
     target: str | os.PathLike[str] | None = None,
     pictures: int = 6,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write the report of a benchmark.
 
@@ -42,6 +43,7 @@ def report(
         target: the page to write; report.html in the folder unless told otherwise.
         pictures: how many pictures can be looked at, worst first. There are fewer if they would
             make the page larger than about 60 MB.
+        progress: called with the pictures embedded so far, and how many there will be.
 
     Returns:
         The path of the page.
@@ -53,7 +55,7 @@ def report(
     folder = Path(folder)
     results = read(folder)
     path = folder / "report.html" if target is None else Path(target)
-    blobs, shown = _embed(folder, results, pictures)
+    blobs, shown = _embed(folder, results, pictures, progress)
     content = {**results, "rows": None, **_derived(results), "pictures": shown}
     text = page(
         "report",
@@ -194,7 +196,10 @@ def _between(curve: Sequence[tuple[float, float]], bpp: float) -> float | None:
 
 
 def _embed(
-    folder: Path, results: Results, count: int
+    folder: Path,
+    results: Results,
+    count: int,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[list[tuple[str, bytes]], list[dict[str, Any]]]:
     """Pictures as (type, bytes), and what the page is told about them, by their places."""
     blobs: list[tuple[str, bytes]] = []
@@ -219,6 +224,8 @@ def _embed(
         shown.append({**entry, "original": len(blobs)})
         blobs.append(_browser_picture(original))
         room = MAX_PICTURE_BYTES - sum(len(raw) for _, raw in blobs)
+        if progress:
+            progress(done + 1, len(chosen))
     return blobs, shown
 
 

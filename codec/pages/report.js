@@ -72,7 +72,7 @@ const Report = (() => {
     }
   }
 
-  /** A table whose columns sort. columns: {title, value(row), text(row), note}. */
+  /** A table whose columns sort. columns: {title, value(row), text(row)}; least: mark the smallest. */
   function table(host, columns, rows, { sorted = null, sortable = true } = {}) {
     const best = columns.map((column) => {
       if (!column.least) return null;
@@ -81,9 +81,9 @@ const Report = (() => {
     });
     const body = make("tbody");
     const heads = columns.map((column, i) => {
-      if (!sortable) return make("th", { scope: "col" }, column.title);
+      if (!sortable) return make("th", { scope: "col", class: column.class }, column.title);
       const button = make("button", { type: "button", onclick: () => sort(i) }, column.title);
-      return make("th", { scope: "col", "aria-sort": "none", title: column.note }, button);
+      return make("th", { scope: "col", "aria-sort": "none" }, button);
     });
     const line = (row) => make("tr", {}, ...columns.map((column, i) => {
       const value = column.value(row);
@@ -487,7 +487,7 @@ const Report = (() => {
     byId("task").hidden = false;
     byId("task-about").textContent =
       `What ${task.classifier ?? "a classifier"} sees in decoded pictures. Agreement: share of `
-      + "pictures where its first answer is the one it gives on the original.";
+      + "pictures where its first answer is the one it gives on the original. Colours as above.";
     const state = { key: measures[0][0] };
     const redraw = plot(byId("task-plot"), () => ({
       traces: names.filter((n) => task.curves[n]).map((n) => {

@@ -32,7 +32,7 @@
 
   const size = (bytes) =>
     bytes < 1e4 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB`
-      : `${(bytes / 1e6).toFixed(2)} MB`;
+      : `${Number((bytes / 1e6).toFixed(2))} MB`;
   const decibels = (psnr) => (psnr === null ? "lossless" : `${psnr.toFixed(2)} dB`);
   const stem = (name) => name.replace(/\.[^.]*$/, "") || "picture";
 

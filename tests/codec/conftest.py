@@ -95,7 +95,7 @@ def results_folder(china: np.ndarray, tmp_path_factory: pytest.TempPathFactory) 
         "skipped": [{"name": "vtm", "reason": "EncoderApp is not on PATH"}],
         "rows": [],
         "published": {"old": {"source": "a paper", "bpp": [1, 2], "psnr": [25, 30]}},
-        "task": None,
+        "task": {"classifier": "a classifier", "curves": {}},
     }
     for name, pixels in pictures.items():
         base = folder / "pictures" / name.replace("<", "_")
@@ -113,6 +113,11 @@ def results_folder(china: np.ndarray, tmp_path_factory: pytest.TempPathFactory) 
                     row[key] = str(row[key].relative_to(folder))
                 results["rows"].append({"image": name, "codec": codec, "quality": quality, **row})
     results["curves"] = {codec: _curve(results["rows"], codec) for codec in codecs}
+    for name, curve in results["curves"].items():
+        results["task"]["curves"][name] = [
+            {"quality": p["quality"], "bpp": p["bpp"], "top1": None, "agreement": p["ms_ssim"]}
+            for p in curve
+        ]
     rates = {"jpeg": 0.0, "lictor-test": -12.34, "webp </script>": 5.0}
     results["bd_rate"] = {
         "anchor": "jpeg",

@@ -115,6 +115,12 @@ def test_headline(results: dict):
     assert report.headline(results) == "lictor-test, a label: rate and distortion"
 
 
+def test_progress(results_folder: Path, tmp_path: Path):
+    calls = []
+    report.report(results_folder, tmp_path / "page.html", 2, lambda *call: calls.append(call))
+    assert calls == [(1, 2), (2, 2)]
+
+
 @pytest.fixture
 def own_folder(results_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(results_folder, tmp_path / "own"))
@@ -207,7 +213,7 @@ def test_plots(results_folder: Path, tmp_path: Path):
     paths = plots.write(results_folder, tmp_path)
     assert [p.name for p in paths] == [
         f"{name}.{suffix}"
-        for name in ("rd-psnr", "rd-ms-ssim", "time-encode", "time-decode")
+        for name in ("rd-psnr", "rd-ms-ssim", "time-encode", "time-decode", "task-agreement")
         for suffix in ("png", "svg")
     ]
     for path in paths:

@@ -263,6 +263,11 @@ def test_rates_sort(opened: Any):
     assert "jpeg, a label (the anchor)" in opened.find("#rates-about").text
 
 
+def test_classifier_is_shown_where_one_looked(opened: Any):
+    assert [b.text for b in opened.all("#task-metrics button")] == ["Agreement"]
+    assert len(opened.all("#task-plot .scatterlayer .trace")) == 3
+
+
 def test_point_of_the_plot_shows_its_picture(opened: Any):
     opened.run(
         "const plot = document.querySelector('#rd-plot');"
