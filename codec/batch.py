@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, TypeVar
-
-import click
 
 from lictor.codec import files
 from lictor.codec.files import Job, show
+from lictor.codec.screen import Screen
 from lictor.codec.work import Outcome, Row, Work
 
-T = TypeVar("T")
 Line = Callable[[Row], str]
 
 
@@ -122,39 +116,3 @@ class _Batch:
 
 def _named(job: Job) -> dict[str, str]:
     return {"input": job.source} | ({"output": job.target} if job.target else {})
-
-
-class Screen:
-    """Lines for the user, above a progress bar while there is one."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def progress(self, files: Iterable[T], count: int) -> Iterator[T]:
-        """What is done for `count` files, with a bar on standard error.
-
-        Only if there are several files and someone can see it.
-        """
-        if count < 2 or not sys.stderr.isatty():
-            yield from files
-            return
-        from tqdm import tqdm
-
-        with tqdm(files, total=count, unit="file", file=sys.stderr, leave=False) as self._bar:
-            yield from self._bar
-        self._bar = None
-
-    def say(self, line: str, *, err: bool = False) -> None:
-        """One line on standard output or standard error."""
-        if self._bar is None:
-            click.echo(line, err=err)
-        else:
-            self._bar.write(line, file=sys.stderr if err else sys.stdout)
-
-    def say_json(self, row: dict[str, Any]) -> None:
-        """One JSON object on standard output; what JSON has no number for becomes null."""
-        finite = {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in row.items()
-        }
-        self.say(json.dumps(finite))

@@ -16,23 +16,20 @@ import runpy
 import signal
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lictor.codec import batch, files
-from lictor.codec.errors import (
-    BadCurves,
-    CodecError,
-    UnknownFormat,
-)
+from lictor.codec import batch, cli_report, cli_serve, files, options
+from lictor.codec.bench.command import bench
+from lictor.codec.errors import CodecError, UnknownFormat
 from lictor.codec.files import STREAM, Job, UsageError, show
 from lictor.codec.threads import wait_briefly
-from lictor.codec.work import Decode, Encode, Inform, Verify, reason, same_for_all_files
+from lictor.codec.work import Decode, Encode, Inform, Verify
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    pass
 
 
 class _Group(click.Group):
@@ -76,71 +73,15 @@ def cli() -> None:
     """
 
 
-_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON, one line a file.")
-_quality = click.option(
-    "-q",
-    "--quality",
-    type=click.FloatRange(0, 100),
-    default=50.0,
-    show_default=True,
-    help="0 (smallest file) to 100 (best picture), in steps of 0.25.",
-)
-_model = click.option(
-    "--model",
-    default="lictor-s.mse",
-    show_default=True,
-    metavar="NAME|PATH",
-    help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",
-)
-_effort = click.option(
-    "--effort",
-    type=click.IntRange(0, 9),
-    default=0,
-    show_default=True,
-    metavar="0-9",
-    help="Search for each picture's best latents: 1 takes seconds, 9 minutes a megapixel. Files "
-    "get smaller, pictures better; decoding stays as it is.",
-)
-_strip = click.option(
-    "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
-)
-_workers = click.option(
-    "-j",
-    "--jobs",
-    "workers",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Work on N files at a time, each in a process of its own with its share of the cores; "
-    "0: as many as there are cores. With --json, rows then come as files are finished.",
-)
-_skip = click.option(
-    "--skip-existing",
-    "skip",
-    is_flag=True,
-    help="Leave out inputs whose output is there and whole, to go on where a run ended.",
-)
-_device = click.option(
-    "--device",
-    default="cpu",
-    show_default=True,
-    metavar="NAME",
-    help="Where networks run, such as cuda. What is decoded is the same.",
-)
-_paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
-_inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")
-
-
 @cli.command()
-@_paths
-@_quality
-@_effort
-@_model
-@_strip
-@_workers
-@_skip
-@_json
+@options.paths
+@options.quality
+@options.effort
+@options.model
+@options.strip
+@options.workers
+@options.skip
+@options.json
 def encode(
     paths: tuple[str, ...],
     quality: float,
@@ -165,19 +106,50 @@ def encode(
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
 
+class _Region(click.ParamType):
+    """X,Y,W,H."""
+
+    name = "X,Y,W,H"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int, int, int]:
+        try:
+            x, y, width, height = (int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value} is not four whole numbers with commas between", param, ctx)
+        return x, y, width, height
+
+
 @cli.command()
-@_paths
-@_device
+@options.paths
+@click.option(
+    "--region",
+    type=_Region(),
+    metavar="X,Y,W,H",
+    help="Only W x H pixels, X from the left and Y from the top; large pictures need less time.",
+)
+@click.option(
+    "--salvage",
+    is_flag=True,
+    help="Decode what is not damaged and paint over what is; the status is 1 if anything is.",
+)
+@options.device
 @click.option(
     "--bf16",
     is_flag=True,
     help="Make the picture in bfloat16: faster on GPUs and some CPUs, and a little less precise.",
 )
-@_workers
-@_skip
-@_json
+@options.workers
+@options.skip
+@options.json
 def decode(
-    paths: tuple[str, ...], device: str, bf16: bool, workers: int, skip: bool, as_json: bool
+    paths: tuple[str, ...],
+    region: tuple[int, int, int, int] | None,
+    salvage: bool,
+    device: str,
+    bf16: bool,
+    workers: int,
+    skip: bool,
+    as_json: bool,
 ) -> int:
     """Decode .bin files.
 
@@ -187,8 +159,7 @@ def decode(
     inputs, output = _split(paths, as_json)
     jobs = files.plan(inputs, output, files.BINS, ".png")
     format = _picture_format(jobs)
-
-    work = Decode(format, "bfloat16" if bf16 else "float32", device)
+    work = Decode(format, region, salvage, "bfloat16" if bf16 else "float32", device)
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
 
@@ -204,15 +175,15 @@ def _picture_format(jobs: list[Job]) -> str:
 
 
 @cli.command()
-@_inputs
+@options.inputs
 @click.option(
     "--latents",
     is_flag=True,
     help="Also decode the latents, compare them with the file's checksum, and show their hash, by "
     "which two machines can be compared.",
 )
-@_device
-@_json
+@options.device
+@options.json
 def info(inputs: tuple[str, ...], latents: bool, device: str, as_json: bool) -> int:
     """Show what the headers of .bin files say, without decoding them."""
     jobs = [Job(path) for path, _ in files.find(inputs, files.BINS)]
@@ -226,8 +197,10 @@ def _info_line(row: dict[str, Any]) -> str:
     parts = (("alpha_bytes", "alpha"), ("icc_bytes", "colour profile"), ("exif_bytes", "EXIF"))
     sha256 = row.get("latents_sha256")
     of_which = ", ".join(f"{row[key]} of {name}" for key, name in parts if row[key])
+    tiles = f"{row['tiles']} tiles of {row['tile_width']}x{row['tile_height']}, "
     return (
-        f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, {model} (weights "
+        f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, "
+        f"{tiles if row['tiles'] > 1 else ''}{model} (weights "
         f"{row['weights']}), quality {row['quality']:g}, {row['bytes']} bytes"
         f"{f' ({of_which})' if of_which else ''}, {row['bpp']:.3f} bpp, format "
         f"{row['format_version']}{f', latents SHA-256 {sha256}' if sha256 else ''}"
@@ -235,12 +208,12 @@ def _info_line(row: dict[str, Any]) -> str:
 
 
 @cli.command()
-@_inputs
-@_quality
-@_effort
-@_model
-@_workers
-@_json
+@options.inputs
+@options.quality
+@options.effort
+@options.model
+@options.workers
+@options.json
 def verify(
     inputs: tuple[str, ...], quality: float, effort: int, model: str, workers: int, as_json: bool
 ) -> int:
@@ -268,7 +241,7 @@ def _verify_line(row: dict[str, Any]) -> str:
 
 
 @cli.command()
-@_json
+@options.json
 def models(as_json: bool) -> None:
     """List the models: shipped ones, and those of LICTOR_CHECKPOINTS."""
     from lictor.models import zoo
@@ -381,153 +354,11 @@ def _size(path: os.PathLike[str]) -> int | None:
         return None
 
 
-class _Bench(click.Group):
-    """A group whose command `pictures` need not be named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            args = ["pictures", *args]
-        return super().parse_args(ctx, args)
+cli.add_command(bench)
 
 
-@cli.group(cls=_Bench)
-def bench() -> None:
-    """Measure pictures (lictor bench IN...), entropy coders, or what exactness costs.
-
-    `lictor bench IN...` is short for `lictor bench pictures IN...`.
-    """
-
-
-@bench.command()
-@_inputs
-@_model
-@_effort
-@click.option(
-    "--qualities",
-    metavar="Q,Q,...",
-    default="0,15,30,50,70,85,100",
-    show_default=True,
-    help="Qualities to measure at.",
-)
-@click.option(
-    "--anchors",
-    metavar="JSON",
-    help='Curves to give BD-rates against: {name: {"bpp": [...], "psnr": [...]}}.',
-)
-@_json
-def pictures(
-    inputs: tuple[str, ...],
-    model: str,
-    effort: int,
-    qualities: str,
-    anchors: str | None,
-    as_json: bool,
-) -> int:
-    """Measure bits, PSNR and time of a model on pictures, from real files.
-
-    BD-rates (PCHIP) need the package bjontegaard: pip install 'lictor[bench]'.
-    """
-    steps = _numbers(qualities)
-    from lictor.codec import bench as measuring
-
-    try:
-        curves = measuring.read_anchors(anchors) if anchors else {}
-    except BadCurves as e:
-        raise UsageError(str(e)) from e
-    rows, failed = _measure(inputs, lambda path: measuring.measure(path, model, steps, effort))
-    if rows:
-        report = measuring.report(rows, curves)
-        click.echo(json.dumps(report) if as_json else measuring.table(report))
-    return 1 if failed else 0
-
-
-def _measure(inputs: tuple[str, ...], measure: Callable[[str], list[T]]) -> tuple[list[T], int]:
-    """What was measured on all pictures, and how many of them failed."""
-    paths = [path for path, _ in files.find(inputs, files.PICTURES)]
-    screen, failed = batch.Screen(), 0
-    rows: list[T] = []
-    for path in screen.progress(paths, len(paths)):
-        try:
-            with same_for_all_files():
-                rows += measure(path)
-        except CodecError as e:
-            failed += 1
-            screen.say(f"lictor: {show(path)}: {reason(e)}", err=True)
-    return rows, failed
-
-
-def _numbers(qualities: str) -> list[float]:
-    try:
-        return [float(q) for q in qualities.split(",")]
-    except ValueError:
-        raise UsageError(f"--qualities {qualities}: write numbers with commas between") from None
-
-
-@bench.command()
-@click.option("--picture", metavar="FILE", help="Whose latents to code; else a sample photo.")
-@_model
-@_quality
-@click.option(
-    "--symbols",
-    type=click.IntRange(1000),
-    default=4_000_000,
-    show_default=True,
-    help="Symbols of the workloads A and B.",
-)
-@click.option(
-    "--runs", type=click.IntRange(1), default=7, show_default=True, help="Times each is run."
-)
-@click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
-def entropy(
-    picture: str | None, model: str, quality: float, symbols: int, runs: int, as_json: bool
-) -> int:
-    """Measure our entropy coder and its peers, single-threaded, in one run.
-
-    Workloads: A and B, drawn from Gaussians, and kodak, the latents of a real picture. Peers,
-    where installed: compressai, constriction, torchac.
-    """
-    from lictor.codec import bench_entropy, image
-
-    screen = batch.Screen()
-
-    def say(line: str) -> None:
-        screen.say(f"lictor: {line}", err=True)
-
-    try:
-        pixels = image.read(picture).eight_bit_colours() if picture else None
-    except (CodecError, OSError) as e:
-        say(f"{show(str(picture))}: {reason(e)}")
-        return 1
-    report = bench_entropy.report(pixels, model, quality, symbols, runs, say)
-    click.echo(json.dumps(report) if as_json else bench_entropy.table(report))
-    return 0
-
-
-@bench.command()
-@_inputs
-@_model
-@click.option(
-    "--qualities",
-    metavar="Q,Q,...",
-    default="0,25,50,75,100",
-    show_default=True,
-    help="Qualities to measure at.",
-)
-@_json
-def exactness(inputs: tuple[str, ...], model: str, qualities: str, as_json: bool) -> int:
-    """Measure what exact integer networks cost in bytes and in time.
-
-    Bytes of the latents in real files against what float networks with ideal Gaussians would need;
-    processor seconds of the entropy networks in integers and in floats, one thread.
-    """
-    from lictor.codec import bench_exactness as measuring
-
-    steps = _numbers(qualities)
-    rows, failed = _measure(inputs, lambda path: measuring.measure(path, model, steps))
-    if rows:
-        report = measuring.report(rows)
-        click.echo(json.dumps(report) if as_json else measuring.table(report))
-    return 1 if failed else 0
+cli.add_command(cli_report.report)
+cli.add_command(cli_serve.serve)
 
 
 # ---- running over files

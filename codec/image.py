@@ -55,12 +55,14 @@ class Picture:
     icc: the ICC profile of the pixels, or nothing.
     exif: EXIF as a TIFF structure, from its byte order mark on, or nothing.
     notes: what was changed on the way that a user should know of, one line each.
+    lost: what could not be salvaged of a damaged file, one line each.
     """
 
     pixels: NDArray[Any]
     icc: bytes = b""
     exif: bytes = b""
     notes: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def depth(self) -> int:

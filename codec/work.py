@@ -5,9 +5,7 @@ Each of the classes holds a command's options and, called with a job, returns a 
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from lictor.codec import files
 from lictor.codec.bitstream import MAX_PIXELS
-from lictor.codec.errors import CodecError, DeviceUnavailable, InvalidQuality, ModelUnavailable
+from lictor.codec.errors import DeviceUnavailable
 from lictor.codec.files import STREAM, Job, UsageError
+from lictor.codec.screen import reason, same_for_all_files
 
 if TYPE_CHECKING:
     from lictor.codec.image import Picture
@@ -42,7 +41,7 @@ class Encode:
         picture = _picture(job)
         if self.strip:
             picture = image.stripped(picture)
-        with same_for_all_files(), _search_bar(self.effort) as progress:
+        with same_for_all_files(), _steps_bar() as progress:
             data = api.encode(
                 picture,
                 quality=self.quality,
@@ -57,9 +56,11 @@ class Encode:
 
 @dataclass(frozen=True)
 class Decode:
-    """A .bin file to a picture."""
+    """A .bin file to a picture; "ok" is false if parts of it were lost."""
 
     format: str
+    region: tuple[int, int, int, int] | None = None
+    salvage: bool = False
     precision: str = "float32"
     device: str = "cpu"
 
@@ -68,10 +69,19 @@ class Decode:
         from lictor.codec import api, image
 
         data = files.read_bin(job.source)
-        with same_for_all_files((DeviceUnavailable,)):
-            picture = api.decode_picture(data, precision=self.precision, device=self.device)
+        with same_for_all_files((DeviceUnavailable,)), _steps_bar() as progress:
+            picture = api.decode_picture(
+                data,
+                region=self.region,
+                salvage=self.salvage,
+                progress=progress,
+                precision=self.precision,
+                device=self.device,
+            )
         with files.writing(job.target) as file:
             notes = image.write(picture, file, self.format)
+        if picture.lost:  # the file cannot be parsed to tell more
+            return {**_size_row(picture, data), "ok": False, "notes": (*picture.lost, *notes)}
         return _row(api.info(data), notes)
 
 
@@ -128,28 +138,45 @@ def _row(info: Any, notes: tuple[str, ...]) -> Row:
     return {**{key: getattr(info, key) for key in keys}, "notes": notes}
 
 
-@contextmanager
-def _search_bar(effort: int) -> Iterator[Callable[[int, int], None] | None]:
-    """Shows the search of one picture on standard error, below the bar of the files.
+def _size_row(picture: Picture, data: bytes) -> Row:
+    height, width, channels = picture.pixels.shape
+    return {
+        "width": width,
+        "height": height,
+        "channels": channels,
+        "bit_depth": picture.depth,
+        "bytes": len(data),
+        "bpp": 8 * len(data) / (width * height),
+    }
 
-    Workers show none: their bars would write over one another.
+
+@contextmanager
+def _steps_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """Shows the tiles or the search of one picture on standard error, below the bar of the files.
+
+    Nothing is shown of work that reports no steps, or by workers, whose bars would write over one
+    another.
     """
     from multiprocessing import parent_process
 
-    if not effort or parent_process() or not sys.stderr.isatty():
+    if parent_process() or not sys.stderr.isatty():
         yield None
         return
-    from tqdm import tqdm
+    bar: Any = None
 
-    with tqdm(unit="step", file=sys.stderr, leave=False) as bar:
+    def progress(done: int, count: int) -> None:
+        nonlocal bar
+        if bar is None:
+            from tqdm import tqdm
 
-        def progress(done: int, count: int) -> None:
-            bar.update(done - bar.n)
-            if bar.total != count:
-                bar.total = count
-                bar.refresh()
+            bar = tqdm(total=count, unit="step", file=sys.stderr, leave=False, mininterval=0)
+        bar.update(done - bar.n)
 
+    try:
         yield progress
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 # ---- and what becomes of it
@@ -177,29 +204,3 @@ def attempt(work: Work, job: Job) -> Outcome:
         raise
     except Exception as e:
         return Outcome(error=reason(e), full=isinstance(e, files.DiskFull))
-
-
-_COMMON = (ModelUnavailable, InvalidQuality)
-
-
-@contextmanager
-def same_for_all_files(errors: tuple[type[CodecError], ...] = _COMMON) -> Iterator[None]:
-    """These errors, by default of model and quality, are wrong with the command, not one file."""
-    try:
-        yield
-    except errors as e:
-        raise UsageError(str(e)) from e
-
-
-def reason(error: Exception) -> str:
-    """What went wrong, in one line."""
-    if os.environ.get("LICTOR_DEBUG"):
-        traceback.print_exception(error)
-    if isinstance(error, (CodecError, files.CannotWrite)):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory; use a smaller picture or a larger machine"
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"unexpected {text}; please report it with what LICTOR_DEBUG=1 shows"

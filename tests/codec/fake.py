@@ -17,37 +17,40 @@ import torch
 
 from lictor import models
 from lictor.entropy import Tables, gaussian_tables
-from lictor.models.base import LatentCodec
+from lictor.models.base import LatentCodec, crop
+from lictor.models.window import Box
 
 
 class Fake(LatentCodec):
     """Quantises to the quality's step, then codes each pixel's difference to its left neighbour."""
+
+    stride = cell = 1
 
     def __init__(self, name: str = "fake.pixels", id: int = 7) -> None:
         super().__init__()
         self.name, self.id = name, id
         self.digest = hashlib.sha256(name.encode()).digest()
 
-    def encode(self, x, quality, encoder):
+    def encode(self, x, quality, encoder, tile=None):
         if os.environ.get("STALL") == str(x.shape[3]):
             _stop("stalled")
-        for plane in _quantised(x, quality):
+        for plane in _quantised(x, quality, tile):
             symbols = np.diff(plane, axis=1, prepend=np.int32(0)).ravel()
             encoder.push(symbols, _index(symbols, quality))
 
-    def latents(self, shape, quality, decoder):
+    def pull(self, shape, quality, decoder):
         height, width = shape
         index = np.full(height * width, _scale(quality), np.uint8)
         planes = [decoder.pull(index).reshape(shape).cumsum(axis=1) for _ in range(3)]
         return torch.from_numpy(np.stack(planes).astype(np.float32))[None]
 
-    def picture(self, latents, shape, quality):
-        return (latents * np.float32(_pixel_step(quality)) / 255).clamp(0, 1)
+    def reconstruct(self, latents, quality):
+        return (latents * (_pixel_step(quality) / 255)).clamp(0, 1)
 
-    def estimate(self, x, quality):
+    def estimate(self, x, quality, tile=None):
         tables: Tables = gaussian_tables()
         bits = 0.0
-        for plane in _quantised(x, quality):
+        for plane in _quantised(x, quality, tile):
             symbols = np.diff(plane, axis=1, prepend=np.int32(0)).ravel()
             bits += tables.cost(symbols, _index(symbols, quality)).sum()
         return float(bits)
@@ -65,7 +68,9 @@ def _index(symbols: np.ndarray, quality: float) -> np.ndarray:
     return np.full(symbols.shape, _scale(quality), np.uint8)
 
 
-def _quantised(x: torch.Tensor, quality: float) -> np.ndarray:
+def _quantised(x: torch.Tensor, quality: float, tile: Box | None) -> np.ndarray:
+    if tile is not None:
+        x = crop(x, tile)
     return np.rint(x[0].numpy() * 255 / _pixel_step(quality)).astype(np.int32)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -327,7 +328,7 @@ def test_name_with_control_characters():
         (["encode", "a.png", "b.bin", "--effort", "10"], "Invalid value for '--effort'"),
         (["encode", "a.png", "b.bin", "--effort", "1", *MODEL], "has no encoder-side search"),
         (["verify", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
-        (["bench", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
+        (["bench", "a.png", "--effort", "1", "--codecs", MODEL[1]], "has no encoder-side search"),
         (["encode", "--what"], "lictor encode: No such option"),
         (["encode"], "lictor encode: Missing argument"),
         (["enc"], "lictor: No such command 'enc'"),
@@ -422,7 +423,7 @@ def test_progress_bar_only_where_someone_sees_it(
 
     class Screen(module.Screen):
         def progress(self, files, count):  # the runner's stream says it is no terminal
-            monkeypatch.setattr(type(module.sys.stderr), "isatty", lambda _: True)
+            monkeypatch.setattr(type(sys.stderr), "isatty", lambda _: True)
             return super().progress(files, count)
 
     monkeypatch.setattr(module, "Screen", Screen)
@@ -432,33 +433,30 @@ def test_progress_bar_only_where_someone_sees_it(
     assert shown.stdout == ""
 
 
-def test_progress_of_a_search_only_where_someone_sees_it(
+def test_progress_of_steps_only_where_someone_sees_it(
     a_png: str, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
 ):
     from lictor.codec import work as module
 
-    seen = []
-
-    def search(self, x, quality, encoder, effort, progress):
-        seen.append(progress is not None)
-        if progress:
-            progress(1, 2)
-        self.encode(x, quality, encoder)
+    def search(self, x, quality, encoder, effort, progress, tile):
+        progress(1, 2)
+        self.encode(x, quality, encoder, tile)
         return 8.0
 
     monkeypatch.setattr(fake.Fake, "search", search)
     arguments = ("encode", "a.png", "b.bin", "--effort", "2", *MODEL)
     quiet = ok(*arguments)
-    original = module._search_bar
+    original = module._steps_bar
 
-    def on_a_terminal(effort):
+    def on_a_terminal():
         monkeypatch.setattr(type(module.sys.stderr), "isatty", lambda _: True)
-        return original(effort)
+        return original()
 
-    monkeypatch.setattr(module, "_search_bar", on_a_terminal)
+    monkeypatch.setattr(module, "_steps_bar", on_a_terminal)
     shown = ok(*arguments)
-    assert seen == [False, True]
     assert "1/2" in shown.stderr and "step" not in quiet.stderr
+    plain = ok("encode", "a.png", "b.bin", *MODEL)
+    assert "step" not in plain.stderr
 
 
 @pytest.mark.parametrize("command", [[], ["encode"], ["decode"], ["info"], ["models"], ["verify"]])

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from lictor import entropy, models
-from lictor.codec import CodecError, api, decode, decode_picture, encode, latents
+from lictor.codec import CodecError, api, coding, decode, decode_picture, encode, latents
 from lictor.codec.errors import LatentMismatch
 from lictor.entropy import Decoder, Encoder
 from lictor.models import zoo
@@ -92,6 +92,7 @@ from pathlib import Path
 import numpy as np, torch
 from lictor import entropy
 from lictor.codec import decode_picture, latents
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # more than there are cores, too
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 hashes = {}
 for path in sorted(folder.glob("*.bin")):
@@ -178,10 +179,10 @@ def test_in_a_batch_as_alone():
     coded, alone = [], []
     for part in parts:
         encoder = Encoder()
-        model.encode(api._tensor(part), step / 4, encoder)
+        model.encode(coding.tensor(part), step / 4, encoder)
         coded.append(encoder.finish())
         decoder = Decoder(coded[-1])
-        alone.append(model.latents((height, width), step / 4, decoder))
+        alone.append(model.pull((height, width), step / 4, decoder))
         decoder.close()
 
     decoders = [Decoder(data) for data in coded]
@@ -341,10 +342,10 @@ def test_encoded_on_a_gpu(device: str):
     """What a GPU pushes, the CPU pulls."""
     model = models.load(api.DEFAULT_MODEL)
     there = copy.deepcopy(model).to(device)
-    x = api._tensor(picture("coffee.png")[:200, :301])
+    x = coding.tensor(picture("coffee.png")[:200, :301])
     encoder = Encoder()
     there.encode(x.to(device), 60.0, encoder)
     decoder = Decoder(encoder.finish())
-    model.latents((200, 301), 60.0, decoder)
+    model.pull((200, 301), 60.0, decoder)
     decoder.close()
     assert decoder.checksum == encoder.checksum

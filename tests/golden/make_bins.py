@@ -3,9 +3,10 @@
     python tests/golden/make_bins.py             only those that are not there yet
     python tests/golden/make_bins.py --replace   all, once the shipped weights are other ones
 
-NAME.bin is a file, NAME.png what it decodes to; index.json has the SHA-256 of the weights, and of
-each file's latents, ICC profile and EXIF. tests/codec/test_golden.py decodes them. Between releases
-with the same weights they are never replaced: later versions must decode what earlier ones wrote.
+NAME.bin is a file, NAME.png what it, or a part of it, decodes to; index.json has the SHA-256 of the
+weights, and of each file's latents, ICC profile and EXIF. tests/codec/test_golden.py decodes them.
+Between releases with the same weights they are never replaced: later versions must decode what
+earlier ones wrote.
 """
 
 from __future__ import annotations
@@ -64,6 +65,18 @@ def with_metadata(part: np.ndarray) -> Picture:
     return Picture(part, profile, exif.tobytes().removeprefix(b"Exif\0\0"))
 
 
+def with_tiles(part: np.ndarray) -> np.ndarray:
+    """A large gray picture, with a photo where its tiles meet."""
+    picture = np.full((1536, 1536, 3), 128, np.uint8)
+    height, width = part.shape[:2]
+    top, left = 768 - height // 2, 768 - width // 2
+    picture[top : top + height, left : left + width] = part
+    return picture
+
+
+REGIONS = {"tiles": (720, 700, 96, 130)}
+"""Of these, NAME.png has only a part: x, y, width, height."""
+
 RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "rgb-q0": (lambda: photo("astronaut.png", 160, 20, 129, 95), {"quality": 0}),
     "rgb-q50": (lambda: photo("astronaut.png", 160, 20, 129, 95), {"quality": 50}),
@@ -78,13 +91,15 @@ RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "metadata": (lambda: with_metadata(photo("rocket.jpg", 280, 100, 64, 48)), {"quality": 30}),
     "point": (lambda: photo("chelsea.png", 200, 100, 1, 1), {"quality": 50}),
     "row": (lambda: photo("chelsea.png", 100, 100, 200, 1), {"quality": 50}),
+    "tiles": (lambda: with_tiles(photo("astronaut.png", 160, 20, 200, 160)), {"quality": 45}),
     "column": (lambda: photo("chelsea.png", 200, 50, 2, 131), {"quality": 80}),
 }
 
 
-def describe(data: bytes) -> dict[str, str]:
+def describe(name: str, data: bytes) -> dict[str, Any]:
     picture = decode_picture(data)
     return {
+        "region": REGIONS.get(name),
         "latents": latents(data).sha256,
         "icc": hashlib.sha256(picture.icc).hexdigest(),
         "exif": hashlib.sha256(picture.exif).hexdigest(),
@@ -105,9 +120,9 @@ def main(replace: bool) -> None:
         data = encode(make(), **options)
         (FOLDER / f"{name}.bin").write_bytes(data)
         with open(FOLDER / f"{name}.png", "wb") as file:
-            pixels = decode_picture(data).pixels
+            pixels = decode_picture(data, region=REGIONS.get(name)).pixels
             image.write(Picture(pixels), file)
-        index["files"][name] = describe(data)
+        index["files"][name] = describe(name, data)
         print(f"{name}: {len(data)} bytes")
     INDEX.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 

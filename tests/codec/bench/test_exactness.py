@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from lictor import models
-from lictor.codec import api, bench_exactness, encode, estimate, info
+from lictor.codec import api, encode, estimate, info
+from lictor.codec.bench import exactness
 from lictor.codec.cli import cli
 from lictor.models import zoo
 
@@ -68,7 +69,7 @@ def test_float_networks_are_those_of_the_same_latents(shipped: None, here: None)
     """Timed on their own, they must still do the work: symbols near zero, as the file's are."""
     with Image.open("in/a.png") as picture:
         data = encode(picture, quality=50)
-    networks = bench_exactness._Networks(models.load(api.DEFAULT_MODEL), data)
+    networks = exactness._Networks(models.load(api.DEFAULT_MODEL), data)
     residuals = []
     walk = networks._codec.walk
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lictor.codec import image
 from lictor.codec.api import decode_picture, encode, estimate, info, psnr
 from lictor.codec.bitstream import QUALITY_STEPS
-from lictor.codec.errors import ModelUnavailable
+from lictor.codec.errors import ModelUnavailable, UnsupportedImage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,21 +125,23 @@ class _Networks:
         from lictor.entropy import Decoder
 
         h, sections = bitstream.read(data)
+        if bitstream.read_table(h, sections):
+            raise UnsupportedImage("has tiles; networks are measured on smaller pictures")
         self._codec, self._step = codec, h.step
         self._quality = torch.tensor([h.step * 100 / QUALITY_STEPS])
         recorder = _Recorder(Decoder(sections[0].payload))
         self._shape = (h.height, h.width)
-        y_hat = codec.latents(self._shape, self._quality.item(), recorder)  # type: ignore[arg-type]
+        y_hat = codec.pull(self._shape, self._quality.item(), recorder)  # type: ignore[arg-type]
         self._symbols = recorder.symbols
-        self._y_hat = y_hat.permute(0, 2, 3, 1)
-        _, rows, columns, _ = self._y_hat.shape
+        self._y = y_hat.permute(0, 2, 3, 1)
+        _, rows, columns, _ = self._y.shape
         z = torch.from_numpy(self._symbols[0]).float()
         self._z_hat = z.reshape(1, rows // 4, columns // 4, -1)
 
     def integers(self) -> None:
         """As the decoder runs them, with the symbols already there."""
         replayed = _Replay(self._symbols)
-        self._codec.latents(self._shape, self._quality.item(), replayed)  # type: ignore[arg-type]
+        self._codec.pull(self._shape, self._quality.item(), replayed)  # type: ignore[arg-type]
 
     def floats(self) -> None:
         """As training and the estimate run them, table indexes included."""
@@ -153,7 +155,7 @@ class _Networks:
 
         with torch.inference_mode():
             p = self._codec.h_s(self._z_hat, self._quality)
-            self._codec.walk(self._y_hat, p, self._quality, code)
+            self._codec.walk(self._y, p, self._quality, code)
 
 
 class _Recorder:
