@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lictor.codec.bitstream import Bytes, Table
 from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
-from lictor.codec.parallel import MOST_SEARCHES, MOST_WORKERS, Progress, Steps, workers
+from lictor.codec.parallel import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.tiles import Grid
 from lictor.entropy import CorruptStream, Decoder, Encoder
 from lictor.models.base import crop
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lictor.models.base import LatentCodec
+    from lictor.models.refine import Progress
 
 
 # ---- encoding
