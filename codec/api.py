@@ -75,8 +75,8 @@ def encode(
 ) -> bytes:
     """Encode a picture.
 
-    One of more than a megapixel is coded in tiles, as many at a time as torch has threads (6 at
-    most; 2 in a search); the bytes do not depend on how many.
+    A large one, above some 1472x1472 pixels, is coded in tiles, as many at a time as torch has
+    threads (4 at most; 2 in a search); the bytes do not depend on how many.
 
     Args:
         image: a Pillow image; an array, uint8 or uint16 over their full range, (H, W) gray or

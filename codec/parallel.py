@@ -13,7 +13,7 @@ import torch
 if TYPE_CHECKING:
     from lictor.models.refine import Progress
 
-MOST_WORKERS = 6
+MOST_WORKERS = 4
 """Each holds the networks' activations of one tile, some 300 MB; further threads work inside."""
 MOST_SEARCHES = 2
 """A search holds 0.8 GB."""
