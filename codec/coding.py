@@ -162,7 +162,8 @@ class TileReader:
         except (CorruptFile, LatentMismatch) as e:
             if not self.salvage:
                 raise
-            self.lost[number] = str(e).partition(";")[0]
+            tile = f"the tile {describe(self.grid.tile(number))}"
+            self.lost[number] = str(e).partition(";")[0].replace(tile, "it", 1)
             return None
 
     def _latents(self, number: int) -> Tensor:
