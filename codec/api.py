@@ -9,7 +9,7 @@ import math
 import operator
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from lictor.codec.coding import Coded, TileReader
     from lictor.codec.image import Picture
     from lictor.models.base import LatentCodec
+    from lictor.models.refine import Progress
 
-Progress = Callable[[int, int], None]
 Region = tuple[int, int, int, int]
 
 DEFAULT_MODEL = "lictor-s.mse"
@@ -75,8 +75,8 @@ def encode(
 ) -> bytes:
     """Encode a picture.
 
-    One of more than a megapixel is coded in tiles, as many at a time as torch has threads (8 at
-    most; 2 in a search); the bytes do not depend on how many.
+    A large one, above some 1472x1472 pixels, is coded in tiles, as many at a time as torch has
+    threads (4 at most; 2 in a search); the bytes do not depend on how many.
 
     Args:
         image: a Pillow image; an array, uint8 or uint16 over their full range, (H, W) gray or
@@ -574,9 +574,7 @@ def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Peak signal to noise ratio over all samples, dB; infinite if nothing differs."""
     import numpy as np
 
-    rows = max(
-        1, 2**22 // max(1, a[0].size)
-    )  # not all at once: as floats they take four times more
+    rows = max(1, 2**22 // a[0].size)  # as floats, all at once would take four times more
     error = 0.0
     for top in range(0, len(a), rows):
         difference = a[top : top + rows].astype(np.float32) - b[top : top + rows]

@@ -21,7 +21,7 @@ from torch import Tensor
 from lictor.codec.bitstream import Bytes, Table
 from lictor.codec.device import synthesising
 from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
-from lictor.codec.parallel import MOST_SEARCHES, MOST_WORKERS, Progress, Steps, workers
+from lictor.codec.parallel import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.tiles import Grid
 from lictor.entropy import CorruptStream, Decoder, Encoder
 from lictor.models.base import crop
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lictor.models.base import LatentCodec
+    from lictor.models.refine import Progress
 
 
 # ---- encoding
@@ -162,7 +163,8 @@ class TileReader:
         except (CorruptFile, LatentMismatch) as e:
             if not self.salvage:
                 raise
-            self.lost[number] = str(e).partition(";")[0]
+            tile = f"the tile {describe(self.grid.tile(number))}"
+            self.lost[number] = str(e).partition(";")[0].replace(tile, "it", 1)
             return None
 
     def _latents(self, number: int) -> Tensor:

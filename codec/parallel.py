@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-Progress = Callable[[int, int], None]
-"""Called with how many steps are done, and how many there are."""
+if TYPE_CHECKING:
+    from lictor.models.refine import Progress
 
-MOST_WORKERS = 8
-"""Each holds the networks' activations of one tile, some 150 MB."""
+MOST_WORKERS = 4
+"""Each holds the networks' activations of one tile, some 300 MB; further threads work inside."""
 MOST_SEARCHES = 2
 """A search holds 0.8 GB."""
 

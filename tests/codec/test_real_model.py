@@ -213,6 +213,7 @@ def test_salvage(china: np.ndarray):
     assert np.abs(near).mean() < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(40_000, 1), (1, 40_000), (40_000, 64)])
 def test_long_pictures(china: np.ndarray, size: tuple[int, int]):
     row = np.ascontiguousarray(np.resize(china[100], (40_000, 1, 3)))
