@@ -1,16 +1,26 @@
 """How the plots draw each codec, alike on pages and in print.
 
-The colours are those of Okabe and Ito ("Color Universal Design", 2008), which people of all colour
-visions tell apart, with lighter ones of the same hue for dark pages. Markers differ as well, so
-that gray prints can be read.
+The first colours are those of Okabe and Ito ("Color Universal Design", 2008), the last two Paul
+Tol's ("Colour Schemes", 2021), a little darker where they are thin lines on white: people of all
+colour visions tell them apart. Dark pages have lighter ones of the same hue. Markers differ as
+well, so that gray prints can be read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-_LIGHT = ("#d55e00", "#0072b2", "#009e73", "#aa5a8c", "#b8860b", "#3d9fd6", "#6b6f76")
-_DARK = ("#f58231", "#56a8e8", "#35c79c", "#e3a0cb", "#edc243", "#9adcf9", "#b4b9c0")
+_COLOURS = (
+    ("#d55e00", "#f58231"),
+    ("#0072b2", "#56a8e8"),
+    ("#009e73", "#35c79c"),
+    ("#aa5a8c", "#e3a0cb"),
+    ("#b8860b", "#edc243"),
+    ("#3d9fd6", "#9adcf9"),
+    ("#6b6f76", "#b4b9c0"),
+    ("#332288", "#9a90f0"),
+    ("#882255", "#d9739c"),
+)
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -25,10 +35,13 @@ def styles(codecs: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def _style(place: int) -> dict[str, str]:
-    turn, colour = divmod(place, len(_LIGHT))
+    turn, light, dark = 0, *_COLOURS[0]
+    if place:  # the first colour is nobody else's
+        turn, colour = divmod(place - 1, len(_COLOURS) - 1)
+        light, dark = _COLOURS[colour + 1]
     return {
-        "light": _LIGHT[colour],
-        "dark": _DARK[colour],
-        "marker": _MARKERS[(colour + turn) % len(_MARKERS)],
+        "light": light,
+        "dark": dark,
+        "marker": _MARKERS[(place + turn) % len(_MARKERS)],
         "dash": _DASHES[turn % len(_DASHES)],
     }

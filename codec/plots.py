@@ -51,6 +51,8 @@ _LOOK: dict[Any, Any] = {
 }
 _THIN = ("-", "--", "-.", ":")
 DPI = 200
+MOST_PUBLISHED = 8
+"""Published curves that are named in print; more are one gray family."""
 MOST_INSIDE = 6
 """Codecs that a legend can name without covering the lines."""
 
@@ -144,18 +146,31 @@ def _rate_distortion(results: Results, metric: str) -> Figure:
     figure, axes = _axes()
     _draw_curves(axes, results, results["curves"], metric)
     right, heights = axes.get_xlim()[1], axes.get_ylim()
-    for place, (name, curve) in enumerate((results.get("published") or {}).items()):
-        points = _published(curve, metric)
-        if points[0]:
-            gray = str(0.35 + 0.15 * (place // len(_THIN) % 3))
-            dash = _THIN[place % len(_THIN)]
-            axes.plot(*points, label=name, color=gray, linewidth=0.7, linestyle=dash, zorder=2)
+    _draw_published(axes, results, metric)
     axes.set_xlim(0, right)
     axes.set_ylim(*(heights[::-1] if metric == "lpips" else heights))
     axes.set_xlabel("bits per pixel")
     axes.set_ylabel(_AXES[metric])
     _legend(figure, axes)
     return figure
+
+
+def _draw_published(axes: Axes, results: Results, metric: str) -> None:
+    """Thin and gray; each with its name, unless there are too many."""
+    published = results.get("published") or {}
+    curves = {name: _published(curve, metric) for name, curve in published.items()}
+    known = [(name, points) for name, points in curves.items() if points[0]]
+    named = len(known) <= MOST_PUBLISHED
+    for place, (name, points) in enumerate(known):
+        turn, dash = divmod(place, len(_THIN)) if named else (2, 0)
+        axes.plot(
+            *points,
+            label=name if named else "published" if place == 0 else None,
+            color=str(0.35 + 0.15 * turn),
+            linewidth=0.7 if named else 0.5,
+            linestyle=_THIN[dash],
+            zorder=2,
+        )
 
 
 def _time(results: Results, what: str) -> Figure:
@@ -178,7 +193,9 @@ def _time(results: Results, what: str) -> Figure:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel(f"seconds to {what} (median)")
-    axes.set_ylabel(f"BD-rate against {label(results, results['bd_rate']['anchor'])}, %")
+    axes.set_ylabel("BD-rate, %")
+    anchor = label(results, results["bd_rate"]["anchor"])
+    axes.set_title(f"against {anchor}, at equal PSNR", fontsize=8, loc="left")
     axes.margins(0.12)
     _legend(figure, axes)
     return figure
@@ -186,7 +203,7 @@ def _time(results: Results, what: str) -> Figure:
 
 def _legend(figure: Figure, axes: Axes) -> None:
     """Inside the plot, or beside it if it is long."""
-    if len(axes.get_lines()) <= MOST_INSIDE:
+    if len(axes.get_legend_handles_labels()[1]) <= MOST_INSIDE:
         axes.legend(fontsize=8)
     else:
         figure.set_figwidth(7.6)

@@ -268,11 +268,11 @@ def _expected_size(path: Path) -> float:
 
 
 def _browser_picture(path: Path) -> tuple[str, bytes]:
-    """A picture for browsers, without loss of what they can show: type and bytes."""
+    """A picture for browsers, type and bytes: its samples, without a profile that changes them."""
     from lictor.codec import image
 
     try:
-        pixels = image.to_pillow(image.stripped(image.read(path)), depth=8)
+        pixels = image.to_pillow(image.Picture(image.read(path).pixels), depth=8)
     except CodecError as e:
         raise BadResults(f"{path}: {e}") from e
     buffer = io.BytesIO()

@@ -109,6 +109,10 @@ const Report = (() => {
 
   const plots = [];
   const hidden = new Set();
+  const FEW_PUBLISHED = 8; // more would hide what was measured; they can be switched on
+  if (Object.keys(published).length > FEW_PUBLISHED) {
+    Object.keys(published).forEach((name) => hidden.add(`published ${name}`));
+  }
 
   function layout(extra) {
     const line = { gridcolor: css("--grid"), linecolor: css("--line"), zeroline: false,
@@ -236,6 +240,8 @@ const Report = (() => {
       ...names.map((name) => chip(name, label(name), all, results.styles[name])));
     const thin = Object.keys(published);
     byId("published").hidden = !thin.length;
+    byId("published").querySelector("summary").textContent =
+      `${count(thin.length, "published curve")}, as thin lines`;
     byId("published-chips").replaceChildren(
       ...thin.map((name) => chip(`published ${name}`, name, redraw, null)));
     byId("rd-plot").on("plotly_click", ({ points: [point] }) => {
@@ -306,6 +312,15 @@ const Report = (() => {
       { title: "kMAC/pixel", value: (n) => codecs[n].kmac_per_pixel,
         text: (n) => fixed(codecs[n].kmac_per_pixel, 1) },
     ], names, { sorted: 1 });
+    const others = Object.keys(published).filter((n) => metrics.some((key) =>
+      rate(n, key, "mean_curve") !== null));
+    byId("published-rates").hidden = !others.length;
+    table(byId("published-table"), [
+      { title: "Curve", value: (n) => n, text: (n) => n, class: "name" },
+      ...metrics.map((key) => ({ title: METRICS[key].tab, value: (n) => rate(n, key, "mean_curve"),
+        text: (n) => signed(rate(n, key, "mean_curve")) })),
+      { title: "Source", value: (n) => published[n].source, text: (n) => published[n].source ?? "–" },
+    ], others, { sorted: 1 });
   }
 
   function drawTimes() {

@@ -120,9 +120,8 @@
     const { coded } = about;
     byId("quality").value = coded.quality;
     byId("chosen").textContent = coded.quality;
-    const side = { source: original,
-      label: `${taken.name} · quality ${coded.quality} · ${coded.bpp.toFixed(3)} bpp` };
-    viewer.show({ original, left: side, right: { ...side, label: "" } });
+    const label = `${taken.name} · quality ${coded.quality} · ${coded.bpp.toFixed(3)} bpp`;
+    viewer.show({ original, left: { source: original, label } });
     figures([["file", size(about.bytes)], ["bits per pixel", coded.bpp.toFixed(3)],
       ["model", coded.model], ["decoding", `${about.decode_s.toFixed(2)} s`]]);
     offer("download", null);

@@ -1,7 +1,7 @@
 /* Two pictures of one size under a divider, zoomed and panned together.
 
    new Viewer(element) fills an element. show({original, left, right}) sets what is seen: URLs of
-   pictures as `source`, and a `label` each. Sizes and positions below are CSS pixels of the stage;
+   pictures as `source`, and a `label` each; without `right`, left is shown alone. Sizes and positions below are CSS pixels of the stage;
    a picture's pixel (u, v) lies at (x + scale * u, y + scale * v). */
 "use strict";
 
@@ -15,6 +15,7 @@ class Viewer {
     this.shown = null;
     this.request = 0;
     this.residual = false;
+    this.alone = false;
     this.at = 0.5;
     this.size = { width: 3, height: 2 };
     this.view = { scale: 1, x: 0, y: 0 };
@@ -73,8 +74,12 @@ class Viewer {
 
   async show({ original, left, right }) {
     this.shown = { original, left, right };
+    this.alone = !right;
+    if (this.alone) this.setResidual(false);
+    this.residualButton.disabled = this.alone;
     const request = ++this.request;
-    const loads = [left, right].map(async (what) => {
+    const whats = [left, right ?? { ...left, label: "" }];
+    const loads = whats.map(async (what) => {
       const image = new Image();
       image.src = what.source;
       await image.decode();
@@ -86,7 +91,7 @@ class Viewer {
     const resized = size.width !== this.size.width || size.height !== this.size.height;
     this.size = size;
     this.sides.forEach((side, i) => {
-      const what = [left, right][i];
+      const what = whats[i];
       side.image.src = what.source;
       side.image.alt = what.label;
       side.label.textContent = what.label;
@@ -102,10 +107,14 @@ class Viewer {
     this.resized();
   }
 
-  async toggleResidual() {
-    this.residual = !this.residual;
-    this.residualButton.setAttribute("aria-pressed", String(this.residual));
-    if (this.shown) await this.show(this.shown);
+  setResidual(on) {
+    this.residual = on;
+    this.residualButton.setAttribute("aria-pressed", String(on));
+  }
+
+  toggleResidual() {
+    this.setResidual(!this.residual);
+    return this.shown && this.show(this.shown);
   }
 
   async drawResiduals(request) {
@@ -193,7 +202,8 @@ class Viewer {
     view.x = inside(view.x, stage.clientWidth, size.width * view.scale);
     view.y = inside(view.y, stage.clientHeight, size.height * view.scale);
     const transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
-    const cut = this.at * stage.clientWidth;
+    const cut = (this.alone ? 1 : this.at) * stage.clientWidth;
+    this.divider.hidden = this.alone;
     const clips = [`inset(0 ${stage.clientWidth - cut}px 0 0)`, `inset(0 0 0 ${cut}px)`];
     this.sides.forEach((side, i) => {
       side.image.style.transform = transform;

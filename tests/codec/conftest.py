@@ -126,6 +126,7 @@ def results_folder(china: np.ndarray, tmp_path_factory: pytest.TempPathFactory) 
                 name: {"mean_curve": rate, "per_image_mean": rate + 1, "worst": [EVIL, rate + 2]}
                 for name, rate in rates.items()
             }
+            | {"old": {"mean_curve": 50.0, "per_image_mean": None, "worst": None}}
         },
     }
     (folder / "results.json").write_text(json.dumps(results))

@@ -226,6 +226,14 @@ def test_plots(results_folder: Path, tmp_path: Path):
     assert [p.read_bytes() for p in again] == [p.read_bytes() for p in paths]
 
 
+def test_many_published_curves_have_one_name(own_folder: Path, tmp_path: Path):
+    curve = {"source": "a paper", "bpp": [1, 2], "psnr": [25, 30], "ms_ssim": None}
+    change(own_folder, published={f"paper {i}": curve for i in range(30)})
+    svg = plots.write(own_folder, tmp_path)[1]
+    words = [e.text for e in ElementTree.parse(svg).iter() if e.tag.endswith("text")]
+    assert words.count("published") == 1 and "paper 3" not in words
+
+
 def test_plots_and_page_agree_on_colours(results_folder: Path, tmp_path: Path):
     style = styles(["jpeg", "lictor-test", "webp </script>"])
     svg = plots.write(results_folder, tmp_path)[1].read_text()

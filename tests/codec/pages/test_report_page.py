@@ -260,6 +260,8 @@ def test_rates_sort(opened: Any):
     assert column() == ["−12.3", "0.0", "+5.0"]
     opened.all("#rate-table thead button")[1].click()
     assert column() == ["+5.0", "0.0", "−12.3"]
+    rows = opened.all("#published-table tbody tr")
+    assert [r.get_attribute("textContent") for r in rows] == ["old+50.0a paper"]
     assert "jpeg, a label (the anchor)" in opened.find("#rates-about").text
 
 

@@ -91,10 +91,12 @@ def test_bin_is_shown(opened: Any, a_png: Path, photo: np.ndarray, tmp_path: Pat
     assert "quality 100" in opened.view()["labels"][0]
     shown = np.array(opened.pixels(".layer.left img")).reshape(31, 45, 4)
     np.testing.assert_array_equal(shown[:, :, :3], photo)
+    assert not opened.find(".divider").is_displayed()
     assert not opened.find("#quality").is_enabled()
     assert not opened.find("#download").is_displayed()
     give(opened, a_png)  # and back to pictures
     settled(opened, 100)
+    assert opened.find(".divider").is_displayed()
     assert opened.find("#quality").is_enabled() and opened.find("#download").is_displayed()
 
 
