@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,8 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lictor.codec import files, options
-from lictor.codec.errors import BadCurves, CodecError, TaskUnavailable, UnknownCodec
-from lictor.codec.files import UsageError, show
+from lictor.codec.errors import (
+    BadCurves,
+    CodecError,
+    OutOfMemory,
+    TaskUnavailable,
+    UnknownCodec,
+)
+from lictor.codec.files import CannotWrite, UsageError, show
 from lictor.codec.screen import Screen, reason, same_for_all_files
 
 if TYPE_CHECKING:
@@ -142,6 +149,8 @@ def pictures(
 
     if keep_pictures and not out:
         raise UsageError("--keep-pictures needs a folder; name it with --out")
+    if out and os.path.lexists(out) and not os.path.isdir(out):
+        raise UsageError(f"{show(out)}: is a file; --out needs a folder")
     found = sources.find(inputs)
     screen = Screen()
     threads = threads or _cores(jobs)
@@ -151,7 +160,11 @@ def pictures(
     base = _anchor(anchor, names, published)
     how, missing = _options(repeat, jobs, threads, task, classifier, keep_pictures, out)
     skipped += missing
-    measured = _measure(found, entries, how, jobs, screen)
+    try:
+        measured = _measure(found, entries, how, jobs, screen)
+    except (CannotWrite, OutOfMemory) as e:
+        screen.say(f"lictor: {e}", err=True)
+        return 1
     for lack in missing:
         screen.say(f"lictor: {lack['name']} is left out: {lack['reason']}", err=True)
     for failure in measured.failed:

@@ -68,15 +68,18 @@ def _over(average: Any, values: list[float | None]) -> float | None:
     return float(average(there)) if there else None
 
 
-def not_monotone(rows: Iterable[Row]) -> list[str]:
-    """Pictures of one codec where more bits did not mean a nearer picture."""
-    faults = []
+def not_monotone(rows: Sequence[Row]) -> list[str]:
+    """Pictures of one codec where more quality did not mean more bytes and a nearer picture.
+
+    Of a scale whose small numbers mean many bytes, such as QP, less quality.
+    """
     by_image: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.quality):
         by_image.setdefault(row.image, []).append(row)
+    falling = sum(own[-1].bytes - own[0].bytes for own in by_image.values()) < 0
+    faults = []
     for name, own in by_image.items():
-        ordered = sorted(own, key=lambda row: (row.bytes, row.quality))
-        for low, high in pairwise(ordered):
+        for low, high in pairwise(reversed(own) if falling else own):
             nearer = high.psnr is None or (low.psnr is not None and high.psnr > low.psnr)
             if high.bytes <= low.bytes or not nearer:
                 faults.append(f"{name}: quality {low.quality:g} to {high.quality:g}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from lictor.codec.bench.contest import Codec
 from lictor.codec.bench.measure import Options, Row
+from lictor.codec.files import CannotWrite
 
 
 def key(image: str, codec: Codec, quality: float, options: Options, machine: str) -> str:
@@ -64,13 +65,15 @@ class Journal:
         self._rows[key] = row
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"key": key, "row": asdict(row)}) + "\n"
-        with self._path.open("a+b") as file:
-            # A line that was cut off must not swallow this one.
-            if file.tell() and not _ends_line(file):
-                line = "\n" + line
-            file.write(line.encode())
+        try:
+            with self._path.open("a+b") as file:
+                # A line that was cut off must not swallow this one.
+                if file.tell() and not _ends_line(file):
+                    line = "\n" + line
+                file.write(line.encode())
+        except OSError as e:
+            raise CannotWrite(f"cannot write {self._path}: {e.strerror or e}") from e
 
 
 def _ends_line(file: Any) -> bool:

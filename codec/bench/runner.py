@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from lictor.codec.bench.contest import Codec
 from lictor.codec.bench.journal import Journal, key
 from lictor.codec.bench.measure import Failure, Meter, Options, Row
 from lictor.codec.bench.pictures import Image, Source
-from lictor.codec.errors import CodecError
+from lictor.codec.errors import CodecError, OutOfMemory
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,10 @@ def _by_processes(units: Sequence[_Unit], options: Options, jobs: int) -> Iterat
             ]
             for done in as_completed(waiting):
                 yield from done.result()
+        except BrokenProcessPool as e:
+            raise OutOfMemory(
+                "a process was ended, most likely for want of memory; use fewer --jobs"
+            ) from e
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():

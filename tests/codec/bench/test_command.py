@@ -234,12 +234,22 @@ def test_codecs_that_are_not_here_are_left_out(folder: Path, monkeypatch: pytest
         (("photos", "--codecs", "jpeg", "--curves", "missing.json"), "no curves"),
         (("photos", "--codecs", "jpeg", "--anchor", "vtm"), "neither measured nor published"),
         (("photos", "--codecs", "jpeg", "--keep-pictures"), "needs a folder"),
+        (("photos", "--codecs", "jpeg", "--out", "photos/a.png"), "is a file"),
         (("photos", "--codecs", "jpeg", "--classifier", "x"), "add that"),
         (("photos", "--codecs", "jpeg", "--task", "classify", "--classifier", "x"), "unknown clas"),
     ],
 )
 def test_bad_calls(folder: Path, args: tuple[str, ...], reason: str):
     assert reason in refused(*args)
+
+
+def test_a_folder_that_cannot_be_written(folder: Path):
+    Path("out").mkdir()
+    Path("out/pictures").write_text("a file in the way")
+    result = bench("photos", *FAST, "--out", "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("lictor: cannot write out/pictures/a/")
+    assert result.stderr.count("\n") == 1
 
 
 def test_list_of_codecs(folder: Path):

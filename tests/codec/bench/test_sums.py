@@ -94,8 +94,10 @@ def test_curves_are_of_pictures_that_all_codecs_have():
 
 def test_what_is_not_monotone_is_named():
     rows = [row("a", 0, 100, 30.0), row("a", 50, 90, 31.0), row("a", 100, 200, 32.0)]
-    assert curves.not_monotone(rows) == ["a: quality 50 to 0"]
+    assert curves.not_monotone(rows) == ["a: quality 0 to 50"]
     assert curves.not_monotone(rows[1:]) == []
+    qp = [row("a", 22, 300, 40.0), row("a", 32, 100, 35.0), row("a", 27, 200, 35.0)]
+    assert curves.not_monotone(qp) == ["a: quality 32 to 27"]
 
 
 def test_published_curves(tmp_path: Path):
