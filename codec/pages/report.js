@@ -526,9 +526,12 @@ const Report = (() => {
   function drawHow() {
     list(byId("machine"), Object.entries(results.machine ?? {}).map(([k, v]) =>
       [k.replaceAll("_", " "), v]));
-    list(byId("versions"), [["lictor", results.lictor ?? ""], ["commit", results.commit ?? ""],
-      ...Object.entries(results.versions ?? {})]);
-    const skipped = results.skipped ?? [];
+    list(byId("versions"), Object.entries({ lictor: results.lictor ?? "",
+      commit: results.commit ?? "", ...results.versions }));
+    byId("command").textContent = results.command ?? "";
+    const failed = (results.failed ?? []).map(({ image, codec, quality, reason }) =>
+      ({ name: [image, codec && label(codec), quality].filter((v) => v != null).join(", "), reason }));
+    const skipped = [...(results.skipped ?? []), ...failed];
     byId("skipped").hidden = !skipped.length;
     byId("skipped").querySelector("ul").replaceChildren(...skipped.map((s) =>
       make("li", {}, make("b", {}, s.name), `: ${s.reason}`)));

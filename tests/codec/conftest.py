@@ -92,6 +92,8 @@ def results_folder(china: np.ndarray, tmp_path_factory: pytest.TempPathFactory) 
             | {"kmac_per_pixel": None, "weights": None}
             for name, (_, _, more) in codecs.items()
         ],
+        "command": "lictor bench pictures/ --out results",
+        "failed": [{"image": EVIL, "codec": "jpeg", "quality": 5, "reason": "too few bits"}],
         "skipped": [{"name": "vtm", "reason": "EncoderApp is not on PATH"}],
         "rows": [],
         "published": {"old": {"source": "a paper", "bpp": [1, 2], "psnr": [25, 30]}},

@@ -265,6 +265,14 @@ def test_rates_sort(opened: Any):
     assert "jpeg, a label (the anchor)" in opened.find("#rates-about").text
 
 
+def test_what_was_run_and_what_was_left_out(opened: Any):
+    assert opened.find("#command").text == "lictor bench pictures/ --out results"
+    assert [item.text for item in opened.all("#skipped li")] == [
+        "vtm: EncoderApp is not on PATH",
+        f"{EVIL}, jpeg, a label, 5: too few bits",
+    ]
+
+
 def test_classifier_is_shown_where_one_looked(opened: Any):
     assert [b.text for b in opened.all("#task-metrics button")] == ["Agreement"]
     assert len(opened.all("#task-plot .scatterlayer .trace")) == 3
