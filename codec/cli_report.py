@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -31,11 +32,7 @@ def report(folder: str, target: str | None, pictures: int, plots: str | None) ->
     from lictor.codec.files import CannotWrite
 
     try:
-        from lictor.codec import report as reporting
-
-        with _bar() as progress:
-            path = reporting.report(folder, target, pictures, progress)
-        click.echo(path)
+        click.echo(write(folder, target, pictures))
         if plots:
             from lictor.codec import plots as plotting
 
@@ -45,6 +42,14 @@ def report(folder: str, target: str | None, pictures: int, plots: str | None) ->
         click.echo(f"lictor report: {e}", err=True)
         return 1
     return 0
+
+
+def write(folder: str, target: str | None, pictures: int = 6) -> Path:
+    """Write the page, with a bar; returns where it is. Raises CodecError, CannotWrite."""
+    from lictor.codec import report as reporting
+
+    with _bar() as progress:
+        return reporting.report(folder, target, pictures, progress)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lictor.codec import files, options
+from lictor.codec import cli_report, files, options
 from lictor.codec.errors import (
     BadCurves,
     CodecError,
@@ -92,6 +92,12 @@ def _list_codecs(ctx: click.Context, parameter: click.Parameter, wanted: bool) -
 @click.option("--out", metavar="FOLDER", help="Write results and files; go on with what is there.")
 @click.option("--keep-pictures", is_flag=True, help="Write originals and decoded pictures, too.")
 @click.option(
+    "--report",
+    "page",
+    metavar="FILE.html",
+    help="Also make a page to look at (lictor report); keeps pictures.",
+)
+@click.option(
     "--anchor", metavar="NAME", help="What BD-rates are against.  [default: the first peer]"
 )
 @click.option("--curves", metavar="JSON", help="Published curves to compare with.")
@@ -130,6 +136,7 @@ def pictures(
     effort: int,
     out: str | None,
     keep_pictures: bool,
+    page: str | None,
     anchor: str | None,
     curves: str | None,
     repeat: int,
@@ -147,8 +154,9 @@ def pictures(
     from lictor.codec.bench import pictures as sources
     from lictor.codec.bench import results
 
-    if keep_pictures and not out:
-        raise UsageError("--keep-pictures needs a folder; name it with --out")
+    if (keep_pictures or page) and not out:
+        wanted = "--report" if page else "--keep-pictures"
+        raise UsageError(f"{wanted} needs a folder; name it with --out")
     if out and os.path.lexists(out) and not os.path.isdir(out):
         raise UsageError(f"{show(out)}: is a file; --out needs a folder")
     found = sources.find(inputs)
@@ -158,7 +166,8 @@ def pictures(
     names = [entry.codec.name for entry in entries]
     published = _published(curves, names)
     base = _anchor(anchor, names, published)
-    how, missing = _options(repeat, jobs, threads, task, classifier, keep_pictures, out)
+    keep = keep_pictures or bool(page)
+    how, missing = _options(repeat, jobs, threads, task, classifier, keep, out)
     skipped += missing
     try:
         measured = _measure(found, entries, how, jobs, screen)
@@ -188,6 +197,12 @@ def pictures(
         click.echo(json.dumps(report, allow_nan=False))
     elif measured.rows:
         click.echo(results.table(report))
+    if page and out:
+        try:
+            screen.say(f"lictor: {cli_report.write(out, page)}", err=True)
+        except (CodecError, CannotWrite) as e:
+            screen.say(f"lictor: {e}", err=True)
+            return 1
     return 1 if measured.failed else 0
 
 

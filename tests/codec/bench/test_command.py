@@ -272,3 +272,17 @@ def test_two_weights_of_one_name(folder: Path, fake: ModuleType, monkeypatch: py
 
     monkeypatch.setattr(models, "load", digest)
     assert "two weights files are called fake.own" in refused("photos", "--codecs", "x,y")
+
+
+def test_report_is_made_of_what_was_measured(folder: Path):
+    result = bench("photos", *FAST, "--out", "out", "--report", "page.html", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["rows"]  # the page's name goes to standard error
+    assert "page.html" in result.stderr
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "photos" in page and "webp-m0" in page
+    assert Path("out/pictures/a/original.png").exists()
+
+
+def test_report_wants_a_folder(folder: Path):
+    assert "--report needs a folder" in refused("photos", *FAST, "--report", "page.html")
