@@ -38,7 +38,7 @@ test-fast: $(VENV)/.tested ## the tests that take moments
 KODAK := ../shared/data/kodak
 benchmark: $(VENV)/.tested ## all peers on the pictures of KODAK=folder, into out/benchmark
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[peers]"
-	$(BIN)/lictor bench $(KODAK) --points 6 --out out/benchmark --codecs \
+	$(BIN)/lictor bench $(KODAK) --out out/benchmark --codecs \
 	  lictor-s.mse,avif-444-psnr,avif,jxl,heic-psnr,webp,jpeg2000,jpeg
 
 fuzz: ## a minute of hostile input for the entropy coder, with sanitizers
