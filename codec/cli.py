@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lictor.codec import files
+from lictor.codec import feature_cli, files
 from lictor.codec.bitstream import MAX_PIXELS
 from lictor.codec.errors import (
     BadCurves,
@@ -110,6 +110,21 @@ _effort = click.option(
 _strip = click.option(
     "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
 )
+_TARGETS = (
+    click.option("--max-error", type=float, metavar="E", help="Arrays: no value further off."),
+    click.option("--mse", type=float, metavar="M", help="Arrays: mean squared error, at most."),
+    click.option("--bits", type=float, metavar="B", help="Arrays: bits per value, of the file."),
+    click.option("--axis", type=int, metavar="N", help="Arrays: axis of the channels, else found."),
+)
+
+
+def _feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `encode` that are for arrays."""
+    for option in reversed(_TARGETS):
+        command = option(command)
+    return command
+
+
 _paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
 _inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 
@@ -120,23 +135,33 @@ _inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 @_effort
 @_model
 @_strip
+@_feature_options
 @_json
 def encode(
-    paths: tuple[str, ...], quality: float, effort: int, model: str, strip: bool, as_json: bool
+    paths: tuple[str, ...],
+    quality: float,
+    effort: int,
+    model: str,
+    strip: bool,
+    as_json: bool,
+    **features: Any,
 ) -> int:
-    """Encode pictures.
+    """Encode pictures, and arrays of numbers (.npy, .npz, .safetensors).
 
-    IN: pictures, or folders to search for pictures through all levels. OUT: a .bin file, or a
-    folder for several inputs.
+    IN: pictures or arrays, or folders to search for both through all levels. OUT: a .bin file, or
+    a folder for several inputs. Arrays without a target come as near as int8 with one scale does.
     """
     inputs, output = _split(paths, as_json)
-    jobs = files.plan(inputs, output, files.PICTURES, ".bin")
+    jobs = files.plan(inputs, output, files.ENCODABLE, ".bin")
+    feature_cli.check_output(jobs[0])
     if len(jobs) == 1 and os.path.splitext(jobs[0].target)[1].lower() in files.PICTURES:
         raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
 
     def work(job: Job) -> dict[str, Any]:
         from lictor.codec import api, image
 
+        if feature_cli.kind(job):
+            return feature_cli.encode(job, features)
         picture = _picture(job)
         if strip:
             picture = image.stripped(picture)
@@ -158,16 +183,22 @@ def decode(paths: tuple[str, ...], as_json: bool) -> int:
     """Decode .bin files.
 
     IN: .bin files, or folders to search for them through all levels. OUT: a picture, whose
-    extension says its format, or a folder for PNG files.
+    extension says its format, or a folder for PNG files. Arrays become .npy, .npz or
+    .safetensors: by the extension, else as they were given.
     """
     inputs, output = _split(paths, as_json)
     jobs = files.plan(inputs, output, files.BINS, ".png")
-    format = _picture_format(jobs)
+    if len(jobs) > 1 or jobs[0].target != output:
+        jobs = feature_cli.named_for_content(jobs)
+    format = "" if feature_cli.is_arrays(jobs[0].target) else _picture_format(jobs)
 
     def work(job: Job) -> dict[str, Any]:
         from lictor.codec import api, image
 
         data = files.read_bin(job.source)
+        if feature_cli.is_features(data):
+            return feature_cli.decode(job, data)
+        feature_cli.refuse_picture(job.target)
         picture = api.decode_picture(data)
         with files.writing(job.target) as file:
             notes = image.write(picture, file, format)
@@ -197,12 +228,15 @@ def info(inputs: tuple[str, ...], as_json: bool) -> int:
     def work(job: Job) -> dict[str, Any]:
         from lictor.codec import api
 
-        return vars(api.info(files.read_bin(job.source)))
+        data = files.read_bin(job.source)
+        return feature_cli.row(data) if feature_cli.is_features(data) else vars(api.info(data))
 
     return _run(jobs, work, as_json, _info_line)
 
 
 def _info_line(row: dict[str, Any]) -> str:
+    if "arrays" in row:
+        return feature_cli.line(row)
     model = row["model"] or f"unknown model {row['model_id']}"
     colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
     parts = (("alpha_bytes", "alpha"), ("icc_bytes", "colour profile"), ("exif_bytes", "EXIF"))
@@ -579,8 +613,14 @@ def _run(
 
 def _summary(jobs: list[Job], rows: list[dict[str, Any]], failed: int, seconds: float) -> str:
     size = sum(row["bytes"] for row in rows)
-    pixels = sum(row["width"] * row["height"] for row in rows)
-    cost = f"{size} bytes, {8 * size / pixels:.3f} bpp, {seconds:.2f} s"
+    if any("arrays" in row for row in rows):
+        cost = f"{size} bytes, {seconds:.2f} s"
+    else:
+        pixels = sum(row["width"] * row["height"] for row in rows)
+        cost = f"{size} bytes, {8 * size / pixels:.3f} bpp, {seconds:.2f} s"
+    if len(jobs) == 1 and "arrays" in rows[0]:
+        what = feature_cli.line(rows[0])
+        return f"{show(jobs[0].source)} -> {show(jobs[0].target)}: {what}, {seconds:.2f} s"
     if len(jobs) == 1:
         shape = f"{rows[0]['width']}x{rows[0]['height']}"
         return f"{show(jobs[0].source)} -> {show(jobs[0].target)}: {shape}, {cost}"
