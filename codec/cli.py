@@ -416,7 +416,7 @@ class _Bench(click.Group):
 
 @cli.group(cls=_Bench)
 def bench() -> None:
-    """Measure pictures (lictor bench IN...) or entropy coders (lictor bench entropy).
+    """Measure pictures (lictor bench IN...), entropy coders or features (lictor bench features).
 
     `lictor bench IN...` is short for `lictor bench pictures IN...`.
     """
@@ -514,6 +514,36 @@ def entropy(
     report = bench_entropy.report(pixels, model, quality, symbols, runs, say)
     click.echo(json.dumps(report) if as_json else bench_entropy.table(report))
     return 0
+
+
+@bench.command("features")
+@_inputs
+@click.option(
+    "--depth",
+    type=click.IntRange(2, 8),
+    default=8,
+    show_default=True,
+    help="Bits of the integers to compare with, whose error the others may make.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
+def bench_of_features(inputs: tuple[str, ...], depth: int, as_json: bool) -> int:
+    """Measure the feature codec on arrays (.npy, .npz, .safetensors), and what else there is.
+
+    Beside it: intN+zstd and float16+zstd; blosc2 and zfp where installed.
+    """
+    from lictor.codec import bench_features
+
+    screen, rows, failed = _Screen(), [], 0
+    for job in screen.progress([Job(path) for path, _ in files.find(inputs, files.FEATURES)]):
+        try:
+            rows += bench_features.measure(job.source, depth)
+        except (CodecError, OSError) as e:
+            failed += 1
+            screen.say(f"lictor: {show(job.source)}: {_reason(e)}", err=True)
+    if rows:
+        report = bench_features.report(rows, depth)
+        click.echo(json.dumps(report) if as_json else bench_features.table(report))
+    return 1 if failed else 0
 
 
 # ---- running over files

@@ -98,4 +98,6 @@ def refuse_picture(target: str) -> None:
 def check_output(job: Job) -> None:
     """Refuse to encode into a file that is named as an input would be."""
     if is_arrays(job.target):
-        raise UsageError(f"{show(job.target)}: is a file of arrays by its name; name the output .bin")
+        raise UsageError(
+            f"{show(job.target)}: is a file of arrays by its name; name the output .bin"
+        )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from lictor.codec import feature_context as context
 from lictor.codec import feature_fit, feature_tables
+from lictor.codec.bitstream import Bytes
 from lictor.codec.errors import CorruptFile
 from lictor.codec.feature_context import LEVELS, MAX_SYMBOL, PASSES, Grid, IntArray, Weights
 from lictor.codec.feature_tables import ENTRIES, MAX_LOG, MAX_SHIFT, Shape
@@ -61,7 +62,7 @@ def _gaussian_for(symbols: npt.NDArray[np.int32]) -> int:
 
 
 class _Puller:
-    def __init__(self, data: bytes | memoryview) -> None:
+    def __init__(self, data: Bytes) -> None:
         self.decoder = Decoder(data, checksum=False)
 
     def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
@@ -128,7 +129,9 @@ def _weights_syntax(io: _Io, g: Grid, weights: list[Weights]) -> list[Weights]:
     values = io.ints([v for w in weights for v in w.values], total).tolist()
     biases = io.ints([w.bias for w in weights], size).tolist()
     spreads = [io.ints([w.spread[i] for w in weights], size).tolist() for i in range(3)]
-    if any(abs(v) > context.MAX_WEIGHT for v in values) or any(min(s, default=0) < 0 for s in spreads):
+    if any(abs(v) > context.MAX_WEIGHT for v in values) or any(
+        min(s, default=0) < 0 for s in spreads
+    ):
         raise _damaged("has a weight outside its range")
     if any(max(s, default=0) > context.MAX_WEIGHT for s in spreads[1:]):
         raise _damaged("has a weight outside its range")
@@ -174,7 +177,7 @@ def encode(q: IntArray, g: Grid) -> bytes:
         q: int64 (channels, plane), within MAX_SYMBOL.
         g: how the tensor is cut.
     """
-    sparse = np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT
+    sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
     analysis = _analyse(q, g, sparse)
     model, contexts = _choose(analysis)
     io = _Pusher()
@@ -260,34 +263,39 @@ def _analyse(q: IntArray, g: Grid, sparse: bool) -> _Analysis:
             residuals.append(left)
             levels.append(context.levels(g, errors, c, turn, w))
         weights.append(own)
-    return _Analysis(sparse, weights, *(np.concatenate(v) for v in (values, predictions, residuals, levels)))
+    return _Analysis(
+        sparse, weights, *(np.concatenate(v) for v in (values, predictions, residuals, levels))
+    )
 
 
 def _choose(a: _Analysis) -> tuple[Model, npt.NDArray[np.intp]]:
     """The way of coding that takes fewer bits, and each value's context in it."""
-    least, best = math.inf, None
-    mode, low = RESIDUAL, _low_bits(a.values)
+    low, mode, best, least = _low_bits(a.values), RESIDUAL, None, math.inf
     if not a.sparse:
         least, best = _contexts(a.residuals, a.levels, np.arange(1, LEVELS))
     if low <= MAX_SHIFT:
         wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + a.values.size // 1000) + 1)[1:-1]
-        bounds = np.unique(np.quantile(a.predictions, wanted, method="nearest"))
-        bounds = bounds[np.abs(bounds) < 2**30]
+        cuts = np.unique(np.quantile(a.predictions, wanted, method="nearest").astype(np.int64))
         high = _split(a.values, low)
-        cost, direct = _contexts(high, a.predictions, bounds)
-        if cost + low * np.count_nonzero(high) < least:
+        cost, direct = _contexts(high, a.predictions, cuts[np.abs(cuts) < 2**30])
+        if best is None or cost + low * np.count_nonzero(high) < least:
             mode, best = ROOT if a.sparse else DIRECT, direct
+    assert best is not None  # what is sparse was seen to have few enough low bits
     bounds, shapes, contexts = best
-    if mode != RESIDUAL:
-        for w in (w for turns in a.weights for w in turns):
-            w.spread = (0, 0, 0)
-    return Model(a.weights, mode, low if mode != RESIDUAL else 0, bounds, shapes), contexts
+    if mode == RESIDUAL:
+        return Model(a.weights, mode, 0, bounds, shapes), contexts
+    for w in (w for turns in a.weights for w in turns):
+        w.spread = (0, 0, 0)
+    return Model(a.weights, mode, low, bounds, shapes), contexts
 
 
 def _low_bits(values: IntArray) -> int:
     """The fewest low bits to split off so that what is left has a table entry each."""
     low = 0
-    while low <= MAX_SHIFT and np.ptp(_split(np.array([values.min(), values.max()]), low)) >= ENTRIES - 1:
+    while (
+        low <= MAX_SHIFT
+        and np.ptp(_split(np.array([values.min(), values.max()]), low)) >= ENTRIES - 1
+    ):
         low += 1
     return low
 
@@ -295,7 +303,7 @@ def _low_bits(values: IntArray) -> int:
 def _contexts(
     symbols: IntArray, key: IntArray, bounds: IntArray
 ) -> tuple[float, tuple[IntArray, list[Shape], npt.NDArray[np.intp]]]:
-    """Bits, and bounds, tables and contexts, after contexts that are not worth a table were merged."""
+    """Bits; bounds, tables and contexts, after those that are not worth a table were merged."""
     fine = np.searchsorted(bounds, key, side="right")
     found = feature_tables.histograms(symbols, fine, bounds.size + 1)
     starts = feature_tables.merge(found, MAX_TABLES)
@@ -306,7 +314,7 @@ def _contexts(
     return cost, (kept, [feature_tables.shape(h) for h in joined], contexts)
 
 
-def decode(data: bytes | memoryview, g: Grid) -> IntArray:
+def decode(data: Bytes, g: Grid) -> IntArray:
     """The tensor of a stream, int64 (channels, plane). Raises CorruptFile."""
     try:
         return _decode(data, g)
@@ -314,7 +322,7 @@ def decode(data: bytes | memoryview, g: Grid) -> IntArray:
         raise _damaged(f"does not decode ({e})") from e
 
 
-def _decode(data: bytes | memoryview, g: Grid) -> IntArray:
+def _decode(data: Bytes, g: Grid) -> IntArray:
     io = _Puller(data)
     model = _model_syntax(io, g, Model([]))
     try:

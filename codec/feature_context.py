@@ -1,10 +1,11 @@
 """Which table codes each value of a feature tensor: exact integers, the same on every machine.
 
 A quantised tensor is seen as channels, each of `count` planes of height x width. Channels are coded
-one after the other, each in two passes over a checkerboard. A value's prediction is a weighted sum
-of values already coded: of earlier channels, in a 3x3 window around its place, and in the second
-pass of its four neighbours. FEATURES.md states all of it. Only the encoder's *choice* of weights
-(feature_fit.py) is floating point; they travel in the stream.
+one after the other, each in three passes: even rows and columns, odd rows and columns, the rest. A
+value's prediction is a weighted sum of values already coded: of earlier channels, in a 3x3 window
+around its place, and in the second and third pass of its own channel, four around it. FEATURES.md
+states all of it. Only the encoder's *choice* of weights (feature_fit.py) is floating point; they
+travel in the stream.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ MAX_TAPS = 64
 MAX_WEIGHT = 2**14
 FRACTION = 8
 """Bits after the point of weights and predictions."""
-PASSES = 2
+PASSES = 3
 
 WINDOW = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
 CENTRE = 4
-NEIGHBOURS = (1, 3, 5, 7)
-"""The places of WINDOW that have the other colour of the checkerboard."""
+BESIDE = (1, 3, 5, 7)
+DIAGONAL = (0, 2, 6, 8)
+OWN = ((), DIAGONAL, BESIDE)
+"""For each pass the places of WINDOW that are coded before, in the same channel."""
 
 LEVELS = 64
 _LEVELS_PER_OCTAVE = 3
@@ -64,8 +67,9 @@ class Grid:
     def places(self) -> tuple[IntArray, ...]:
         """For each pass the flat places of its values in a channel, in order of coding."""
         y, x = np.mgrid[: self.height, : self.width]
-        colour = np.broadcast_to((y + x) % 2, (self.count, self.height, self.width)).ravel()
-        return tuple(np.flatnonzero(colour == p) for p in range(PASSES))
+        turn = np.where(y % 2 == x % 2, y % 2, 2)
+        turns = np.broadcast_to(turn, (self.count, self.height, self.width)).ravel()
+        return tuple(np.flatnonzero(turns == p) for p in range(PASSES))
 
     @cached_property
     def _shifted(self) -> dict[tuple[int, int], IntArray]:
@@ -74,7 +78,7 @@ class Grid:
     def shifted(self, turn: int, place: int) -> IntArray:
         """For each value of a pass, where in a channel its neighbour at WINDOW[place] is.
 
-        Beyond an edge the plane is mirrored about its last value, which keeps the colour.
+        Beyond an edge the plane is mirrored about its last value: the same pass coded that.
         """
         key = (turn, place)
         if key not in self._shifted:
@@ -128,7 +132,7 @@ def allowed(g: Grid, channel: int, turn: int, tap: tuple[int, int]) -> bool:
     distance, place = tap
     if not (0 <= distance <= channel and 0 <= place < len(WINDOW) and g.has(place)):
         return False
-    return distance > 0 or (turn == 1 and place in NEIGHBOURS)
+    return distance > 0 or place in OWN[turn]
 
 
 def predict(g: Grid, coded: FloatArray, channel: int, turn: int, w: Weights) -> IntArray:
@@ -165,20 +169,20 @@ def spread_terms(
         errors: float64 (channels, plane), absolute errors of the predictions so far.
         channel: which channel.
         turn: which pass.
-        w: the weights; their first tap of an earlier channel says which is looked at, else the last.
+        w: the weights; their first tap of an earlier channel says which is looked at, else the
+            last.
     """
     size = g.places[turn].size
     near = np.zeros(size)
-    if turn == 1:
-        for place in NEIGHBOURS:
-            if g.has(place):
-                near += errors[channel][g.shifted(turn, place)]
+    for place in OWN[turn]:
+        if g.has(place):
+            near += errors[channel][g.shifted(turn, place)]
     if channel == 0:
         return near, np.zeros(size)
     distance = next((d for d, _ in w.taps if d > 0), 1)
     other = errors[channel - distance]
     before = 2 * other[g.shifted(turn, CENTRE)]
-    for place in NEIGHBOURS:
+    for place in BESIDE:
         if g.has(place):
             before += other[g.shifted(turn, place)]
     return near, before

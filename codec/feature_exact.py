@@ -57,7 +57,12 @@ def unpack_patch(data: Bytes, raw: npt.NDArray[Any]) -> None:
 
 def _planes(values: npt.NDArray[Any]) -> bytes:
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    return np.ascontiguousarray(little).view(np.uint8).reshape(values.size, values.itemsize).T.tobytes()
+    return (
+        np.ascontiguousarray(little)
+        .view(np.uint8)
+        .reshape(values.size, values.itemsize)
+        .T.tobytes()
+    )
 
 
 def _joined(planes: bytes, size: int, dtype: str) -> npt.NDArray[Any]:

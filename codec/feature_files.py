@@ -10,6 +10,7 @@ import numpy as np
 
 from lictor.codec.errors import UnsupportedArray
 
+
 def read(data: bytes, kind: str) -> Any:
     """The array of a file, or the dict of its arrays. Raises UnsupportedArray."""
     try:
@@ -33,7 +34,9 @@ def read(data: bytes, kind: str) -> Any:
 
 def _unreadable(kind: str, error: Exception) -> UnsupportedArray:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return UnsupportedArray(f"cannot be read as {kind}: {reason}; give a whole file, without objects")
+    return UnsupportedArray(
+        f"cannot be read as {kind}: {reason}; give a whole file, without objects"
+    )
 
 
 def write(arrays: Any, file: IO[bytes], kind: str) -> None:

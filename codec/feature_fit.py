@@ -12,7 +12,7 @@ from lictor.codec.feature_context import (
     FRACTION,
     MAX_TAPS,
     MAX_WEIGHT,
-    NEIGHBOURS,
+    OWN,
     WINDOW,
     FloatArray,
     Grid,
@@ -22,8 +22,8 @@ from lictor.codec.feature_context import (
 
 TAP_BITS = 24.0
 """What a tap costs in the stream: its channel, place and weight."""
-_ROWS = 8192
-_WINDOWED = 6
+_ROWS = 6144
+_WINDOWED = 16
 """Earlier channels that are offered with their whole window; more come with their centre only."""
 _CENTRED = 24
 _FLOOR = 0.06
@@ -66,7 +66,7 @@ def _offer(
     g: Grid, coded: FloatArray, channel: int, turn: int, rows: np.ndarray, wanted: np.ndarray
 ) -> list[tuple[int, int]]:
     """The taps to choose from: neighbours, and the channels most alike."""
-    taps = [(0, p) for p in NEIGHBOURS if turn == 1 and g.has(p)]
+    taps = [(0, p) for p in OWN[turn] if g.has(p)]
     if channel == 0:
         return taps
     before = coded[:channel][:, rows]

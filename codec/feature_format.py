@@ -11,7 +11,12 @@ import struct
 from dataclasses import dataclass, field
 
 from lictor.codec.bitstream import Bytes, Reader, Writer
-from lictor.codec.errors import NotALictorFile, TruncatedFile, UnsupportedFeature, UnsupportedVersion
+from lictor.codec.errors import (
+    NotALictorFile,
+    TruncatedFile,
+    UnsupportedFeature,
+    UnsupportedVersion,
+)
 
 MAGIC = b"LIF"
 VERSION = 1

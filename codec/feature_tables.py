@@ -7,6 +7,8 @@ symbols, and become integers again by integer arithmetic alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +43,7 @@ def tables(shapes: list[Shape]) -> Tables:
 
 
 def _frequencies(logs: IntArray) -> IntArray:
-    """Shares of 2^14 in proportion to 2^(log/4), at least 1 each; what is left goes to the largest."""
+    """Shares of 2^14 in proportion to 2^(log/4), at least 1; what is left goes to the largest."""
     there = logs >= 0
     weights = np.where(there, _QUARTERS[logs % 4] << (logs.clip(0) // 4), 0)
     free = TOTAL - int(there.sum())
@@ -52,7 +54,7 @@ def _frequencies(logs: IntArray) -> IntArray:
 
 @dataclass
 class Histogram:
-    """Counts of the symbols low, low + 1, …"""
+    """Counts of the symbols from `low` on."""
 
     low: int
     counts: npt.NDArray[np.int64]
@@ -104,10 +106,10 @@ def bits(h: Histogram) -> float:
 
 
 def merge(found: list[Histogram], most: int) -> list[int]:
-    """Where tables begin: first context of each run that shares one, runs being worth their table."""
+    """The first context of each run that shares a table, runs being as long as pays."""
     starts, runs = list(range(len(found))), list(found)
     costs = [bits(h) for h in runs]
-    pairs = [merged(a, b) for a, b in zip(runs, runs[1:], strict=False)]
+    pairs = [merged(a, b) for a, b in pairwise(runs)]
     joint = [bits(h) for h in pairs]
     while len(runs) > 1:
         gains = [costs[i] + costs[i + 1] - joint[i] for i in range(len(pairs))]
@@ -141,14 +143,15 @@ def shape(h: Histogram) -> Shape:
     entry = (h.low + np.arange(h.counts.size) + half) >> shift
     low, high = (h.low + first + half) >> shift, (h.low + last + half) >> shift
     inside = (entry >= low) & (entry <= high)
-    counts = np.bincount(entry[inside] - low, h.counts[inside], high - low + 1)
+    weights = h.counts[inside].astype(np.float64)
+    counts = np.bincount(entry[inside] - low, weights, high - low + 1)
     escapes = float(h.counts[~inside].sum())
     if counts.size == 1 and not escapes and not shift:
         return Shape(low, 0, [MAX_LOG, -1])
     return Shape(low, shift, _logs(np.append(_smooth(counts), max(escapes, 0.3))))
 
 
-def _smooth(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _smooth(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Rare symbols' counts averaged with their neighbours': less chance, and flatter to send."""
     padded = np.pad(counts, 1, mode="edge")
     average = (padded[:-2] + 2 * counts + padded[2:]) / 4

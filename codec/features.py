@@ -9,7 +9,7 @@ numbers far out) is kept bit by bit. FEATURES.md is the file.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,6 +29,7 @@ AnyArray: TypeAlias = "npt.NDArray[Any] | Tensor"
 FloatArray = npt.NDArray[np.float64]
 
 _AXIS_SAMPLE = 2**15
+_SOME = 2**16
 _MAX_CHANNELS = 2**13
 _CLOSE = 0.005
 _DEAD = (0.0, 0.08, 0.16)
@@ -40,8 +41,8 @@ class Target:
     """What an encoder aims at: at most one of these is set.
 
     max_error: no value may be further off. mse: nor the mean of the squares.
-    bits: size of the file in bits per value. None of them: the mean squared error of 8-bit integers,
-        one scale for the whole array (symmetric or affine, the better).
+    bits: size of the file in bits per value. None of them: the mean squared error of 8-bit
+        integers, one scale for the whole array (symmetric or affine, the better).
     """
 
     max_error: float | None = None
@@ -139,7 +140,7 @@ def feature_info(data: Bytes) -> FeatureInfo:
     rows = []
     for a in file.arrays:
         coded = a.way == CODED
-        row = {"name": a.name, "dtype": a.dtype, "shape": list(a.shape)}
+        row: dict[str, Any] = {"name": a.name, "dtype": a.dtype, "shape": list(a.shape)}
         row["axis"] = a.axis if coded and a.axis >= 0 else None
         row["step"] = a.step if coded else None
         row["bytes"] = len(a.payload) + len(a.patch) + len(a.coded)
@@ -251,8 +252,10 @@ class Quantiser:
     def int8_mse(self) -> float:
         """Mean squared error of 8-bit integers with one scale, symmetric or affine."""
         low, high = float(self.known.min()), float(self.known.max())
-        return min(_grid_mse(self.known, max(abs(low), abs(high)) / 127, 0.0, 127),
-                   _grid_mse(self.known, (high - low) / 255, low, 255))
+        return min(
+            _grid_mse(self.known, max(abs(low), abs(high)) / 127, 0.0, 127),
+            _grid_mse(self.known, (high - low) / 255, low, 255),
+        )
 
     def step_for_mse(self, wanted: float) -> float:
         """A step, and how far values are drawn to 0, with at most this mean squared error.
@@ -260,15 +263,15 @@ class Quantiser:
         Drawing them to 0 makes them cheaper and the step finer: where most are small, that pays.
         What they take is judged by their entropy. The largest such step, nearly.
         """
-        best, least, chosen = 0.0, math.inf, 1.0
+        best, least = 0.0, math.inf
+        some = Quantiser(self.name, self.dtype, self.raw[self.finite][:: self.known.size // _SOME + 1], None)
         for dead in _DEAD:
-            self._dead = dead
-            step = self._step_for_mse(wanted)
-            rate = _entropy(_levels(self.known, step, dead)[0])
+            some._dead = dead
+            rate = _entropy(_levels(some.known, some._step_for_mse(wanted), dead)[0])
             if rate < least:
-                best, least, chosen = dead, rate, step
+                best, least = dead, rate
         self._dead = best
-        return chosen
+        return self._step_for_mse(wanted)
 
     def _step_for_mse(self, wanted: float) -> float:
         largest = float(np.abs(self.known).max())
@@ -315,9 +318,14 @@ class Quantiser:
         g = grid(self.raw.shape, axis)
         coded = feature_coder.encode(_cut(levels.astype(np.int64), axis), g)
         return Array(
-            self.name, self.dtype, self.raw.shape, CODED,
-            axis=-1 if axis is None else axis, step=step,
-            patch=pack_patch(self.raw, patched), coded=coded,
+            self.name,
+            self.dtype,
+            self.raw.shape,
+            CODED,
+            axis=-1 if axis is None else axis,
+            step=step,
+            patch=pack_patch(self.raw, patched),
+            coded=coded,
         )
 
     def axis(self, step: float) -> int | None:
@@ -335,7 +343,9 @@ class Quantiser:
             return -1
         best, least = -1, math.inf
         for axis in [-1, *tried[-3:]]:
-            part = _levels(self.x[_sample(self.raw.shape, axis)], step, self._dead)[0].astype(np.int64)
+            part = _levels(self.x[_sample(self.raw.shape, axis)], step, self._dead)[0].astype(
+                np.int64
+            )
             own = None if axis < 0 else axis
             cost = len(feature_coder.encode(_cut(part, own), grid(part.shape, own))) / part.size
             if cost < least:

