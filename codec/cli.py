@@ -190,7 +190,8 @@ def decode(paths: tuple[str, ...], as_json: bool) -> int:
     jobs = files.plan(inputs, output, files.BINS, ".png")
     if len(jobs) > 1 or jobs[0].target != output:
         jobs = feature_cli.named_for_content(jobs)
-    format = "" if feature_cli.is_arrays(jobs[0].target) else _picture_format(jobs)
+    pictures = [job for job in jobs if not feature_cli.is_arrays(job.target)]
+    format = _picture_format(pictures) if pictures else ""
 
     def work(job: Job) -> dict[str, Any]:
         from lictor.codec import api, image

@@ -177,6 +177,18 @@ def encode(q: IntArray, g: Grid) -> bytes:
         q: int64 (channels, plane), within MAX_SYMBOL.
         g: how the tensor is cut.
     """
+    return _encode(q, g)[1]
+
+
+def sizes(q: IntArray, g: Grid) -> tuple[int, int]:
+    """Bytes of what the stream says before its symbols, about, and of all of it."""
+    model, data = _encode(q, g)
+    io = _Pusher()
+    _model_syntax(io, g, model)
+    return len(io.encoder.finish()), len(data)
+
+
+def _encode(q: IntArray, g: Grid) -> tuple[Model, bytes]:
     sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
     analysis = _analyse(q, g, sparse)
     model, contexts = _choose(analysis)
@@ -185,13 +197,13 @@ def encode(q: IntArray, g: Grid) -> bytes:
     tables, index = feature_tables.tables(model.shapes), contexts.astype(np.uint8)
     if model.mode == RESIDUAL:
         io.encoder.push(analysis.residuals.astype(np.int32), index, tables)
-        return io.encoder.finish()
+        return model, io.encoder.finish()
     start = 0
     for size in (g.places[turn].size for _ in range(g.channels) for turn in range(PASSES)):
         part = slice(start, start + size)
         _push_split(io.encoder, analysis.values[part], index[part], tables, model.low)
         start += size
-    return io.encoder.finish()
+    return model, io.encoder.finish()
 
 
 def _split(values: IntArray, low: int) -> IntArray:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 AnyArray: TypeAlias = "npt.NDArray[Any] | Tensor"
 FloatArray = npt.NDArray[np.float64]
 
-_AXIS_SAMPLE = 2**15
+_AXIS_SAMPLE = 2**16
 _SOME = 2**16
 _MAX_CHANNELS = 2**13
 _CLOSE = 0.005
@@ -264,7 +264,8 @@ class Quantiser:
         What they take is judged by their entropy. The largest such step, nearly.
         """
         best, least = 0.0, math.inf
-        some = Quantiser(self.name, self.dtype, self.raw[self.finite][:: self.known.size // _SOME + 1], None)
+        part = self.raw[self.finite][:: self.known.size // _SOME + 1]
+        some = Quantiser(self.name, self.dtype, part, None)
         for dead in _DEAD:
             some._dead = dead
             rate = _entropy(_levels(some.known, some._step_for_mse(wanted), dead)[0])
@@ -335,22 +336,26 @@ class Quantiser:
         return None if self._axis < 0 else self._axis
 
     def _find_axis(self, step: float) -> int:
-        from lictor.codec import feature_coder
-        from lictor.codec.feature_context import grid
-
         tried = [i for i, n in enumerate(self.raw.shape) if 1 < n <= _MAX_CHANNELS]
         if len(tried) == self.raw.ndim == 1:
             return -1
-        best, least = -1, math.inf
-        for axis in [-1, *tried[-3:]]:
-            part = _levels(self.x[_sample(self.raw.shape, axis)], step, self._dead)[0].astype(
-                np.int64
-            )
-            own = None if axis < 0 else axis
-            cost = len(feature_coder.encode(_cut(part, own), grid(part.shape, own))) / part.size
-            if cost < least:
-                best, least = axis, cost
-        return best
+        return min([-1, *tried[-3:]], key=lambda axis: self._cost(step, axis))
+
+    def _cost(self, step: float, axis: int) -> float:
+        """Bytes a value with an axis (-1 is none), from a part of the array.
+
+        What the model takes grows with the channels, the rest with the values.
+        """
+        from lictor.codec import feature_coder
+        from lictor.codec.feature_context import grid
+
+        shape, own = self.raw.shape, None if axis < 0 else axis
+        part = self.x[_sample(shape, axis, max(_AXIS_SAMPLE, self.raw.size // 8))]
+        levels = _levels(part, step, self._dead)[0].astype(np.int64)
+        g = grid(levels.shape, own)
+        model, whole = feature_coder.sizes(_cut(levels, own), g)
+        more = 1 if own is None else shape[own] / g.channels
+        return (whole - model) / levels.size + model * more / self.raw.size
 
 
 def _levels(
@@ -383,10 +388,10 @@ def _grid_mse(x: FloatArray, step: float, zero: float, most: int) -> float:
     return float(np.square(levels * step + zero - x).mean())
 
 
-def _sample(shape: tuple[int, ...], axis: int) -> tuple[slice, ...]:
-    """A middle part of an array of at most _AXIS_SAMPLE values or so, cut in even shares."""
+def _sample(shape: tuple[int, ...], axis: int, most: int) -> tuple[slice, ...]:
+    """A middle part of an array, of at most `most` values; of the axis most places stay."""
     sizes = list(shape)
-    while math.prod(sizes) > _AXIS_SAMPLE:
+    while math.prod(sizes) > most:
         longest = max(range(len(sizes)), key=lambda i: sizes[i] / (4 if i == axis else 1))
         sizes[longest] = -(-sizes[longest] // 2)
     return tuple(

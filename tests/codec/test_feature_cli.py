@@ -17,7 +17,6 @@ from lictor.codec.cli import cli
 from lictor.codec.feature_files import read
 from lictor.codec.feature_format import kind_of
 
-
 MODEL = ("--model", "fake.pixels")
 
 
