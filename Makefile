@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz check ide wheel clean
+.PHONY: help demo test test-fast benchmark fuzz check ide wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,12 @@ test: $(VENV)/.tested ide ## all tests, and the linters
 
 test-fast: $(VENV)/.tested ## the tests that take moments
 	$(BIN)/python -m pytest -m "not slow"
+
+KODAK := ../shared/data/kodak
+benchmark: $(VENV)/.tested ## all peers on the pictures of KODAK=folder, into out/benchmark
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[peers]"
+	$(BIN)/lictor bench $(KODAK) --points 6 --out out/benchmark --codecs \
+	  lictor-s.mse,avif-444-psnr,avif,jxl,heic-psnr,webp,jpeg2000,jpeg
 
 fuzz: ## a minute of hostile input for the entropy coder, with sanitizers
 	tests/fuzz/run.sh 60

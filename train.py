@@ -33,6 +33,7 @@ from lictor.datasets.crops import Crops, ResidentCrops
 from lictor.datasets.pictures import load, sources
 from lictor.models import ModelError, checkpoint, registry
 from lictor.models.base import LatentCodec
+from lictor.models.grow import grow
 from lictor.models.lictor import Lictor
 from lictor.training import config as settings
 from lictor.training import export, validation
@@ -99,26 +100,23 @@ def batches(crops: Crops, config: Config, team: Team, start: int) -> Iterator[Ba
         )
 
 
-def klt(crops: Crops, size: int) -> tuple[Tensor, Tensor]:
-    """KLT of 16x16x3 blocks: orthonormal rows (size, 768), largest first, and their deviations."""
+def klt(crops: Crops) -> tuple[Tensor, Tensor]:
+    """KLT of 16x16x3 blocks: orthonormal rows (768, 768), largest first, and their deviations."""
     sample = torch.stack([torch.from_numpy(crops[2**41 + i][0]) for i in range(600)])
     blocks = torch.nn.functional.pixel_unshuffle(sample / 255 - 0.5, 16)
     flat = blocks.permute(0, 2, 3, 1).reshape(-1, blocks.shape[1]).double()
     # About zero, not about the mean: v must be zero where the picture is middle gray.
     variance, basis = torch.linalg.eigh(flat.T @ flat / len(flat))
-    order = variance.argsort(descending=True)[:size]
+    order = variance.argsort(descending=True)
     return basis[:, order].T.float(), variance[order].clamp(min=0).sqrt().float()
 
 
 # ------------------------------------------------------------------------------- model
 def build(config: Config, crops: Crops) -> LatentCodec:
-    """The model at its starting point: given weights, or shortcuts that are a KLT of the data."""
-    if config.weights and not config.resume:
-        given = checkpoint.load(config.weights)
-        architecture = given.name.partition(".")[0]
-        if config.model not in ("", architecture):
-            raise ValueError(f"{config.weights} are weights of {architecture}, not {config.model}")
-        config.model = architecture
+    """The model at its start: given weights, a smaller model's, or a KLT of the data."""
+    given = checkpoint.load(config.weights) if config.weights and not config.resume else None
+    if given and not config.model:
+        config.model = given.name.partition(".")[0]
     if config.model not in registry.architectures():
         known = ", ".join(registry.architectures())
         raise ValueError(f"unknown model {config.model!r}; there are {known}")
@@ -127,10 +125,12 @@ def build(config: Config, crops: Crops) -> LatentCodec:
         raise ValueError(f"{config.model} is trained with CompressAI; then `lictor import` it")
     if config.resume:
         pass  # State.restore fills it
-    elif config.weights:
+    elif given and given.name.partition(".")[0] == config.model:
         model.load_state_dict(given.state_dict())
+    elif given:
+        grow(given, model, *klt(crops))
     else:
-        model.start_from_klt(*klt(crops, model.sizes.latent))
+        model.start_from_klt(*(part[: model.sizes.latent] for part in klt(crops)))
     return model
 
 
@@ -205,8 +205,7 @@ def train(config: Config, team: Team, stop: Stop) -> State:
         if progress >= 1 or stopped:
             break
         if not is_late and progress >= 1 - config.late:
-            state.model.hard, is_late = config.late_hard, True
-            feed = batches(late, config, team, state.position)
+            feed, is_late = batches(late, config, team, state.position), True
 
         noted = torch.zeros(3, device=team.device)
         for part in range(config.accumulate):
@@ -247,7 +246,7 @@ def progress_of(state: State, config: Config) -> float:
 def gradient(model: nn.Module, criterion: Criterion, config: Config, batch: Batch) -> Tensor:
     """Add a batch's part to the gradient; returns its part of the mean loss, bpp and error."""
     first, crops, quality = batch
-    # Noise is a function of (seed, crop number), so that a resumed run sees the same.
+    # What a task draws at random is a function of (seed, crop number): a resumed run sees the same.
     key = np.random.SeedSequence((config.seed, first)).generate_state(1, np.uint64)
     torch.manual_seed(int(key[0]))
     x = crops.float() / 255

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lictor.codec.api import (
         Info,
+        Latents,
         VerifyReport,
         decode,
         decode_picture,
         encode,
         estimate,
         info,
+        latents,
         verify,
     )
     from lictor.codec.errors import CodecError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CodecError",
     "Info",
+    "Latents",
     "VerifyReport",
     "decode",
     "decode_features",
@@ -37,6 +40,7 @@ __all__ = [
     "estimate",
     "feature_info",
     "info",
+    "latents",
     "verify",
 ]
 

@@ -16,6 +16,7 @@ from PIL import Image, features
 
 from lictor.codec.bitstream import Bytes, Reader, Writer
 from lictor.codec.errors import CodecError, CorruptFile, UnsupportedFeature, UnsupportedImage
+from lictor.models.window import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +32,8 @@ def pack(alpha: NDArray[Any]) -> bytes:
     """The payload of a section: alpha uint8 or uint16 (H, W)."""
     _need_webp(UnsupportedImage)
     out = Writer()
-    for rows, columns in _tiles(*alpha.shape):
-        tile = np.ascontiguousarray(alpha[rows, columns])
+    for box in _tiles(*alpha.shape):
+        tile = np.ascontiguousarray(alpha[box.place])
         constant = bool((tile == tile[0, 0]).all())
         data = b"" if constant else _compress(tile)
         out.varint("length of an alpha tile", len(data), 0, MAX_TILE)
@@ -43,27 +44,33 @@ def pack(alpha: NDArray[Any]) -> bytes:
     return bytes(out.data)
 
 
-def unpack(payload: Bytes, height: int, width: int, depth: int) -> NDArray[Any]:
-    """Alpha as `pack` got it. Raises CorruptFile or UnsupportedFeature."""
+def unpack(
+    payload: Bytes, height: int, width: int, depth: int, region: Box | None = None
+) -> NDArray[Any]:
+    """Alpha as `pack` got it, or a region of it. Raises CorruptFile or UnsupportedFeature."""
     _need_webp(UnsupportedFeature)
     source = Reader(payload)
-    alpha = np.empty((height, width), np.uint8 if depth == 8 else np.uint16)
-    for rows, columns in _tiles(height, width):
-        tile = alpha[rows, columns]
+    region = region or Box(0, 0, height, width)
+    alpha = np.empty(region[2:], np.uint8 if depth == 8 else np.uint16)
+    for tile in _tiles(height, width):
+        part = tile.within(region)
+        inside, outside = part.seen_from(tile).place, part.seen_from(region).place
         size = source.varint("length of an alpha tile", 0, 0, MAX_TILE)
         if size:
-            tile[:] = _expand(bytes(source.raw("alpha tile", b"", size)), tile)
+            data = source.raw("alpha tile", b"", size)
+            if part.height and part.width:
+                alpha[outside] = _expand(bytes(data), *tile[2:], alpha.dtype)[inside]
         else:
-            tile[:] = source.uint("alpha", 0, size=tile.itemsize)
+            alpha[outside] = source.uint("alpha", 0, size=alpha.itemsize)
     if source.position != len(payload):
         raise source.complaint("bytes follow the last tile of the alpha plane")
     return alpha
 
 
-def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+def _tiles(height: int, width: int) -> Iterator[Box]:
     for y in range(0, height, SIDE):
         for x in range(0, width, SIDE):
-            yield slice(y, min(y + SIDE, height)), slice(x, min(x + SIDE, width))
+            yield Box(y, x, min(SIDE, height - y), min(SIDE, width - x))
 
 
 def _compress(tile: NDArray[Any]) -> bytes:
@@ -77,8 +84,7 @@ def _compress(tile: NDArray[Any]) -> bytes:
     return data[_RIFF_HEADER : _RIFF_HEADER + size]  # an odd one is followed by a zero
 
 
-def _expand(data: bytes, tile: NDArray[Any]) -> NDArray[Any]:
-    height, width = tile.shape
+def _expand(data: bytes, height: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     bits = int.from_bytes(data[1:5], "little")
     # Checked here, because Pillow allocates the picture when it opens it.
     if data[0] != _SIGNATURE or (bits & 0x3FFF, bits >> 14 & 0x3FFF) != (width - 1, height - 1):
@@ -94,7 +100,7 @@ def _expand(data: bytes, tile: NDArray[Any]) -> NDArray[Any]:
         raise _damaged() from e
     if colours.shape != (height, width, 3):
         raise _damaged()
-    if tile.dtype == np.uint8:
+    if dtype == np.uint8:
         return colours[:, :, 1]
     return colours[:, :, 1].astype(np.uint16) << 8 | colours[:, :, 0]
 

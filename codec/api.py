@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -19,32 +20,40 @@ from lictor.codec.bitstream import (
     ALPHA,
     EXIF,
     ICC,
+    LATENTS,
     MAX_PIXELS,
     MAX_SIDE,
     QUALITY_STEPS,
     Bytes,
     Header,
     Section,
+    Table,
+    Tile,
 )
 from lictor.codec.errors import (
+    CorruptFile,
     ImageTooLarge,
     InvalidEffort,
     InvalidQuality,
-    LatentMismatch,
+    InvalidRegion,
     ModelUnavailable,
     NotALictorFile,
     NotAnImage,
-    OutOfMemory,
     UnsupportedImage,
 )
+from lictor.codec.tiles import Grid
+from lictor.models.window import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
-    from torch import Tensor
 
+    from lictor.codec.coding import Coded, TileReader
     from lictor.codec.image import Picture
     from lictor.models.base import LatentCodec
+    from lictor.models.refine import Progress
+
+Region = tuple[int, int, int, int]
 
 DEFAULT_MODEL = "lictor-s.mse"
 DEFAULT_QUALITY = 50.0
@@ -62,9 +71,12 @@ def encode(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     effort: int = 0,
     strip: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> bytes:
     """Encode a picture.
+
+    A large one, above some 1472x1472 pixels, is coded in tiles, as many at a time as torch has
+    threads (4 at most; 2 in a search); the bytes do not depend on how many.
 
     Args:
         image: a Pillow image; an array, uint8 or uint16 over their full range, (H, W) gray or
@@ -76,7 +88,7 @@ def encode(
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
             for a smaller file or a better picture. Decoders see no difference.
         strip: leave EXIF and the ICC profile out, after converting the colours to sRGB.
-        progress: called during the search with the iterations done and their number.
+        progress: called with the steps done and their number: tiles, or iterations of the search.
 
     Returns:
         The bytes of a .bin file, which name the model and need no flags to decode.
@@ -94,33 +106,106 @@ def encode(
     return _encode(picture, step, codec, effort, progress)
 
 
-def decode(data: Bytes) -> Image:
+def decode(
+    data: Bytes,
+    *,
+    region: Region | None = None,
+    salvage: bool = False,
+    progress: Progress | None = None,
+    precision: str = "float32",
+    device: str = "cpu",
+) -> Image:
     """Decode a file.
 
     Args:
         data: the whole file, as bytes.
+        region: (x, y, width, height) in pixels: only this part. Its pixels are those that all of
+            the picture would have there; of a large picture only the tiles it needs are decoded.
+        salvage: paint damaged tiles over with what is around them, and leave out what else is
+            damaged, instead of raising an error. `decode_picture` tells what was lost.
+        progress: called with the tiles done and their number, if there are several.
+        precision: of the synthesis, "float32", or "bfloat16", which is faster on GPUs and some
+            CPUs and rounds a little more. The latents are the same.
+        device: where networks run, as PyTorch names it, such as "cuda". The latents are the same.
 
     Returns:
         A Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow has no other
         16-bit modes: `decode_picture` gives all bits. Its `info` has icc_profile and exif.
 
     Raises:
-        CodecError: a FileError, ModelUnavailable or OutOfMemory.
+        CodecError: a FileError, InvalidRegion, InvalidPrecision, DeviceUnavailable,
+            ModelUnavailable or OutOfMemory. With `salvage`, a FileError if nothing of the picture
+            can be had.
     """
     from lictor.codec import image
 
-    return image.to_pillow(decode_picture(data))
+    picture = decode_picture(
+        data,
+        region=region,
+        salvage=salvage,
+        progress=progress,
+        precision=precision,
+        device=device,
+    )
+    return image.to_pillow(picture)
 
 
-def decode_picture(data: Bytes) -> Picture:
+def decode_picture(
+    data: Bytes,
+    *,
+    region: Region | None = None,
+    salvage: bool = False,
+    progress: Progress | None = None,
+    precision: str = "float32",
+    device: str = "cpu",
+) -> Picture:
     """Decode a file to arrays, with all bits.
 
     Returns:
-        A `lictor.codec.image.Picture`: pixels, uint8 or uint16 (H, W, C), icc and exif.
+        A `lictor.codec.image.Picture`: pixels, uint8 or uint16 (H, W, C), icc, exif, and what was
+        lost.
 
     Args and errors: as for `decode`.
     """
-    return _decode(_bytes(data))
+    from lictor.codec.device import check_precision
+
+    way = (check_precision(precision), device)
+    return _decode(_bytes(data), region, salvage, progress, way)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What the entropy-coded part of a file decodes to, before any picture is made of it.
+
+    checksum: as in the header of the file, hexadecimal; decoding has checked it.
+    sha256: of the numbers that the synthesis is given, as float32, little-endian, tile by tile,
+        each in the order channels, rows, columns.
+    """
+
+    checksum: str
+    sha256: str
+
+
+def latents(data: Bytes, *, device: str = "cpu") -> Latents:
+    """Decode the entropy-coded part of a file and hash it; synthesises no picture.
+
+    Two machines on which the hashes agree decode alike up to the synthesis.
+
+    Args and errors: as for `decode`.
+    """
+    import hashlib
+
+    from lictor.codec import coding
+
+    file = _read(_bytes(data), partly=False, salvage=False)
+    reader = _reader(file, device)
+    hash = hashlib.sha256()
+    for number in range(len(reader.grid)):
+        with coding.running(reader.grid):
+            values = reader.latents(number)
+        assert values is not None  # nothing is lost but in salvage
+        hash.update(values.float().cpu().contiguous().numpy().astype("<f4").tobytes())
+    return Latents(f"{file.header.latents:08x}", hash.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -132,6 +217,7 @@ class Info:
     weights: start of the SHA-256 of the weights, hexadecimal.
     channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
     latents: checksum of the decoded latents, hexadecimal.
+    tiles: in how many pieces the picture is coded; tile_width, tile_height: of one, in pixels.
     bytes: size of the file.
     latent_bytes: of which entropy-coded latents; alpha_bytes, icc_bytes and exif_bytes likewise.
     bpp: bits per pixel, from the size of the file.
@@ -147,6 +233,9 @@ class Info:
     bit_depth: int
     quality: float
     latents: str
+    tiles: int
+    tile_width: int
+    tile_height: int
     bytes: int
     latent_bytes: int
     alpha_bytes: int
@@ -163,6 +252,7 @@ def info(data: Bytes) -> Info:
     """
     data = _bytes(data)
     h, sections = bitstream.read(data, verify_sections=False)
+    grid = Grid.of_file(h, bitstream.read_table(h, sections))
     return Info(
         format_version=h.version,
         model=h.model_name or _shipped_name(h.model_id),
@@ -174,8 +264,11 @@ def info(data: Bytes) -> Info:
         bit_depth=h.depth,
         quality=_quality(h.step),
         latents=f"{h.latents:08x}",
+        tiles=len(grid),
+        tile_width=min(grid.tile_width, h.width),
+        tile_height=min(grid.tile_height, h.height),
         bytes=len(data),
-        latent_bytes=len(sections[0].payload),
+        latent_bytes=len(bitstream.payload(sections, LATENTS)),
         alpha_bytes=len(bitstream.payload(sections, ALPHA)),
         icc_bytes=len(bitstream.payload(sections, ICC)),
         exif_bytes=len(bitstream.payload(sections, EXIF)),
@@ -206,7 +299,7 @@ class VerifyReport:
     bytes: size of the file, which has no metadata; bpp follows from it.
     estimate: bytes that the model itself expected the latents to need.
     gap: (bytes without alpha - estimate) / estimate.
-    sized: bytes without alpha are at most 0.5 % + 40 above the estimate.
+    sized: bytes without alpha are at most 0.5 % + 40 for each tile above the estimate.
     """
 
     width: int
@@ -274,7 +367,7 @@ def verify(
         bpp=8 * len(data) / (width * height),
         estimate=expected,
         gap=(size - expected) / max(expected, 1.0),
-        sized=size - expected <= SLACK_RATIO * expected + SLACK_BYTES,
+        sized=size - expected <= SLACK_RATIO * expected + SLACK_BYTES * info(data).tiles,
         encode_seconds=encoded - start,
         decode_seconds=decoded - encoded,
     )
@@ -288,7 +381,7 @@ def _encode(
     step: int,
     codec: LatentCodec,
     effort: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> bytes:
     return _encode_and_expect(picture, step, codec, effort, progress)[0]
 
@@ -298,21 +391,16 @@ def _encode_and_expect(
     step: int,
     codec: LatentCodec,
     effort: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[bytes, float | None]:
     """The file, and after a search the bytes that the model expected of the latents found."""
-    from lictor.entropy import Encoder
+    from lictor.codec import coding
 
     height, width, channels = picture.pixels.shape
-    expected = None
-    with _running(width, height), _model_errors():
-        encoder = Encoder()
-        x, quality = _tensor(picture.colours), _quality(step)
-        if effort:
-            expected = codec.search(x, quality, encoder, effort, progress) / 8
-        else:
-            codec.encode(x, quality, encoder)
-        payload = encoder.finish()
+    grid = Grid.for_picture(width, height)
+    with _model_errors():
+        tiles = coding.encode(picture.colours, grid, codec, _quality(step), effort, progress)
+    table = _table(grid, tiles) if len(tiles) > 1 else None
     header = Header(
         model_id=codec.id,
         model_name="" if codec.id else codec.name,
@@ -322,12 +410,19 @@ def _encode_and_expect(
         channels=channels,
         depth=picture.depth,
         step=step,
-        latents=encoder.checksum,
+        latents=tiles[0].checksum if table is None else table.checksum,
     )
+    latents = b"".join(tile.stream for tile in tiles)
+    expected = sum(tile.expected or 0.0 for tile in tiles) / 8 if effort else None
     try:
-        return bitstream.write(header, payload, _others(picture)), expected
+        return bitstream.write(header, latents, _others(picture), table), expected
     except ValueError as e:  # all but the name was checked before
         raise ModelUnavailable(f"{codec.name!r} cannot name a model in a file: {e}") from e
+
+
+def _table(grid: Grid, tiles: list[Coded]) -> Table:
+    entries = [Tile(len(t.stream), zlib.crc32(t.stream), t.checksum) for t in tiles]
+    return Table(grid.tile_width, grid.tile_height, entries)
 
 
 def _others(picture: Picture) -> dict[int, bytes]:
@@ -343,110 +438,148 @@ def _others(picture: Picture) -> dict[int, bytes]:
     return others
 
 
-def _decode(data: Bytes) -> Picture:
-    from lictor.codec import metadata
+def _decode(
+    data: Bytes,
+    region: Region | None = None,
+    salvage: bool = False,
+    progress: Progress | None = None,
+    way: tuple[str, str] = ("float32", "cpu"),
+) -> Picture:
     from lictor.codec.image import Picture
 
-    h, sections = bitstream.read(data)
-    icc, exif = (
-        metadata.unpack(packed) if (packed := bitstream.payload(sections, kind)) else b""
-        for kind in (ICC, EXIF)
-    )
-    plane = _decode_alpha(h, sections)
-    pixels = _decode_colours(h, sections)
-    if plane is not None:
-        import numpy as np
-
-        pixels = np.dstack([pixels, plane])
-    return Picture(pixels, icc, exif)
+    file = _read(data, region is not None, salvage)
+    box = _box(region, file.header)
+    icc, exif = (_unpacked(file, kind) for kind in (ICC, EXIF))
+    pixels = _decode_pixels(file, box, progress, *way)
+    return Picture(pixels, icc, exif, lost=tuple(file.lost))
 
 
-def _decode_alpha(h: Header, sections: list[Section]) -> NDArray[Any] | None:
-    if h.channels in (1, 3):
-        return None
+@dataclass
+class _File:
+    """A file that is being decoded.
+
+    salvage: what is damaged is added to `lost`, and no error.
+    """
+
+    header: Header
+    sections: list[Section]
+    table: Table | None
+    salvage: bool
+    lost: list[str]
+
+
+def _read(data: Bytes, partly: bool, salvage: bool) -> _File:
+    if salvage:
+        from lictor.codec import salvaging
+
+        header, sections, table, lost = salvaging.read(data)
+        return _File(header, sections, table, True, lost)
+    header, sections = bitstream.read(data, tolerate=[LATENTS])
+    table = bitstream.read_table(header, sections)
+    # Each tile has a check of its own, so that a region needs only its own tiles.
+    intact = all(section.intact for section in sections)
+    if not intact and not (partly and table):
+        way = "; --salvage (salvage=True) decodes what is not" if table else ""
+        raise CorruptFile(f"the latents are damaged{way}; get another copy of the file")
+    return _File(header, sections, table, False, [])
+
+
+def _unpacked(file: _File, kind: int) -> bytes:
+    """A colour profile or EXIF, if there is one."""
+    from lictor.codec import metadata
+
+    packed = bitstream.payload(file.sections, kind)
+    try:
+        return metadata.unpack(packed) if packed else b""
+    except CorruptFile:
+        if not file.salvage:
+            raise
+        file.lost.append(f"the {bitstream.NAMES[kind]} is damaged and left out")
+        return b""
+
+
+def _decode_pixels(
+    file: _File, box: Box, progress: Progress | None, precision: str, device: str
+) -> NDArray[Any]:
+    import numpy as np
+
+    from lictor.codec import coding
+
+    h = file.header
+    reader = _reader(file, device)
+    with coding.running(reader.grid):
+        pixels = np.empty((box.height, box.width, h.channels), f"u{h.depth // 8}")
+        if h.channels in (2, 4):
+            pixels[:, :, -1] = _decode_alpha(file, box)
+        colours = pixels[:, :, : 1 if h.channels < 3 else 3]
+        coding.decode(reader, box, colours, progress, precision)
+    if reader.lost:
+        _mend(reader, box, colours, file.lost)
+    return pixels
+
+
+def _reader(file: _File, device: str) -> TileReader:
+    from lictor.codec import coding
+
+    h = file.header
+    stream = bitstream.payload(file.sections, LATENTS)
+    streams = coding.Streams(stream, file.table, h.latents)
+    grid = Grid.of_file(h, file.table)
+    return coding.TileReader(streams, grid, _find(h, device), _quality(h.step), file.salvage)
+
+
+def _decode_alpha(file: _File, box: Box) -> NDArray[Any] | int:
     from lictor.codec import alpha
 
-    with _running(h.width, h.height):
-        return alpha.unpack(bitstream.payload(sections, ALPHA), h.height, h.width, h.depth)
+    h = file.header
+    plane = bitstream.payload(file.sections, ALPHA)
+    opaque = 2**h.depth - 1
+    if file.salvage and not plane:
+        return opaque
+    try:
+        return alpha.unpack(plane, h.height, h.width, h.depth, box)
+    except CorruptFile:
+        if not file.salvage:
+            raise
+        file.lost.append("the alpha plane is damaged; all is opaque")
+        return opaque
 
 
-def _decode_colours(h: Header, sections: list[Section]) -> NDArray[Any]:
-    from lictor.entropy import CorruptStream, Decoder
+def _mend(reader: TileReader, box: Box, colours: NDArray[Any], lost: list[str]) -> None:
+    """Paint over the tiles that could not be decoded, as far as they are in the box; name them."""
+    from lictor.codec import coding, salvaging
 
-    codec = _find(h)
-    with _running(h.width, h.height):
-        try:
-            decoder = Decoder(sections[0].payload)
-            x = codec.decode((h.height, h.width), _quality(h.step), decoder)
-            decoder.close()
-        except CorruptStream as e:
-            raise _mismatch(str(e)) from e
-        if decoder.checksum != h.latents:
-            raise _mismatch(f"checksum {decoder.checksum:08x}, not {h.latents:08x}")
-        return _samples(x, gray=h.channels < 3, depth=h.depth)
-
-
-def _mismatch(detail: str) -> LatentMismatch:
-    return LatentMismatch(
-        f"the file is intact, but its latents decode to others than were encoded ({detail}); "
-        "decode it on the machine that made it, and report this with the file"
-    )
+    shown = set(reader.grid.touching(box))
+    if shown <= reader.lost.keys():
+        raise CorruptFile(
+            "nothing can be saved of this picture: "
+            f"{reader.lost[min(shown)]}; get another copy of the file"
+        )
+    holes = [reader.grid.tile(n).within(box).seen_from(box) for n in shown & reader.lost.keys()]
+    salvaging.fill(colours, holes)
+    for number, reason in sorted(reader.lost.items()):
+        place = coding.describe(reader.grid.tile(number))
+        lost.append(f"the tile {place} is painted over: {reason}")
 
 
 def _estimate(picture: Picture, step: int, codec: LatentCodec) -> float:
+    from lictor.codec import coding
+
     height, width, _ = picture.pixels.shape
-    with _running(width, height):
-        return codec.estimate(_tensor(picture.colours), _quality(step)) / 8
-
-
-def _tensor(colours: NDArray[Any]) -> Tensor:
-    """From (H, W, 1 or 3) to float32 (1, 3, H, W) in 0…1; gray becomes three equal channels."""
-    import numpy as np
-    import torch
-
-    height, width, _ = colours.shape
-    x = np.empty((1, 3, height, width), np.float32)
-    x[0] = colours.transpose(2, 0, 1)
-    x /= np.iinfo(colours.dtype).max
-    return torch.from_numpy(x)
-
-
-def _samples(x: Tensor, gray: bool, depth: int) -> NDArray[Any]:
-    """From float (1, 3, H, W) to (H, W, 1 or 3); gray is the mean of the three channels."""
-    import numpy as np
-    import torch
-
-    if gray:
-        x = x.mean(dim=1, keepdim=True)
-    most = 2**depth - 1
-    x = x[0].mul(most).round().clamp(0, most).to(torch.uint8 if depth == 8 else torch.int32)
-    samples = x.permute(1, 2, 0).contiguous().cpu().numpy()
-    return samples if depth == 8 else samples.astype(np.uint16)
+    grid = Grid.for_picture(width, height)
+    return coding.estimate(picture.colours, grid, codec, _quality(step)) / 8
 
 
 def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Peak signal to noise ratio over all samples, dB; infinite if nothing differs."""
     import numpy as np
 
-    error = np.square(a.astype(np.float32) - b).mean(dtype=np.float64)
-    return 10 * math.log10(np.iinfo(a.dtype).max ** 2 / error) if error else math.inf
-
-
-@contextmanager
-def _running(width: int, height: int) -> Iterator[None]:
-    """Networks run in here: no gradients, and memory that runs out has a name."""
-    import torch
-
-    try:
-        with torch.inference_mode():
-            yield
-    except (MemoryError, RuntimeError) as e:
-        if isinstance(e, RuntimeError) and "allocate" not in str(e):
-            raise
-        raise OutOfMemory(
-            f"not enough memory for {width}x{height} pixels; use a smaller picture or a larger "
-            "machine"
-        ) from e
+    rows = max(1, 2**22 // a[0].size)  # as floats, all at once would take four times more
+    error = 0.0
+    for top in range(0, len(a), rows):
+        difference = a[top : top + rows].astype(np.float32) - b[top : top + rows]
+        error += float(np.square(difference).sum(dtype=np.float64))
+    return 10 * math.log10(np.iinfo(a.dtype).max ** 2 * a.size / error) if error else math.inf
 
 
 @contextmanager
@@ -531,6 +664,25 @@ def _effort(effort: Any) -> int:
     return value
 
 
+def _box(region: Any, h: Header) -> Box:
+    """The part of the picture to decode."""
+    if region is None:
+        return Box(0, 0, h.height, h.width)
+    try:
+        x, y, width, height = (operator.index(value) for value in region)
+    except (TypeError, ValueError):
+        raise InvalidRegion(
+            f"region is {region!r}; give four whole numbers: x, y, width and height"
+        ) from None
+    box = Box(y, x, height, width)
+    if width < 1 or height < 1 or box.within(Box(0, 0, h.height, h.width)) != box:
+        raise InvalidRegion(
+            f"region {x},{y},{width},{height} (x, y, width, height) is not inside the "
+            f"{h.width}x{h.height} pixels of the picture"
+        )
+    return box
+
+
 def _quality(step: int) -> float:
     return step * 100 / QUALITY_STEPS
 
@@ -554,11 +706,12 @@ def _load(model: str | os.PathLike[str]) -> LatentCodec:
         return models.load(os.fspath(model))
 
 
-def _find(h: Header) -> LatentCodec:
+def _find(h: Header, device: str = "cpu") -> LatentCodec:
     from lictor import models
+    from lictor.codec.device import placed
 
     with _model_errors():
-        return models.find(h.model_id, h.model_name, h.weights)
+        return placed(models.find(h.model_id, h.model_name, h.weights), device)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lictor.codec.errors import (
@@ -40,20 +40,33 @@ FREE_BLOCKS = 1024
 BLOCKS_PER_BYTE = 16
 """A file of n bytes holds at most FREE_BLOCKS + BLOCKS_PER_BYTE * n blocks of 64x64 pixels."""
 
+MAX_TILE_BLOCKS = 1024
+"""Of a tile, and of a picture without tiles: bounds the memory that one piece of work takes."""
+
 LATENTS = 1
 PADDING = 2
 ALPHA = 3
 ICC = 4
 EXIF = 5
-_KNOWN_OPTIONAL = {LATENTS: False, PADDING: True, ALPHA: False, ICC: True, EXIF: True}
+TILES = 6
+_KNOWN_OPTIONAL = {
+    LATENTS: False,
+    PADDING: True,
+    ALPHA: False,
+    ICC: True,
+    EXIF: True,
+    TILES: False,
+}
 """Kinds of section, and whether a reader may skip them."""
-_NAMES = {
+NAMES = {
     LATENTS: "latents",
     PADDING: "padding",
     ALPHA: "alpha plane",
     ICC: "colour profile",
     EXIF: "EXIF data",
+    TILES: "tile table",
 }
+"""What users read of the kinds of section."""
 
 MAX_METADATA = 2**22
 """Bytes of a colour profile or of EXIF data, unpacked."""
@@ -74,7 +87,8 @@ class Header:
     channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
     depth: bits per sample, 8 or 16.
     step: quality times 4, 0…400.
-    latents: checksum of the latents, `lictor.entropy.Decoder.checksum`.
+    latents: checksum of the latents, `lictor.entropy.Decoder.checksum`; of a picture in tiles,
+        `Table.checksum`.
     """
 
     version: int = VERSION
@@ -95,12 +109,47 @@ class Section:
 
     optional: a reader that does not know this kind may skip it.
     more: another section follows.
+    intact: its check is right, or was not looked at.
     """
 
     kind: int = 0
     payload: Bytes = b""
     optional: bool = False
     more: bool = False
+    intact: bool = True
+
+
+@dataclass
+class Tile:
+    """One tile's part of the latents.
+
+    size: bytes of its stream.
+    check: CRC-32 of them.
+    latents: checksum of its latents, `lictor.entropy.Decoder.checksum`.
+    """
+
+    size: int = 0
+    check: int = 0
+    latents: int = 0
+
+
+@dataclass
+class Table:
+    """The tiles of a picture, row by row. Width and height of a tile in pixels."""
+
+    width: int = BLOCK
+    height: int = BLOCK
+    tiles: list[Tile] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all streams."""
+        return sum(tile.size for tile in self.tiles)
+
+    @property
+    def checksum(self) -> int:
+        """What the header has for the latents of all tiles."""
+        return zlib.crc32(b"".join(tile.latents.to_bytes(4, "little") for tile in self.tiles))
 
 
 def header_syntax(io: Reader | Writer, h: Header) -> Header:
@@ -155,8 +204,33 @@ def section_syntax(io: Reader | Writer, s: Section) -> Section:
     s.kind, s.more, s.optional = tag & 0x3F, bool(tag & _MORE), bool(tag & _OPTIONAL)
     size = io.varint("length of a section", len(s.payload), 0, MAX_SECTION)
     s.payload = io.raw("section", s.payload, size)
-    io.crc32("section", start)
+    s.intact = io.crc32("section", start)
     return s
+
+
+def table_syntax(io: Reader | Writer, t: Table, header: Header) -> Table:
+    """The payload of the section TILES."""
+    wide = io.varint("width of a tile", t.width // BLOCK, 1, MAX_TILE_BLOCKS)
+    high = io.varint("height of a tile", t.height // BLOCK, 1, MAX_TILE_BLOCKS)
+    if wide * high > MAX_TILE_BLOCKS:
+        raise io.complaint(f"a tile has {wide}x{high} blocks, more than {MAX_TILE_BLOCKS}")
+    t.width, t.height = wide * BLOCK, high * BLOCK
+    count = tile_count(header.width, header.height, t.width, t.height)
+    if count < 2:
+        raise io.complaint("the table has only one tile")
+    for number in range(count):
+        tile = t.tiles[number] if number < len(t.tiles) else Tile()
+        tile.size = io.varint("size of a tile", tile.size, 0, MAX_SECTION)
+        tile.check = io.uint("check of a tile", tile.check, size=4)
+        tile.latents = io.uint("checksum of a tile's latents", tile.latents, size=4)
+        if number == len(t.tiles):
+            t.tiles.append(tile)
+    return t
+
+
+def tile_count(width: int, height: int, tile_width: int, tile_height: int) -> int:
+    """How many tiles a picture has."""
+    return -(-width // tile_width) * -(-height // tile_height)
 
 
 class _Syntax:
@@ -213,12 +287,11 @@ class _Syntax:
         if self.uint(f"check of the {name}", check, size=2) != check:
             raise self.complaint(f"the {name} does not match its checksum")
 
-    def crc32(self, name: str, start: int) -> None:
-        """CRC-32 (as in PNG and zip) of all bytes since `start`."""
+    def crc32(self, name: str, start: int) -> bool:
+        """CRC-32 (as in PNG and zip) of all bytes since `start`; whether it is right."""
         check = zlib.crc32(self.since(start)) if self.verify_sections else 0
         stored = self.uint(f"check of a {name}", check, size=4)
-        if self.verify_sections and stored != check:
-            raise self.complaint(f"a {name} does not match its checksum")
+        return not self.verify_sections or stored == check
 
     def _check(self, name: str, value: int, low: int, high: int) -> int:
         if not low <= value <= high:
@@ -278,6 +351,10 @@ class Reader(_Syntax):
         self._position = end
         return view
 
+    def seek(self, position: int) -> None:
+        """Go on reading from there; beyond the end nothing can be."""
+        self._position = position
+
     def since(self, start: int) -> Bytes:
         """What was read since position `start`."""
         return self._data[start : self._position]
@@ -287,15 +364,25 @@ class Reader(_Syntax):
         return CorruptFile(f"{message}; the file is damaged, get another copy of it")
 
 
-def write(header: Header, latents: bytes, others: Mapping[int, bytes] | None = None) -> bytes:
+def write(
+    header: Header,
+    latents: bytes,
+    others: Mapping[int, bytes] | None = None,
+    table: Table | None = None,
+) -> bytes:
     """The file of one picture.
 
     Args:
         header: complete; a value that the format cannot hold raises ValueError.
-        latents: what `lictor.entropy.Encoder.finish` returned.
+        latents: what `lictor.entropy.Encoder.finish` returned, of all tiles in order.
         others: payloads of ALPHA, ICC and EXIF, where there are such.
+        table: of a picture in tiles.
     """
     payloads = {LATENTS: latents, **(others or {})}
+    if table is not None:
+        io = Writer()
+        table_syntax(io, table, header)
+        payloads = {TILES: bytes(io.data), **payloads}
     data = _write(header, _chain(payloads))
     missing = -(-(_blocks(header) - FREE_BLOCKS) // BLOCKS_PER_BYTE) - len(data)
     if missing > 0:
@@ -320,18 +407,36 @@ def _write(header: Header, sections: list[Section]) -> bytes:
     return bytes(io.data)
 
 
-def read(data: Bytes, *, verify_sections: bool = True) -> tuple[Header, list[Section]]:
-    """Parse a whole file; the first section is the latents. Payloads are views into `data`.
+def read(
+    data: Bytes, *, verify_sections: bool = True, tolerate: Collection[int] = ()
+) -> tuple[Header, list[Section]]:
+    """Parse a whole file. Payloads are views into `data`.
 
     Args:
         data: the file's bytes.
         verify_sections: False skips the checksums of the sections, not that of the header.
+        tolerate: kinds of section whose checksum may be wrong; they are then not `intact`.
 
     Raises:
         FileError: NotALictorFile, UnsupportedVersion, UnsupportedFeature, TruncatedFile
             or CorruptFile.
     """
     io = Reader(data, verify_sections)
+    header = read_header(io, data)
+    sections = [Section(more=True)]
+    while sections[-1].more:
+        sections.append(section_syntax(io, Section()))
+        if not sections[-1].intact and sections[-1].kind not in tolerate:
+            raise io.complaint("a section does not match its checksum")
+    del sections[0]
+    if io.position != len(data):
+        raise io.complaint(f"{len(data) - io.position} bytes follow the end of the file")
+    _check_sections(io, header, sections)
+    return header, sections
+
+
+def read_header(io: Reader, data: Bytes) -> Header:
+    """The header, and that the file is not too small for what it declares."""
     _check_magic(data)
     header = header_syntax(io, Header())
     if _blocks(header) > FREE_BLOCKS + BLOCKS_PER_BYTE * len(data):
@@ -339,13 +444,31 @@ def read(data: Bytes, *, verify_sections: bool = True) -> tuple[Header, list[Sec
             f"{header.width}x{header.height} pixels in {len(data)} bytes is more than any "
             "encoder writes"
         )
-    sections = [section_syntax(io, Section())]
-    while sections[-1].more:
-        sections.append(section_syntax(io, Section()))
-    if io.position != len(data):
-        raise io.complaint(f"{len(data) - io.position} bytes follow the end of the file")
-    _check_sections(io, header, sections)
-    return header, sections
+    return header
+
+
+def read_table(header: Header, sections: list[Section]) -> Table | None:
+    """The tiles; None of a picture that is coded whole. Raises CorruptFile."""
+    if sections[0].kind != TILES:
+        return None
+    table = parse_table(header, sections[0].payload)
+    if table.size != len(sections[1].payload):
+        raise CorruptFile(
+            f"the tiles are said to have {table.size} bytes, not {len(sections[1].payload)}; the "
+            "file is damaged, get another copy of it"
+        )
+    return table
+
+
+def parse_table(header: Header, payload: Bytes) -> Table:
+    """The payload of the section TILES. Raises CorruptFile."""
+    io = Reader(payload)
+    table = table_syntax(io, Table(), header)
+    if io.position != len(payload):
+        raise io.complaint("bytes follow the last tile of the table")
+    if table.checksum != header.latents:
+        raise io.complaint("the tile table is of another picture")
+    return table
 
 
 def payload(sections: list[Section], kind: int) -> Bytes:
@@ -361,10 +484,30 @@ def _check_magic(data: Bytes) -> None:
         raise NotALictorFile("not a Lictor file; give one that `lictor encode` wrote")
 
 
+def check_piece(header: Header, tiled: bool) -> None:
+    """Pictures above the size of the largest tile must be in tiles. Raises CorruptFile."""
+    if not tiled and _blocks(header) > MAX_TILE_BLOCKS:
+        raise CorruptFile(
+            f"{header.width}x{header.height} pixels are not in tiles, as so many must be; the file "
+            "is damaged, get another copy of it"
+        )
+
+
+def varint_size(value: int) -> int:
+    """Bytes that a varint takes."""
+    return max(1, -(-value.bit_length() // 7))
+
+
 def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None:
-    """The latents come first; every kind comes once; nothing is left that must be known."""
-    if (sections[0].kind, sections[0].optional) != (LATENTS, False):
+    """The order of the sections, their number, and that nothing is left that must be known.
+
+    The latents come first, or second after the tile table; every kind comes once.
+    """
+    tiled = sections[0].kind == TILES
+    first = sections[tiled] if len(sections) > tiled else sections[0]
+    if (first.kind, first.optional) != (LATENTS, False):
         raise io.complaint("the payload does not begin with the latents")
+    check_piece(header, tiled)
     seen = set()
     for section in sections:
         if section.kind not in _KNOWN_OPTIONAL:
@@ -374,7 +517,7 @@ def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None
                     "Lictor"
                 )
             continue
-        name = _NAMES[section.kind]
+        name = NAMES[section.kind]
         if section.kind in seen:
             raise io.complaint(f"the {name} are there twice")
         if section.optional != _KNOWN_OPTIONAL[section.kind]:
@@ -382,6 +525,8 @@ def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None
         if section.kind == PADDING and io.verify_sections and any(section.payload):
             raise io.complaint("the padding is not zero")
         seen.add(section.kind)
+    if (TILES in seen) != tiled:
+        raise io.complaint("the tile table is not the first section")
     if (ALPHA in seen) != (header.channels in (2, 4)):
         raise io.complaint(f"{header.channels} channels do not go with the sections there are")
 

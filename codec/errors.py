@@ -55,12 +55,40 @@ class InvalidEffort(CodecError, ValueError):
     """Effort is not a whole number in 0…9."""
 
 
+class InvalidPrecision(CodecError, ValueError):
+    """Precision is neither "float32" nor "bfloat16"."""
+
+
+class DeviceUnavailable(CodecError, ValueError):
+    """PyTorch knows no such device, or this machine has none, or it lacks float64."""
+
+
+class InvalidRegion(CodecError, ValueError):
+    """A region that is empty, or not inside the picture."""
+
+
 class UnknownFormat(CodecError, ValueError):
     """No picture format is known by that extension."""
 
 
 class BadCurves(CodecError, ValueError):
     """A file of rate-distortion curves to compare with does not hold any."""
+
+
+class BadResults(CodecError, ValueError):
+    """A folder does not hold the results of a benchmark."""
+
+
+class MissingPackage(CodecError):
+    """Something optional was asked for, and a package that it needs is not installed."""
+
+
+class UnknownCodec(CodecError, ValueError):
+    """The benchmark knows no codec of that name."""
+
+
+class TaskUnavailable(CodecError):
+    """What looks at decoded pictures, or its weights, is not here."""
 
 
 class ModelUnavailable(CodecError):

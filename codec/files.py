@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -11,9 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
+from lictor.codec import bitstream, feature_format
 from lictor.codec.bitstream import MAGIC
+from lictor.codec.errors import FileError
 from lictor.codec.feature_format import KINDS as FEATURES
 from lictor.codec.feature_format import MAGIC as FEATURE_MAGIC
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 STREAM = "-"
 """Stands for standard input or output."""
@@ -38,6 +43,10 @@ class UsageError(Exception):
 
 class CannotWrite(Exception):
     """One output could not be written; what was there before is untouched."""
+
+
+class DiskFull(CannotWrite):
+    """One output could not be written, and no other could be in its place."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +196,25 @@ def read_bin(source: str) -> bytes:
         return start + file.read() if start.startswith((MAGIC, FEATURE_MAGIC)) else start
 
 
+def whole(target: str) -> bool:
+    """Whether an output is there and complete, so that it need not be made again.
+
+    Outputs get their names when they are complete, so being there is enough, were it not for power
+    cuts, after which files of some file systems are empty or filled with zeros. A .bin file must
+    have all its checksums right, any other must not be empty.
+    """
+    if target == STREAM or not os.path.isfile(target):
+        return False
+    try:
+        if _extension(target) not in BINS:
+            return os.path.getsize(target) > 0
+        data = memoryview(read_bin(target))
+        (feature_format if feature_format.is_features(data) else bitstream).read(data)
+    except (OSError, FileError):
+        return False
+    return True
+
+
 @contextmanager
 def writing(target: str) -> Iterator[IO[bytes]]:
     """As `replacing`; for STREAM, standard output, once the block has ended well."""
@@ -206,7 +234,7 @@ def replacing(target: str) -> Iterator[IO[bytes]]:
 
     Until then it has a temporary name in the same folder. After any exception, an interrupt
     included, it is gone and `target` is as it was. Folders above it are made as needed.
-    Raises CannotWrite.
+    Raises CannotWrite, DiskFull.
     """
     try:
         if special(target):
@@ -216,7 +244,24 @@ def replacing(target: str) -> Iterator[IO[bytes]]:
             with _beside(os.path.realpath(target)) as file:
                 yield file
     except OSError as e:
-        raise CannotWrite(f"cannot write {show(target)}: {e.strerror or e}") from e
+        message = f"cannot write {show(target)}: {e.strerror or e}"
+        if e.errno in _FULL:
+            raise DiskFull(message) from e
+        raise CannotWrite(message) from e
+
+
+def remove_temporary(target: str, process: int) -> None:
+    """Remove what a process that was killed while it wrote `target` left beside it."""
+    folder = os.path.dirname(os.path.realpath(target))
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(_temporary_of(process)):
+                os.unlink(os.path.join(folder, name))
+
+
+def _temporary_of(process: int) -> str:
+    """How the names of a process's temporary files begin."""
+    return f".lictor-{process}-"
 
 
 @contextmanager
@@ -228,7 +273,7 @@ def _beside(path: str) -> Iterator[IO[bytes]]:
             raise PermissionError(13, "the file is write-protected")
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".lictor-{os.urandom(8).hex()}.tmp")
+    temporary = os.path.join(folder, f"{_temporary_of(os.getpid())}{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "x+b") as file:
             yield file

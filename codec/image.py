@@ -55,12 +55,14 @@ class Picture:
     icc: the ICC profile of the pixels, or nothing.
     exif: EXIF as a TIFF structure, from its byte order mark on, or nothing.
     notes: what was changed on the way that a user should know of, one line each.
+    lost: what could not be salvaged of a damaged file, one line each.
     """
 
     pixels: NDArray[Any]
     icc: bytes = b""
     exif: bytes = b""
     notes: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def depth(self) -> int:
@@ -163,7 +165,9 @@ def _plain(image: Image.Image) -> NDArray[np.uint8]:
         return np.dstack([np.asarray(colours), np.asarray(rgba.getchannel("A"))])
     if image.mode not in ("1", "L", "P", "RGB"):
         raise UnsupportedImage(f"has colour mode {image.mode}; convert it to RGB or gray first")
-    pixels = np.asarray(image.convert("L" if gray else "RGB"))
+    mode = "L" if gray else "RGB"
+    # Conversion to the mode that it has would copy it.
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return pixels[:, :, None] if gray else pixels
 
 

@@ -1,4 +1,4 @@
-"""How threads wait for one another."""
+"""How many threads, and how they wait for one another."""
 
 import os
 
@@ -12,3 +12,10 @@ def wait_briefly() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

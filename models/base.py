@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.models.errors import NoSearch
+from lictor.models.window import Box
 
 if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder
@@ -29,26 +31,49 @@ class Output:
 class LatentCodec(nn.Module):
     """Pictures in, symbols with their tables out, and back.
 
+    A large picture is coded as tiles, each by itself. What is coded is a partition: each latent
+    belongs to one tile. But the transforms see across: latents of a tile come from its pixels and
+    those around them, pixels from its latents and those around them. So what a tile decodes to does
+    not depend on where its borders are, and no seam can show.
+
     Attributes:
         name: `arch.tag`, such as "lictor-s.mse".
         id: the permanent number of a shipped checkpoint, 0 for any other weights.
         digest: SHA-256 of the weights file, 32 bytes; empty when built without weights.
+        stride: pictures are padded to multiples of this many pixels; it divides 64.
+        cell: pixels a side that one place of the latents stands for.
+        analysis_halo: how far from a tile pixels change its latents; a multiple of `cell`.
+        synthesis_halo: how far from a tile latents change its pixels, in pixels, likewise.
     """
 
     name: str = ""
     id: int = 0
     digest: bytes = b""
+    stride: int = 64
+    cell: int = 16
+    analysis_halo: int = 0
+    synthesis_halo: int = 0
 
     def forward(self, x: Tensor, quality: Tensor) -> Output:
         """Training view: x float (N, 3, H, W) in 0..1, H and W multiples of 64; quality (N,)."""
         raise NotImplementedError
 
-    def encode(self, x: Tensor, quality: float, encoder: Encoder) -> None:
-        """Push the symbols of one picture: x float32 (1, 3, H, W) in 0..1, any H and W."""
+    def encode(self, x: Tensor, quality: float, encoder: Encoder, tile: Box | None = None) -> None:
+        """Push the symbols of one picture: x float32 (1, 3, H, W) in 0..1, any H and W.
+
+        tile: the part of x to code, all of it if None; the rest is the picture around it,
+        `analysis_halo` pixels to each side that does not end the picture.
+        """
         raise NotImplementedError
 
     def search(
-        self, x: Tensor, quality: float, encoder: Encoder, effort: int, progress: Progress | None
+        self,
+        x: Tensor,
+        quality: float,
+        encoder: Encoder,
+        effort: int,
+        progress: Progress | None,
+        tile: Box | None = None,
     ) -> float:
         """As `encode`, with latents searched for this picture; effort 1…9.
 
@@ -56,11 +81,26 @@ class LatentCodec(nn.Module):
         """
         raise NoSearch(f"{self.name} has no encoder-side search; leave the effort at 0")
 
-    def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
-        """Pull the symbols of a picture of shape (H, W); returns float32 (1, 3, H, W) in 0..1."""
+    def pull(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+        """Pull the symbols of a picture or tile of shape (H, W).
+
+        Returns its latents, float32 (1, C, h, w), one place for each `cell` of the padded picture.
+        """
         raise NotImplementedError
 
-    def estimate(self, x: Tensor, quality: float) -> float:
+    def reconstruct(self, latents: Tensor, quality: float) -> Tensor:
+        """The picture of latents (1, C, h, w): float32 (1, 3, h · cell, w · cell) in 0…1.
+
+        Autocast may be on.
+        """
+        raise NotImplementedError
+
+    def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+        """Pull the symbols of a picture of shape (H, W); returns float32 (1, 3, H, W) in 0..1."""
+        x_hat = self.reconstruct(self.pull(shape, quality, decoder), quality)
+        return x_hat[:, :, : shape[0], : shape[1]]
+
+    def estimate(self, x: Tensor, quality: float, tile: Box | None = None) -> float:
         """Bits that the float model expects `encode` to spend on x, before tables are rounded."""
         raise NotImplementedError
 
@@ -71,6 +111,24 @@ class LatentCodec(nn.Module):
     def adopt(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `export` gave, floats now in float32. RuntimeError if it does not fit."""
         self.load_state_dict(tensors, assign=True)
+
+
+def padded(x: Tensor, tile: Box | None, stride: int) -> tuple[Tensor, Box]:
+    """Pixels (1, 3, H, W) with the last row and column repeated, and the padded place of the tile.
+
+    Downwards and to the right of the tile's first pixel they become multiples of the stride. That
+    of the tile is one in the picture, too: where x ends with the picture, so does the padding.
+    """
+    height, width = x.shape[-2:]
+    tile = tile or Box(0, 0, height, width)
+    below, right = -(height - tile.top) % stride, -(width - tile.left) % stride
+    return F.pad(x, (0, right, 0, below), mode="replicate"), tile.padded(stride)
+
+
+def crop(x: Tensor, box: Box) -> Tensor:
+    """The part of x (N, C, H, W) in the box."""
+    rows, columns = box.place
+    return x[:, :, rows, columns]
 
 
 def _compact(name: str, tensor: Tensor) -> Tensor:

@@ -26,15 +26,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.entropy import GAUSSIAN_SCALE_MIN
-from lictor.models.base import LatentCodec, Output
+from lictor.models.base import LatentCodec, Output, crop, padded
 from lictor.models.compressai_prior import Prior
 from lictor.models.errors import ModelError
 from lictor.models.gaussian import table_index
 from lictor.models.registry import register
+from lictor.models.window import Box
 
 if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder
@@ -67,8 +67,9 @@ class CompressAI(LatentCodec):
 
     network: ClassVar[str]
     """Name of the class in compressai.models."""
-    stride: ClassVar[int] = 64
-    """Pictures are padded to multiples of this."""
+    # Enough for all of them; cheng2020-anchor reaches furthest, 169 and 104 pixels.
+    analysis_halo = 192
+    synthesis_halo = 128
     deciding: ClassVar[tuple[str, ...]] = ()
     """The networks that table indexes depend on."""
 
@@ -163,30 +164,35 @@ class CompressAI(LatentCodec):
         return Output(out["x_hat"], torch.stack(bits).sum(0))
 
     @torch.inference_mode()
-    def encode(self, x: Tensor, quality: float, encoder: Encoder) -> None:
-        self._code(_Push(self.prior(), encoder), *self._latents(x))
+    def encode(self, x: Tensor, quality: float, encoder: Encoder, tile: Box | None = None) -> None:
+        self._code(_Push(self.prior(), encoder), *self._latents(x, tile))
 
     @torch.inference_mode()
-    def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+    def pull(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
         y_hat = self._code(_Pull(self.prior(), decoder), *self._blanks(shape))
-        weight = next(self.net.g_s.parameters())
-        x_hat = self.net.g_s(y_hat.to(weight))
-        # A hostile stream can reach infinity; the caller must still get a picture.
-        return x_hat[:, :, : shape[0], : shape[1]].nan_to_num().clamp(0, 1)
+        return y_hat.to(next(self.net.g_s.parameters()))
 
     @torch.inference_mode()
-    def estimate(self, x: Tensor, quality: float) -> float:
+    def reconstruct(self, latents: Tensor, quality: float) -> Tensor:
+        # A hostile stream can reach infinity; the caller must still get a picture.
+        return self.net.g_s(latents).float().nan_to_num().clamp(0, 1)
+
+    @torch.inference_mode()
+    def estimate(self, x: Tensor, quality: float, tile: Box | None = None) -> float:
         meter = _Meter(self.net)
-        self._code(meter, *self._latents(x))
+        self._code(meter, *self._latents(x, tile))
         return meter.bits
 
     # ---------------------------------------------------------------- for each architecture
 
-    def _latents(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What `_code` codes: latents of the padded picture, float64 on the CPU."""
-        h, w = x.shape[-2:]
-        x = F.pad(x, (0, -w % self.stride, 0, -h % self.stride), mode="replicate")
-        return tuple(t.cpu().double() for t in self._analyse(x))
+    def _latents(self, x: Tensor, tile: Box | None) -> tuple[Tensor, ...]:
+        """What `_code` codes: latents of the padded tile, float64 on the CPU."""
+        wide, place = padded(x, tile, self.stride)
+        sizes = self._latent_sizes()
+        return tuple(
+            crop(t, place.in_cells(factor)).cpu().double()
+            for t, (_, factor) in zip(self._analyse(wide), sizes, strict=True)
+        )
 
     def _blanks(self, shape: tuple[int, int]) -> tuple[Tensor, ...]:
         """Zeros in the shapes of `_latents`, for a picture of this shape."""

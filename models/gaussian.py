@@ -15,6 +15,8 @@ from lictor.models.layers import bound
 
 SCALE_TOP = (SCALES - 1) / SCALES_PER_OCTAVE - FINE_OCTAVES
 _LIKELIHOOD_FLOOR = 1e-9
+_STEEPEST = 8.0
+"""Bits for a step of one: narrow Gaussians know no bound, and would drown all other gradients."""
 
 
 def scale_to_sigma(s: Tensor) -> Tensor:
@@ -32,6 +34,27 @@ def table_index(s: Tensor) -> Tensor:
     s = s.double()
     steps = SCALES_PER_OCTAVE * (s + s.clamp(max=FINE_OCTAVES))
     return steps.add_(0.5).floor_().clamp_(0, SCALES - 1)
+
+
+def symbol_bits(residual: Tensor, s: Tensor) -> Tensor:
+    """Bits of round(residual) at scale s, with a gradient that training can follow.
+
+    That of s is the true one. That of the residual is the difference between the bits of its two
+    neighbouring integers: the slope of the line through what may happen to this symbol. Noise in
+    place of rounding (Ballé et al. 2017) gives about the same slope, but charges narrow Gaussians
+    for bits that rounding does not cost; passing the derivative at the integer through rounding
+    sees no cost in leaving zero (docs/training.md compares the three).
+    """
+    residual = residual.float()
+    value = residual.detach()
+    symbol = value.round()
+    known = bits(symbol, s)
+    if not residual.requires_grad:
+        return known
+    with torch.no_grad():
+        step = torch.where(value >= symbol, 1.0, -1.0)
+        slope = ((bits(symbol + step, s) - known) * step).clamp_(-_STEEPEST, _STEEPEST)
+    return known + slope * (residual - value)
 
 
 def bits(residual: Tensor, s: Tensor) -> Tensor:

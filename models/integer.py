@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,6 +39,12 @@ class InexactWeights(ValueError):
 def round_half_up(x: Tensor) -> Tensor:
     """floor(x + 1/2): unlike round-to-even, the same for an integer shifted by any even or odd."""
     return x.add(0.5).floor_()
+
+
+def power_of_two(exponent: Tensor) -> Tensor:
+    """2**exponent in float64 of integers in ±1000, exact, as pow need not be on every device."""
+    values = np.ldexp(1.0, exponent.detach().cpu().numpy().astype(np.int32))
+    return torch.from_numpy(values).to(exponent.device)
 
 
 def to_fixed(x: Tensor) -> Tensor:
@@ -132,8 +139,10 @@ class ExactLadder(nn.Module):
         low = min(step // STEPS_PER_RUNG, ANCHORS - 2)
         t = step - low * STEPS_PER_RUNG
         mixed = self.rungs[low] * (STEPS_PER_RUNG - t) + self.rungs[low + 1] * t
-        # One IEEE division of exact integers, correctly rounded everywhere.
-        return round_half_up(mixed / STEPS_PER_RUNG)[None]
+        # floor(mixed / STEPS_PER_RUNG + 1/2) on integers: where floats are divided by a number that
+        # is no power of two, GPUs multiply by its rounded reciprocal, and halves can fall below.
+        halves = (2 * mixed.long()).add_(STEPS_PER_RUNG)
+        return halves.div_(2 * STEPS_PER_RUNG, rounding_mode="floor").double()[None]
 
 
 _TWINS = {

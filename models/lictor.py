@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lictor.models import gaussian
-from lictor.models.base import LatentCodec, Output
+from lictor.models.base import LatentCodec, Output, crop, padded
 from lictor.models.context import (
     STEPS,
     Quadtree,
@@ -30,18 +29,18 @@ from lictor.models.context import (
     to_cells,
 )
 from lictor.models.hyperprior import HyperAnalysis, HyperSynthesis
-from lictor.models.integer import FRACTION, LIMIT, exact, round_half_up
+from lictor.models.integer import FRACTION, LIMIT, exact, power_of_two, round_half_up
 from lictor.models.rate import QUALITY_STEPS, Ladder, quality_to_lambda
 from lictor.models.refine import Picture, Progress, State, refine
 from lictor.models.registry import register
 from lictor.models.transforms import Analysis, Synthesis
+from lictor.models.window import Box
 
 if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder
 
-STRIDE = 16
-PADDING = 64
-"""Pictures are padded to this multiple: y at 1/16, z at a quarter of that."""
+PLACES = 4
+"""Places of y a side to one of z."""
 
 _SYMBOL_LIMIT = 2.0**20
 """No picture comes near; keeps a hostile stream's values inside exact arithmetic."""
@@ -64,11 +63,15 @@ class Sizes:
 
 
 @register("lictor-s", channels=192, latent=256, side=128, prior=256, depth=2)
+@register("lictor-m", channels=320, latent=320, side=128, prior=384, depth=4)
 class Lictor(LatentCodec):
     """Variable-rate transform codec with a hyperprior and a four-step quadtree context."""
 
+    # Two 3x3 convolutions at 1/16 and two at 1/8 reach 48 pixels; z sees two places of y further.
+    analysis_halo = 80
+    synthesis_halo = 48
+
     octave: Tensor
-    hard = False  # training sees true rounding instead of noise
 
     def __init__(self, **sizes: int) -> None:
         super().__init__()
@@ -112,14 +115,19 @@ class Lictor(LatentCodec):
 
     def forward(self, x: Tensor, quality: Tensor) -> Output:
         y = self._latent(x, quality)
-        z = self.h_a(y).permute(0, 2, 3, 1)
+        cells, bits = self._quantised(
+            y.permute(0, 2, 3, 1), self.h_a(y).permute(0, 2, 3, 1), quality
+        )
+        x_hat = self.synthesise(from_cells(cells).permute(0, 3, 1, 2), quality)
+        return Output(x_hat.float(), bits)
+
+    def _quantised(self, y: Tensor, z: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Y and z, NHWC, as training has them coded: y_hat as cells, and the bits."""
         z_scale = self.z_scale(quality)[:, None, None, :].expand_as(z)
-        side_bits = gaussian.bits(self._noisy(z), z_scale)
+        side_bits = gaussian.symbol_bits(z, z_scale)
         p = self.h_s(_round_through(z), quality)
-        cells, y_bits = self._code_floats(y.permute(0, 2, 3, 1).float(), p, quality)
-        y_hat = from_cells(cells).permute(0, 3, 1, 2)
-        x_hat = self.synthesise(y_hat, quality)
-        return Output(x_hat.float(), side_bits.flatten(1).sum(1) + y_bits)
+        cells, y_bits = self._code_floats(y.float(), p, quality)
+        return cells, side_bits.flatten(1).sum(1) + y_bits
 
     def synthesise(self, y_hat: Tensor, quality: Tensor) -> Tensor:
         """The picture of y_hat (N, M, h, w), about 0…1 (not clamped)."""
@@ -128,19 +136,12 @@ class Lictor(LatentCodec):
     def _latent(self, x: Tensor, quality: Tensor) -> Tensor:
         return self.g_a(x - 0.5, quality) * self.gain(quality).exp()[:, :, None, None]
 
-    def _noisy(self, residual: Tensor) -> Tensor:
-        """Uniform noise while training softly (Ballé et al. 2017), rounding otherwise."""
-        residual = residual.float()
-        if self.training and not self.hard:
-            return residual + torch.rand_like(residual) - 0.5
-        return _round_through(residual)
-
     def _code_floats(self, y: Tensor, p: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """The quadtree on floats: y_hat as cells, and the bits of each picture."""
 
         def code(target: Tensor, mean: Tensor, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
             residual = target - mean
-            bits = gaussian.bits(self._noisy(residual), scale).sum(dim=(0, 2, 3, 4))
+            bits = gaussian.symbol_bits(residual, scale).sum(dim=(0, 2, 3, 4))
             return _round_through(residual) + mean, bits
 
         return self.walk(y, p, quality, code)
@@ -165,19 +166,25 @@ class Lictor(LatentCodec):
         return known, total
 
     @torch.inference_mode()
-    def estimate(self, x: Tensor, quality: float) -> float:
+    def estimate(self, x: Tensor, quality: float, tile: Box | None = None) -> float:
         was_training = self.training
-        self.eval()
-        q = torch.tensor([quality], dtype=torch.float32, device=x.device)
-        bits = self(_pad(x), q).bits.item()
-        self.train(was_training)
-        return bits
+        if was_training:
+            self.eval()
+        q = x.new_tensor([quality])
+        _, bits = self._quantised(*self._latents(x, q, tile), q)
+        if was_training:
+            self.train()
+        return bits.item()
 
     # ---------------------------------------------------------------- coding
 
     def train(self, mode: bool = True) -> Lictor:
         self._twins = None
         return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Lictor:
+        self._twins = None  # they follow the weights to another device
+        return super()._apply(*args, **kwargs)
 
     def _exact(self) -> dict[str, Any]:
         """The integer twins, made once from the weights as they are."""
@@ -186,23 +193,46 @@ class Lictor(LatentCodec):
         return self._twins
 
     @torch.inference_mode()
-    def encode(self, x: Tensor, quality: float, encoder: Encoder) -> None:
-        self.push(*self._latents(_pad(x), x.new_tensor([quality])), quality, encoder)
+    def encode(self, x: Tensor, quality: float, encoder: Encoder, tile: Box | None = None) -> None:
+        self.push(*self._latents(x, x.new_tensor([quality]), tile), quality, encoder)
 
     def search(
-        self, x: Tensor, quality: float, encoder: Encoder, effort: int, progress: Progress | None
+        self,
+        x: Tensor,
+        quality: float,
+        encoder: Encoder,
+        effort: int,
+        progress: Progress | None,
+        tile: Box | None = None,
     ) -> float:
-        picture = Picture(_pad(x), (x.shape[2], x.shape[3]), quality)
         with torch.inference_mode():
-            plain = State(*self._latents(picture.padded, picture.condition))
+            wide, place = padded(x, tile, self.stride)
+            around = self._latent(wide, x.new_tensor([quality]))
+            plain = State(*self._cut(around, place))
+            seen = place.grown(self.synthesis_halo).within(Box(0, 0, *wide.shape[2:]))
+            picture = Picture(
+                padded=crop(wide, seen),
+                shape=seen.within(Box(0, 0, *x.shape[2:]))[2:],
+                quality=quality,
+                around=crop(around, seen.in_cells(self.cell)).permute(0, 2, 3, 1),
+                place=place.seen_from(seen).in_cells(self.cell),
+            )
         y, z, bits = refine(self, picture, plain, effort, progress)
         self.push(y, z, quality, encoder)
         return bits
 
-    def _latents(self, padded: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+    def _latents(self, x: Tensor, quality: Tensor, tile: Box | None) -> tuple[Tensor, Tensor]:
         """What is rounded and coded: y (1, h, w, M) and z (1, h/4, w/4, Z)."""
-        y = self._latent(padded, quality)
-        return y.permute(0, 2, 3, 1), self.h_a(y).permute(0, 2, 3, 1)
+        wide, place = padded(x, tile, self.stride)
+        return self._cut(self._latent(wide, quality), place)
+
+    def _cut(self, y: Tensor, place: Box) -> tuple[Tensor, Tensor]:
+        """Y and z, NHWC, of a tile, from the y of all that is around it, NCHW."""
+        core = place.in_cells(self.cell)
+        # The first place of z must be one of the tile's grid.
+        z = self.h_a(y[:, :, core.top % PLACES :, core.left % PLACES :])
+        z = crop(z, core.in_cells(PLACES))
+        return crop(y, core).permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
 
     @torch.inference_mode()
     def push(self, y: Tensor, z: Tensor, quality: float, encoder: Encoder) -> Tensor:
@@ -224,25 +254,26 @@ class Lictor(LatentCodec):
         )
 
     @torch.inference_mode()
-    def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+    def pull(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
         device = self.octave.device
-        h, w = (-(-side // PADDING) for side in shape)
-        z_shape = (1, h, w, self.sizes.side)
+        side = self.cell * PLACES
+        z_shape = (1, -(-shape[0] // side), -(-shape[1] // side), self.sizes.side)
 
         def pull(index: np.ndarray, shape: tuple[int, ...]) -> Tensor:
             symbols = torch.from_numpy(decoder.pull(index).astype(np.float64))
             return symbols.clamp_(-_SYMBOL_LIMIT, _SYMBOL_LIMIT).reshape(shape).to(device)
 
-        y_hat = self._code(
+        return self._code(
             _step_of(quality),
             z_shape,
             lambda index: pull(index, z_shape),
             lambda phases, groups, mean, index: pull(index, tuple(mean.shape)),
             device,
         )
-        q = torch.tensor([quality], dtype=torch.float32, device=device)
-        x_hat = self.synthesise(y_hat, q)
-        return x_hat[:, :, : shape[0], : shape[1]].clamp(0, 1)
+
+    @torch.inference_mode()
+    def reconstruct(self, latents: Tensor, quality: float) -> Tensor:
+        return self.synthesise(latents, latents.new_tensor([quality])).float().clamp(0, 1)
 
     def _code(
         self,
@@ -260,9 +291,9 @@ class Lictor(LatentCodec):
         unit = 2.0**FRACTION
         scale = twins["z_scale"](step).expand(z_shape)
         p = twins["h_s"]((code_z(_index(scale)) * unit).clamp_(-LIMIT, LIMIT), step)
-        _, h, w, _ = p.shape
-        octave = to_cells((2.0 ** self.octave.double()).expand(1, h, w, -1))
-        base = to_cells(twins["context"].scale(step)[:, None, None, :].expand(1, h, w, -1))
+        n, h, w, _ = p.shape
+        octave = to_cells(power_of_two(self.octave).expand(n, h, w, -1))
+        base = to_cells(twins["context"].scale(step)[:, None, None, :].expand(n, h, w, -1))
         known = torch.zeros_like(octave)
         phases = torch.arange(4, device=device)
         for k in range(STEPS):
@@ -275,12 +306,6 @@ class Lictor(LatentCodec):
             index = _index(scale + base[phases, groups])
             known[phases, groups] = code_y(phases, groups, mean, index) * unit + mean
         return (from_cells(known).permute(0, 3, 1, 2) * 2.0**-FRACTION).float()
-
-
-def _pad(x: Tensor) -> Tensor:
-    """Repeat the last row and column up to multiples of PADDING."""
-    h, w = x.shape[-2:]
-    return F.pad(x, (0, -w % PADDING, 0, -h % PADDING), mode="replicate")
 
 
 def _step_of(quality: float) -> int:

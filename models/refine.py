@@ -17,7 +17,7 @@ expected latents instead of gradient steps on noisy samples (docs/effort.md comp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +27,7 @@ from lictor.entropy import Encoder
 from lictor.models import gaussian
 from lictor.models.context import from_cells, group_of_phase
 from lictor.models.rate import quality_to_lambda
+from lictor.models.window import Box
 
 if TYPE_CHECKING:
     from lictor.models.lictor import Lictor
@@ -73,10 +74,12 @@ def refine(
     training, in real bytes and on the decoded picture.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        picture = Picture(picture.padded.clone(), picture.shape, picture.quality)
+        picture = replace(
+            picture, padded=picture.padded.clone(), around=picture.around.float().clone()
+        )
         start = State(plain.y.float().clone(), plain.z.float().clone())
         trained = float(quality_to_lambda(picture.condition))
-        slope = _slope(model, picture, trained)
+        slope = _slope(model, picture.alone(model.cell), trained)
         search = Search(model, picture, slope, start.y)
         found = search.run(start, iterations(effort), progress)
     before, after = (_measure(model, picture, state) for state in (plain, found))
@@ -106,17 +109,43 @@ def _measure(model: Lictor, picture: Picture, state: State) -> tuple[float, floa
     """Bits of the real stream, and error of the decoded 8-bit picture."""
     encoder = Encoder(checksum=False)
     y_hat = model.push(state.y, state.z, picture.quality, encoder)
-    x_hat = model.synthesise(y_hat, picture.condition)
+    x_hat = picture.synthesised(model, y_hat.permute(0, 2, 3, 1))
     return 8.0 * len(encoder.finish()), float(picture.error(x_hat.mul(255).round().div(255)))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to fit: padded pixels (1, 3, H, W) in 0…1, its true shape, and its quality."""
+    """A picture to fit, or a tile of one with what lies around it and stays as it is.
+
+    padded: pixels of all, (1, 3, H, W) in 0…1.
+    shape: rows and columns of `padded` that are not padding.
+    around: y of all, (1, h, w, M).
+    place: of the tile in `around`.
+    """
 
     padded: Tensor
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     quality: float
+    around: Tensor
+    place: Box
+
+    def alone(self, cell: int) -> Picture:
+        """The tile without what is around it."""
+        pixels = Box(*(cell * side for side in self.place))
+        rows, columns = pixels.place
+        inner = Box(0, 0, *self.place[2:])
+        shape = pixels.within(Box(0, 0, *self.shape))[2:]
+        y = self.around[:, self.place.place[0], self.place.place[1]]
+        return Picture(self.padded[:, :, rows, columns], shape, self.quality, y, inner)
+
+    def synthesised(self, model: Lictor, y_hat: Tensor) -> Tensor:
+        """All of it, as it comes out with y_hat (1, h, w, M) in the place of the tile."""
+        if y_hat.shape != self.around.shape:
+            rows, columns = self.place.place
+            whole = self.around.clone()
+            whole[:, rows, columns] = y_hat
+            y_hat = whole
+        return model.synthesise(y_hat.permute(0, 3, 1, 2), self.condition)
 
     @property
     def condition(self) -> Tensor:
@@ -152,7 +181,7 @@ class Search:
         For random signs v, the square of J'v is in expectation the diagonal of J'J (Hutchinson).
         """
         y = y.detach().requires_grad_()
-        x_hat = self.model.synthesise(y.permute(0, 3, 1, 2), self.picture.condition)
+        x_hat = self.picture.synthesised(self.model, y)
         generator = torch.Generator().manual_seed(0)
         signs = torch.randint(0, 2, x_hat.shape, generator=generator).to(x_hat) * 2 - 1
         (seen,) = torch.autograd.grad(x_hat, y, signs)
@@ -192,7 +221,7 @@ class Search:
         # No symbol is coded after the last quarter.
         by_rate = self._gather([*by_quarter, torch.zeros_like(quarters[-1])])
         y_hat = y_hat.detach().requires_grad_()
-        x_hat = self.model.synthesise(y_hat.permute(0, 3, 1, 2), self.picture.condition)
+        x_hat = self.picture.synthesised(self.model, y_hat)
         (by_error,) = torch.autograd.grad(self.weight * self.picture.error(x_hat), y_hat)
         return y_hat.detach(), by_error + by_rate.clamp(-_RATE_PULL, _RATE_PULL), by_z
 

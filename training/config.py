@@ -49,8 +49,7 @@ class Config:
     shortcut_rate: float = 0.1  # learning rate of the linear shortcuts and gains, relative
     clip: float = 1.0  # largest norm of a gradient
     ema: float = 0.999  # decay of the averaged weights, which are what is kept
-    late: float = 0.0  # share of the training, at its end, in which the next two hold
-    late_hard: bool = False  # true rounding instead of noise
+    late: float = 0.0  # share of the training, at its end, in which late_crop holds
     late_crop: int = 0  # side of crops; 0: as before
 
     # machine

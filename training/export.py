@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lictor.codec import api, bench, files
+from lictor.codec import api
+from lictor.codec.bench import curves, learned, measure, pictures, runner
 from lictor.models import checkpoint
 from lictor.models.zoo import SUFFIX
 from lictor.training import state, validation
@@ -125,17 +126,21 @@ def verify(model: str, pictures: Sequence[np.ndarray]) -> None:
 
 def curve(model: str, folder: str) -> dict[str, Any]:
     """Mean bpp and PSNR of real files of a folder's pictures, as index.json has them."""
-    paths = [path for path, _ in files.find([folder], files.PICTURES)]
-    points = bench.curve([row for path in paths for row in bench.measure(path, model, MEASURED_AT)])
+    codec = learned.model(model, effort=0, threads=torch.get_num_threads())
+    entry = runner.Entry(model, 0, codec, MEASURED_AT)
+    measured = runner.run(pictures.find([folder]), [entry], measure.Options(timed=False))
+    for failure in measured.failed:
+        raise ExportFailed(f"{failure.image}: {failure.reason}")
+    points = curves.points(measured.rows)
     for p in points:
-        print(f"{p.quality:7g} {p.bpp:8.4f} {p.psnr:8.3f}  {Path(folder).name}")
+        print(f"{p['quality']:7g} {p['bpp']:8.4f} {p['psnr']:8.3f}  {Path(folder).name}")
     qualities = ",".join(f"{quality:g}" for quality in MEASURED_AT)
     name = Path(folder).name
     return {
-        "command": f"lictor bench {name}/ --qualities {qualities}",
-        f"{name}_quality": [p.quality for p in points],
-        f"{name}_bpp": [round(p.bpp, 4) for p in points],
-        f"{name}_psnr": [round(p.psnr, 3) for p in points],
+        "command": f"lictor bench {name}/ --codecs {codec.name} --qualities {qualities}",
+        f"{name}_quality": [p["quality"] for p in points],
+        f"{name}_bpp": [round(p["bpp"], 4) for p in points],
+        f"{name}_psnr": [round(p["psnr"], 3) for p in points],
     }
 
 

@@ -23,7 +23,7 @@ class State:
 
     average: a second model, whose weights follow those of the first; what is validated and kept.
     step: updates of the weights. position: crops drawn. spent: minutes. skipped: steps whose
-    gradient was not finite. Noise is a function of the position, so no random state is needed.
+    gradient was not finite. Chance is a function of the position, so no random state is needed.
     """
 
     model: LatentCodec

@@ -1,7 +1,8 @@
 """A codec that needs no training: differences of pixels, coded with Gaussian tables.
 
 At quality 100 it is lossless. `python fake.py …` is the `lictor` command with only this model, for
-tests of whole processes. There, PAUSE=1 stops before a finished output gets its name.
+tests of whole processes. There, PAUSE stops whoever is about to give a finished output the name
+PAUSE (1: any), and STALL whoever encodes a picture of that width; both say so, with their process.
 """
 
 from __future__ import annotations
@@ -16,33 +17,40 @@ import torch
 
 from lictor import models
 from lictor.entropy import Tables, gaussian_tables
-from lictor.models.base import LatentCodec
+from lictor.models.base import LatentCodec, crop
+from lictor.models.window import Box
 
 
 class Fake(LatentCodec):
     """Quantises to the quality's step, then codes each pixel's difference to its left neighbour."""
+
+    stride = cell = 1
 
     def __init__(self, name: str = "fake.pixels", id: int = 7) -> None:
         super().__init__()
         self.name, self.id = name, id
         self.digest = hashlib.sha256(name.encode()).digest()
 
-    def encode(self, x, quality, encoder):
-        for plane in _quantised(x, quality):
+    def encode(self, x, quality, encoder, tile=None):
+        if os.environ.get("STALL") == str(x.shape[3]):
+            _stop("stalled")
+        for plane in _quantised(x, quality, tile):
             symbols = np.diff(plane, axis=1, prepend=np.int32(0)).ravel()
             encoder.push(symbols, _index(symbols, quality))
 
-    def decode(self, shape, quality, decoder):
+    def pull(self, shape, quality, decoder):
         height, width = shape
         index = np.full(height * width, _scale(quality), np.uint8)
         planes = [decoder.pull(index).reshape(shape).cumsum(axis=1) for _ in range(3)]
-        x = np.stack(planes).astype(np.float32) * _pixel_step(quality) / 255
-        return torch.from_numpy(x)[None].clamp(0, 1)
+        return torch.from_numpy(np.stack(planes).astype(np.float32))[None]
 
-    def estimate(self, x, quality):
+    def reconstruct(self, latents, quality):
+        return (latents * (_pixel_step(quality) / 255)).clamp(0, 1)
+
+    def estimate(self, x, quality, tile=None):
         tables: Tables = gaussian_tables()
         bits = 0.0
-        for plane in _quantised(x, quality):
+        for plane in _quantised(x, quality, tile):
             symbols = np.diff(plane, axis=1, prepend=np.int32(0)).ravel()
             bits += tables.cost(symbols, _index(symbols, quality)).sum()
         return float(bits)
@@ -60,7 +68,9 @@ def _index(symbols: np.ndarray, quality: float) -> np.ndarray:
     return np.full(symbols.shape, _scale(quality), np.uint8)
 
 
-def _quantised(x: torch.Tensor, quality: float) -> np.ndarray:
+def _quantised(x: torch.Tensor, quality: float, tile: Box | None) -> np.ndarray:
+    if tile is not None:
+        x = crop(x, tile)
     return np.rint(x[0].numpy() * 255 / _pixel_step(quality)).astype(np.int32)
 
 
@@ -90,21 +100,28 @@ def index() -> dict[str, models.Entry]:
     return {"fake.pixels": entry}
 
 
-def _pause_before_replacing() -> None:
+def _stop(why: str) -> None:
+    os.write(1, f"{why} {os.getpid()}\n".encode())
+    time.sleep(60)
+
+
+def _pause_before_replacing(name: str) -> None:
     replace = os.replace
 
     def slow(source, target):
-        print("paused", flush=True)
-        time.sleep(60)
+        if name in ("1", os.path.basename(target)):
+            _stop("paused")
         replace(source, target)
 
     os.replace = slow
 
 
-if __name__ == "__main__":
+if __name__ in ("__main__", "__mp_main__"):  # the second in worker processes
     models.load, models.find, models.index = load, find, index
     if os.environ.get("PAUSE"):
-        _pause_before_replacing()
+        _pause_before_replacing(os.environ["PAUSE"])
+
+if __name__ == "__main__":
     from lictor.codec.cli import main
 
     sys.argv[0] = "lictor"

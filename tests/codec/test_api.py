@@ -20,6 +20,7 @@ from lictor.codec import (
     CodecError,
     api,
     bitstream,
+    coding,
     decode,
     decode_picture,
     encode,
@@ -180,7 +181,7 @@ def test_16_bits_come_back_with_more_than_8(photo: np.ndarray, fake: ModuleType)
 
 def test_samples_of_16_bits_are_not_rounded_to_8():
     x = torch.linspace(0, 1, 3 * 4096).reshape(1, 3, 64, 64)
-    samples = api._samples(x, gray=False, depth=16)
+    samples = coding.samples(x, 3, np.dtype(np.uint16))
     assert len(np.unique(samples)) == 3 * 4096
     assert (samples.min(), samples.max(), samples.dtype) == (0, 65535, np.uint16)
 
@@ -264,9 +265,9 @@ def test_model_without_a_search(photo: np.ndarray):
 def test_search_gets_effort_and_progress(
     photo: np.ndarray, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
 ):
-    def search(self, x, quality, encoder, effort, progress):
+    def search(self, x, quality, encoder, effort, progress, tile):
         progress(1, effort)
-        self.encode(x, quality, encoder)
+        self.encode(x, quality, encoder, tile)
         return 8.0
 
     monkeypatch.setattr(fake.Fake, "search", search)
@@ -492,13 +493,13 @@ def test_verify_finds_a_model_that_estimates_badly(
 def test_verify_finds_a_model_that_decodes_differently(
     photo: np.ndarray, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
 ):
-    decode, calls = fake.Fake.decode, []
+    reconstruct, calls = fake.Fake.reconstruct, []
 
     def drifting(*args: object) -> object:
         calls.append(1)
-        return decode(*args) * (1 - 0.01 * len(calls))
+        return reconstruct(*args) * (1 - 0.01 * len(calls))
 
-    monkeypatch.setattr(fake.Fake, "decode", drifting)
+    monkeypatch.setattr(fake.Fake, "reconstruct", drifting)
     report = verify(photo, quality=80, model=MODEL)
     assert not report.same and not report.ok
 

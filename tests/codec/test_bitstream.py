@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import lictor.codec
 from lictor.codec import bitstream
-from lictor.codec.bitstream import Header, Section, read, write
+from lictor.codec.bitstream import Header, Section, Table, Tile, read, write
 from lictor.codec.errors import (
     CorruptFile,
     FileError,
@@ -92,9 +92,10 @@ def test_payload_is_a_view_not_a_copy():
 
 
 def test_overhead_of_a_large_photo():
-    h = Header(model_id=1, width=6000, height=4000, step=400, latents=2**32 - 1)
+    h, table = tiled(6000, 4000, 1024)
+    h.step = 400
     payload = bytes(1_500_000)
-    assert len(write(h, payload)) - len(payload) <= 32
+    assert len(write(h, payload, table=table)) - len(payload) <= 40 + 12 * len(table.tiles)
 
 
 @given(
@@ -102,8 +103,8 @@ def test_overhead_of_a_large_photo():
         Header,
         model_id=st.integers(1, bitstream.MAX_MODEL_ID),
         weights=st.binary(min_size=4, max_size=4),
-        width=st.integers(1, 2**15),
-        height=st.integers(1, 2**15),
+        width=st.integers(1, 2**11),
+        height=st.integers(1, 2**11),
         channels=st.sampled_from([1, 3]),
         step=st.integers(0, 400),
         latents=st.integers(0, 2**32 - 1),
@@ -226,14 +227,132 @@ def test_more_pixels_than_so_small_a_file_can_hold(width: int, height: int):
         read(data)
 
 
-@pytest.mark.parametrize("size", [(40_000, 40_000), (1, 2**20), (2048, 2049), (4096, 4160)])
+def tiled(width: int, height: int, side: int = 2048) -> tuple[Header, Table]:
+    """A header, and a table of empty tiles that goes with it."""
+    table = Table(side, side)
+    table.tiles = [Tile() for _ in range(bitstream.tile_count(width, height, side, side))]
+    return Header(model_id=1, width=width, height=height, latents=table.checksum), table
+
+
+@pytest.mark.parametrize("size", [(40_000, 40_000), (4096, 4160), (2**20, 2**11)])
 def test_writer_pads_instead(size: tuple[int, int]):
-    h = Header(model_id=1, width=size[0], height=size[1])
-    data = write(h, PAYLOAD)
+    h, table = tiled(*size)
+    data = write(h, b"", table=table)
     again, sections = read(data)
     assert again == h
-    assert sections[0].payload == PAYLOAD
-    assert 8 * len(data) / (size[0] * size[1]) < 0.00013 * 64  # 64: one row of blocks half empty
+    assert sections[-1].kind == bitstream.PADDING
+    assert 8 * len(data) / (size[0] * size[1]) < 0.00013
+
+
+def test_writer_pads_no_more_than_it_must():
+    h, table = tiled(1, 2**20)
+    assert [s.kind for s in read(write(h, b"", table=table))[1]] == [bitstream.TILES, 1]
+
+
+# ---- tiles
+
+
+def test_bytes_of_a_tiled_file():
+    """Two tiles of 64x64: a table of two entries, and their streams in one section."""
+    tiles = [Tile(3, zlib.crc32(b"abc"), 1), Tile(0, 0, 2**32 - 1)]
+    table = Table(64, 64, tiles)
+    h = Header(model_id=1, width=65, height=64, latents=table.checksum)
+    entries = b"\3" + zlib.crc32(b"abc").to_bytes(4, "little") + b"\1\0\0\0"
+    entries += b"\0" + bytes(4) + b"\xff" * 4
+    fields = header("01 00000000 41 40 03 00" + table.checksum.to_bytes(4, "little").hex())
+    expected = fields + section(0x46, b"\1\1" + entries) + section(1, b"abc")
+    assert write(h, b"abc", table=table) == expected
+    again, sections = read(expected)
+    assert bitstream.read_table(again, sections) == table
+
+
+@given(st.integers(1, 2**20), st.integers(1, 2**11), st.data())
+def test_round_trip_of_a_table(width: int, height: int, data: st.DataObject):
+    side = 1024
+    count = bitstream.tile_count(width, height, side, side)
+    if count < 2:
+        return
+    entry = st.builds(Tile, st.integers(0, 2**20), st.integers(0, 2**32 - 1), st.just(7))
+    table = Table(side, side, [data.draw(entry)] * count)
+    h = Header(model_id=1, width=width, height=height, latents=table.checksum)
+    io = bitstream.Writer()
+    bitstream.table_syntax(io, table, h)
+    assert bitstream.parse_table(h, bytes(io.data)) == table
+
+
+def tile_file(payload: bytes, latents: int | None = None, width: int = 65) -> bytes:
+    """A file of two tiles with this payload in the section TILES."""
+    checksum = zlib.crc32(bytes(8)) if latents is None else latents
+    h = Header(model_id=1, width=width, height=64, latents=checksum)
+    sections = [Section(bitstream.TILES, payload, more=True), Section(1, b"")]
+    return bitstream._write(h, sections)
+
+
+EMPTY = bytes(9)
+
+
+def test_the_example_of_the_tests_below_is_right():
+    h, sections = read(tile_file(b"\1\1" + 2 * EMPTY))
+    assert len(bitstream.read_table(h, sections).tiles) == 2
+
+
+@pytest.mark.parametrize(
+    "payload, reason",
+    [
+        (b"", "width of a tile"),
+        (b"\1\1" + EMPTY, "inside"),
+        (b"\1\1" + 2 * EMPTY[:-1], "inside"),
+        (b"\1\1" + 3 * EMPTY, "bytes follow"),
+        (b"\0\1" + 2 * EMPTY, "width of a tile is 0"),
+        (b"\1\0" + 2 * EMPTY, "height of a tile is 0"),
+        (b"\x81\x08\1" + 2 * EMPTY, "width of a tile is 1025"),
+        (b"\x21\x20" + 2 * EMPTY, "33x32 blocks"),
+        (b"\2\1" + EMPTY, "only one tile"),
+        (b"\1\1" + 2 * (b"\1" + bytes(8)), "said to have 2 bytes, not 0"),
+    ],
+)
+def test_malformed_tables(payload: bytes, reason: str):
+    h, sections = read(tile_file(payload))
+    with pytest.raises(CorruptFile, match=reason):
+        bitstream.read_table(h, sections)
+
+
+def test_table_of_another_picture():
+    h, sections = read(tile_file(b"\1\1" + 2 * EMPTY, latents=5))
+    with pytest.raises(CorruptFile, match="another picture"):
+        bitstream.read_table(h, sections)
+
+
+def test_writer_refuses_tables():
+    h, table = tiled(4096, 4096)
+    table.width = 4096
+    with pytest.raises(ValueError, match="64x32 blocks"):
+        write(h, b"", table=table)
+
+
+def test_table_that_is_not_first():
+    table = section(0x46, b"\1\1" + 2 * EMPTY)
+    fields = header("01 00000000 41 40 03 00 00000000")
+    for sections in (section(0x41, b"") + section(6, b""), section(0x46, b"") + table + LATENTS):
+        with pytest.raises(CorruptFile, match=r"first section|does not begin"):
+            read(fields + sections)
+    with pytest.raises(CorruptFile, match="does not begin"):
+        read(fields + section(6, b"\1\1" + 2 * EMPTY))
+
+
+def test_more_pixels_than_one_piece_may_have():
+    data = bitstream._write(Header(model_id=1, width=2048, height=2049), [Section(1, bytes(4000))])
+    with pytest.raises(CorruptFile, match="not in tiles"):
+        read(data)
+
+
+def test_damaged_section_where_it_is_tolerated():
+    data = bytearray(FILE)
+    data[-6] ^= 1
+    (latents,) = read(data, tolerate=[1])[1]
+    assert not latents.intact
+    with pytest.raises(CorruptFile):
+        read(data, tolerate=[2])
 
 
 def test_padding_that_is_not_zero():

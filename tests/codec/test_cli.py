@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from lictor import models
-from lictor.codec import api, files, image
+from lictor.codec import api, files, image, tiles
 from lictor.codec.cli import cli
 from lictor.codec.image import Picture
 
@@ -141,6 +142,68 @@ def test_json_of_encode_and_decode(a_png: str, photo: np.ndarray):
     assert second["height"] == 8
     row = json.loads(ok("decode", "out/a.bin", "c.png", "--json").stdout)
     assert row["output"] == "c.png" and row["bytes"] == first["bytes"]
+
+
+# ---- regions and damage
+
+
+@pytest.fixture
+def tiled_bin(china: np.ndarray, fake: ModuleType, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Six tiles of 64x64 with metadata, lossless."""
+    monkeypatch.setattr(tiles, "SIDE", 64)
+    picture = Picture(np.ascontiguousarray(china[:128, :192]), exif=b"MM\0*exif")
+    Path("t.bin").write_bytes(api._encode(picture, 400, fake.SHIPPED))
+    return "t.bin"
+
+
+def test_region(tiled_bin: str, china: np.ndarray):
+    ok("decode", tiled_bin, "c.png", "--region", "60,50,70,40")
+    np.testing.assert_array_equal(np.asarray(Image.open("c.png")), china[50:90, 60:130])
+
+
+@pytest.mark.parametrize("region", ["1,2,3", "a,b,c,d", "1,2,3,4,5", "1.5,0,2,2", ""])
+def test_regions_that_make_no_sense(tiled_bin: str, region: str):
+    fails(2, "four whole numbers", "decode", tiled_bin, "c.png", "--region", region)
+
+
+def test_region_outside(tiled_bin: str):
+    fails(
+        1, "is not inside the 192x128 pixels", "decode", tiled_bin, "c.png", "--region", "0,0,193,1"
+    )
+    assert not Path("c.png").exists()
+
+
+def test_info_tells_of_tiles(tiled_bin: str, a_bin: str):
+    assert "6 tiles of 64x64, " in ok("info", tiled_bin).stdout
+    assert "tiles" not in ok("info", a_bin).stdout
+    row = json.loads(ok("info", "--json", tiled_bin).stdout)
+    assert (row["tiles"], row["tile_width"], row["tile_height"]) == (6, 64, 64)
+
+
+def test_salvage(tiled_bin: str, a_bin: str, china: np.ndarray):
+    data = bytearray(Path(tiled_bin).read_bytes())
+    data[len(data) - 200] ^= 1  # in the last tile
+    Path("d.bin").write_bytes(data)
+    fails(1, "--salvage", "decode", "d.bin", "c.png")
+    assert not Path("c.png").exists()
+    result = lictor("decode", "d.bin", a_bin, "out", "--salvage", "--json")
+    assert result.exit_code == 1
+    assert "lictor: d.bin: the tile of 64x64 pixels at 128,64 is painted over" in result.stderr
+    found = np.array(Image.open("out/d.png"))
+    expected = china[:128, :192].copy()
+    found[64:, 128:] = expected[64:, 128:] = 0
+    np.testing.assert_array_equal(found, expected)
+    assert [json.loads(line)["width"] for line in result.stdout.splitlines()] == [192, 45]
+    assert ok("decode", a_bin, "e.png", "--salvage").stderr.count("\n") == 1
+
+
+def test_salvage_of_a_file_cut_short(tiled_bin: str):
+    Path("d.bin").write_bytes(Path(tiled_bin).read_bytes()[:8000])
+    result = lictor("decode", "d.bin", "c.png", "--salvage")
+    assert result.exit_code == 1
+    assert "the file ends after 8000 bytes" in result.stderr
+    with Image.open("c.png") as picture:
+        assert picture.size == (192, 128)
 
 
 # ---- what pictures come with
@@ -327,7 +390,7 @@ def test_name_with_control_characters():
         (["encode", "a.png", "b.bin", "--effort", "10"], "Invalid value for '--effort'"),
         (["encode", "a.png", "b.bin", "--effort", "1", *MODEL], "has no encoder-side search"),
         (["verify", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
-        (["bench", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
+        (["bench", "a.png", "--effort", "1", "--codecs", MODEL[1]], "has no encoder-side search"),
         (["encode", "--what"], "lictor encode: No such option"),
         (["encode"], "lictor encode: Missing argument"),
         (["enc"], "lictor: No such command 'enc'"),
@@ -413,52 +476,49 @@ def test_verify_that_finds_something(a_png: str, fake: ModuleType, monkeypatch: 
 def test_progress_bar_only_where_someone_sees_it(
     a_png: str, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ):
-    from lictor.codec import cli as module
+    from lictor.codec import batch as module
 
     Image.fromarray(photo).save("b.png")
     Path("bad.png").write_text("hello")
     quiet = lictor("encode", "a.png", "b.png", "out", *MODEL)
     assert "%" not in quiet.stderr
 
-    class Screen(module._Screen):
-        def progress(self, jobs):  # the runner's stream says it is no terminal
-            monkeypatch.setattr(type(module.sys.stderr), "isatty", lambda _: True)
-            return super().progress(jobs)
+    class Screen(module.Screen):
+        def progress(self, files, count):  # the runner's stream says it is no terminal
+            monkeypatch.setattr(type(sys.stderr), "isatty", lambda _: True)
+            return super().progress(files, count)
 
-    monkeypatch.setattr(module, "_Screen", Screen)
+    monkeypatch.setattr(module, "Screen", Screen)
     shown = lictor("encode", "a.png", "b.png", "bad.png", "out", *MODEL)
     assert "0/3" in shown.stderr
     assert "lictor: bad.png: not a picture" in shown.stderr
     assert shown.stdout == ""
 
 
-def test_progress_of_a_search_only_where_someone_sees_it(
+def test_progress_of_steps_only_where_someone_sees_it(
     a_png: str, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
 ):
-    from lictor.codec import cli as module
+    from lictor.codec import work as module
 
-    seen = []
-
-    def search(self, x, quality, encoder, effort, progress):
-        seen.append(progress is not None)
-        if progress:
-            progress(1, 2)
-        self.encode(x, quality, encoder)
+    def search(self, x, quality, encoder, effort, progress, tile):
+        progress(1, 2)
+        self.encode(x, quality, encoder, tile)
         return 8.0
 
     monkeypatch.setattr(fake.Fake, "search", search)
     arguments = ("encode", "a.png", "b.bin", "--effort", "2", *MODEL)
     quiet = ok(*arguments)
-    original = module._search_bar
+    original = module._steps_bar
 
-    def on_a_terminal(effort):
+    def on_a_terminal():
         monkeypatch.setattr(type(module.sys.stderr), "isatty", lambda _: True)
-        return original(effort)
+        return original()
 
-    monkeypatch.setattr(module, "_search_bar", on_a_terminal)
+    monkeypatch.setattr(module, "_steps_bar", on_a_terminal)
     shown = ok(*arguments)
-    assert seen == [False, True]
     assert "1/2" in shown.stderr and "step" not in quiet.stderr
+    plain = ok("encode", "a.png", "b.bin", *MODEL)
+    assert "step" not in plain.stderr
 
 
 @pytest.mark.parametrize("command", [[], ["encode"], ["decode"], ["info"], ["models"], ["verify"]])

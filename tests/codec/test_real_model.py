@@ -9,9 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from lictor.codec import CodecError, api, decode, encode, info, verify
+from lictor.codec import (
+    CodecError,
+    api,
+    bitstream,
+    decode,
+    decode_picture,
+    encode,
+    info,
+    tiles,
+    verify,
+)
+from lictor.codec.api import psnr
 from lictor.models import zoo
 
 pytestmark = pytest.mark.skipif(
@@ -113,3 +125,100 @@ def test_effort_gives_an_ordinary_file(china: np.ndarray):
 def test_effort_on_a_gray_photo(camera: np.ndarray):
     report = verify(camera[:96, :96], quality=50, effort=1)
     assert report.ok, report
+
+
+# ---- tiles
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of about 128x128 pixels."""
+    monkeypatch.setattr(tiles, "SIDE", 128)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_regions_are_those_of_the_whole(china: np.ndarray):
+    data = encode(china[:250, :390], quality=60)
+    assert info(data).tiles == 8
+    whole = np.asarray(decode(data))
+    for x, y, width, height in [(0, 0, 390, 250), (120, 100, 60, 90), (389, 249, 1, 1)]:
+        part = np.asarray(decode(data, region=(x, y, width, height)))
+        np.testing.assert_array_equal(part, whole[y : y + height, x : x + width])
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_workers_change_nothing(china: np.ndarray):
+    """Neither how many there are nor how many threads each has."""
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 3, 16):
+            torch.set_num_threads(count)
+            data = encode(china[:192, :256], quality=40)
+            results.append((data, decode(data).tobytes()))
+    finally:
+        torch.set_num_threads(threads)
+    assert results[0] == results[1] == results[2]
+
+
+def test_no_seam_shows(china: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    """The error within four pixels of a border is that of the same place coded in one piece."""
+    picture = china[:384, :640]
+    for quality in (20, 70):
+        whole = np.asarray(decode(encode(picture, quality=quality)))
+        monkeypatch.setattr(tiles, "SIDE", 128)
+        data = encode(picture, quality=quality)
+        assert info(data).tiles == 15
+        tiled = np.asarray(decode(data))
+        monkeypatch.setattr(tiles, "SIDE", 1024)
+        near = np.zeros(picture.shape[:2], bool)
+        for border in range(128, 640, 128):
+            near[border - 4 : border + 4] = near[:, border - 4 : border + 4] = True
+        psnr = [
+            10 * np.log10(255**2 / np.square(picture[place].astype(float) - coded[place]).mean())
+            for coded in (whole, tiled)
+            for place in (near, ~near)
+        ]
+        assert abs((psnr[2] - psnr[0]) - (psnr[3] - psnr[1])) < 0.1, psnr
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_search_in_tiles(china: np.ndarray):
+    picture = china[200:328, 300:500]
+    seen: list[tuple[int, int]] = []
+    searched = encode(picture, quality=50, effort=2, progress=lambda *step: seen.append(step))
+    assert info(searched).tiles == 2
+    assert seen == [(n + 1, 14) for n in range(14)]
+    assert searched == encode(picture, quality=50, effort=2)
+    report = verify(picture, quality=50, effort=2)
+    assert report.ok, report
+    assert report.bytes < verify(picture, quality=50).bytes
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_salvage(china: np.ndarray):
+    data = encode(china[:128, :384], quality=60)
+    header, sections = bitstream.read(data)
+    table = bitstream.read_table(header, sections)
+    assert table and len(table.tiles) == 3
+    damaged = bytearray(data)
+    damaged[-4 - table.tiles[2].size // 2] ^= 1
+    found = decode_picture(damaged, salvage=True)
+    assert "at 256,0 is painted over" in found.lost[0]
+    beyond_reach = slice(0, 256 - 48)
+    np.testing.assert_array_equal(
+        found.pixels[:, beyond_reach], np.asarray(decode(data))[:, beyond_reach]
+    )
+    near = found.pixels[:, 256 - 48 : 256].astype(int) - np.asarray(decode(data))[:, 208:256]
+    assert np.abs(near).mean() < 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(40_000, 1), (1, 40_000), (40_000, 64)])
+def test_long_pictures(china: np.ndarray, size: tuple[int, int]):
+    row = np.ascontiguousarray(np.resize(china[100], (40_000, 1, 3)))
+    picture = np.repeat(row, min(size), axis=1)
+    picture = picture if size[0] == 40_000 else picture.swapaxes(0, 1)
+    back = np.asarray(decode(encode(picture, quality=80)))
+    assert back.shape == picture.shape
+    assert psnr(back, picture) > 30

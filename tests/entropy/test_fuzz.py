@@ -17,7 +17,7 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 def inputs():
     found = [*(TESTS / "fuzz" / "corpus").iterdir(), *(TESTS / "crashes").iterdir()]
-    return sorted(str(path) for path in found if path.suffix != ".md")
+    return sorted(str(path) for path in found if path.is_file() and path.suffix != ".md")
 
 
 def replay(tmp_path, compiler, flags, runner=()):

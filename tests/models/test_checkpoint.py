@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 import subprocess
 import sys
 
@@ -89,6 +90,52 @@ def test_file_of_something_else(tmp_path):
     save_file({"w": torch.zeros(3)}, path)
     with pytest.raises(models.BadCheckpoint, match="not weights of a Lictor model"):
         models.load(str(path))
+
+
+class Trap:
+    """Unpickling this writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("protocol", ["torch", 0, 2, 5])
+def test_pickles_are_never_unpacked(tmp_path, protocol):
+    path, sprung = tmp_path / "lictor-s.own.safetensors", tmp_path / "sprung"
+    if protocol == "torch":
+        torch.save({"w": Trap(sprung)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Trap(sprung), protocol))
+    with pytest.raises(models.BadCheckpoint, match="not weights"):
+        models.load(str(path))
+    assert not sprung.exists()
+
+
+def test_shipped_weights_that_were_tampered_with(weights, monkeypatch):
+    """One bit of a weight: still valid safetensors, but another hash than the one listed."""
+    original = models.index()["lictor-s.mse"]
+    data = bytearray((zoo.shipped_folder() / original.file).read_bytes())
+    data[-1000] ^= 1
+    folder = weights.parent / "shipped"
+    folder.mkdir()
+    (folder / original.file).write_bytes(data)
+    monkeypatch.setattr(zoo, "shipped_folder", lambda: folder)
+    checkpoint.load.cache_clear()
+    with pytest.raises(models.WrongWeights, match="not the weights this version was shipped with"):
+        models.load("lictor-s.mse")
+
+
+def test_every_truncation_of_the_header_of_a_weights_file(weights, tmp_path):
+    data = weights.read_bytes()
+    length = 8 + int.from_bytes(data[:8], "little")
+    for size in range(0, length, 97):
+        path = tmp_path / f"{size}.safetensors"
+        path.write_bytes(data[:size])
+        with pytest.raises(models.BadCheckpoint):
+            models.load(str(path))
 
 
 def test_truncated_file(weights, tmp_path):

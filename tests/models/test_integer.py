@@ -116,3 +116,28 @@ def test_quadtree_steps_have_twins():
         out = step(p, None if k == 0 else known)
         assert out.shape == (4, 1, 2, 2, 8)
         assert torch.equal(out, out.round())
+
+
+def test_ladder_twin_is_integer_division_at_every_quality():
+    """Halves are rounded up, of whatever sign: what a device makes of x / 50 plays no part."""
+    torch.manual_seed(3)
+    ladder = Ladder(64)
+    with torch.no_grad():
+        ladder.rungs.uniform_(-40, 40)
+    twin = integer.exact(ladder)
+    rungs = [[int(v) for v in row] for row in twin.rungs.tolist()]
+    halves = 0
+    for step in range(401):
+        low = min(step // 50, 7)
+        t = step - 50 * low
+        mixed = [a * (50 - t) + b * t for a, b in zip(rungs[low], rungs[low + 1], strict=True)]
+        halves += sum(m % 50 == 25 for m in mixed)
+        assert twin(step).tolist() == [[(2 * m + 50) // 100 for m in mixed]]
+    assert halves > 100
+
+
+def test_powers_of_two_are_exact():
+    exponents = torch.arange(-1000.0, 1001.0)
+    expected = [2.0**e for e in range(-1000, 1001)]
+    assert integer.power_of_two(exponents).tolist() == expected
+    assert integer.power_of_two(exponents).dtype == torch.float64

@@ -34,7 +34,7 @@ def test_train_then_resume_then_export(tiny, photos, tmp_path):
 def test_every_setting_is_listed_and_may_be_given(photos):
     listed = lictor("train", "--settings")
     assert listed.exit_code == 0
-    assert "late_hard: bool = False" in listed.stdout
+    assert "bf16: bool = False" in listed.stdout
     before = list(sys.argv)
     wrong = lictor("train", photos, "--minutes", "5", "minuets=3")
     assert wrong.exit_code == 2

@@ -80,7 +80,8 @@ def test_measured_and_put_among_others(finished, tmp_path):
     assert (entry["id"], entry["licence"], entry["summary"]) == (5, "Apache-2.0", "first try")
     assert (folder / weights.name).read_bytes() == weights.read_bytes()
     measured = entry["measured"]
-    assert measured["command"] == "lictor bench kodak/ --qualities 0,20,40,60,80,100"
+    qualities = "--qualities 0,20,40,60,80,100"
+    assert measured["command"] == f"lictor bench kodak/ --codecs lictor-tiny.mine {qualities}"
     assert measured["kodak_quality"] == [0, 20, 40, 60, 80, 100]
     assert measured["kodak_bpp"] == sorted(measured["kodak_bpp"])
 

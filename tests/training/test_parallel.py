@@ -64,7 +64,7 @@ def test_two_processes_do_as_one_and_skip_alike(run, tiny, arguments, tmp_path, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(validation, "SIDE", 384)  # as in the other processes
-    settings = ["steps=4", "late=1", "late_hard=true", "warmup=0", "learning_rate=1e-4"]
+    settings = ["steps=4", "warmup=0", "learning_rate=1e-4"]
     # SOAP turns the rounding of sums that are nearly zero into moves: AdamW shows what is shared.
     settings += ["weights=", "model=lictor-tiny", "optimiser=adamw"]
     settings.append("task=two_task:broken")  # the fourth step, on the second process alone

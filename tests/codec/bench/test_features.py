@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from lictor.codec.bench_features import measure_array
+from lictor.codec.bench.features import measure_array
 from lictor.codec.cli import cli
 
 pytest.importorskip("zstandard")

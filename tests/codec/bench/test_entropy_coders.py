@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lictor.codec import bench_entropy
+from lictor.codec.bench import entropy_coders
 from lictor.codec.cli import cli
 from lictor.entropy import Encoder, Tables, gaussian_sigmas, gaussian_tables, paths
 
@@ -18,8 +18,8 @@ pytest.importorskip("scipy")
 @pytest.fixture(autouse=True)
 def no_slow_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     """torchac compiles itself."""
-    peers = tuple(p for p in bench_entropy.PEERS if p.__name__ != "torchac")
-    monkeypatch.setattr(bench_entropy, "PEERS", peers)
+    peers = tuple(p for p in entropy_coders.PEERS if p.__name__ != "torchac")
+    monkeypatch.setattr(entropy_coders, "PEERS", peers)
 
 
 def test_report_as_json(monkeypatch: pytest.MonkeyPatch):
@@ -48,7 +48,7 @@ def test_report_as_json(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_report_for_a_person(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bench_entropy, "PEERS", ())
+    monkeypatch.setattr(entropy_coders, "PEERS", ())
     arguments = ["bench", "entropy", "--symbols", "5000", "--runs", "1", "--model", "no.such"]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.stderr
@@ -56,19 +56,19 @@ def test_report_for_a_person(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_peer_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
-    def absent_package(work: bench_entropy.Workload):
+    def absent_package(work: entropy_coders.Workload):
         raise AssertionError
 
-    monkeypatch.setattr(bench_entropy, "PEERS", (absent_package,))
+    monkeypatch.setattr(entropy_coders, "PEERS", (absent_package,))
     said: list[str] = []
-    rows = bench_entropy.measure(bench_entropy.synthetic("A", 1000), 1, said.append)
+    rows = entropy_coders.measure(entropy_coders.synthetic("A", 1000), 1, said.append)
     assert said == ["absent_package is not installed and is left out"]
     assert all(name.startswith("lictor") for name in rows)
 
 
 @pytest.mark.parametrize("name, bits, smallest", [("A", 1.5145, 0.0), ("B", 0.379, 0.51)])
 def test_workloads_are_those_of_the_reference(name: str, bits: float, smallest: float):
-    work = bench_entropy.synthetic(name, 300_000)
+    work = entropy_coders.synthetic(name, 300_000)
     assert work.bits.mean() == pytest.approx(bits, rel=0.04)
     sigma = gaussian_sigmas()[work.index]
     assert sigma.max() <= 257
@@ -82,24 +82,24 @@ def test_workloads_are_those_of_the_reference(name: str, bits: float, smallest: 
 def test_ideal_bits_are_those_of_the_tables():
     index = np.repeat(np.arange(0, 96, 5), 3).astype(np.uint8)
     symbols = np.round(gaussian_sigmas()[index] * np.tile([0, 1, -2], 20)).astype(np.int32)
-    ideal = bench_entropy.ideal_bits(symbols, index)
+    ideal = entropy_coders.ideal_bits(symbols, index)
     assert gaussian_tables().cost(symbols, index) == pytest.approx(ideal, rel=0.03, abs=0.02)
 
 
 def test_a_coder_that_errs_is_found(monkeypatch: pytest.MonkeyPatch):
-    def wrong(work: bench_entropy.Workload):
-        for name, coder in bench_entropy.ours(work):
+    def wrong(work: entropy_coders.Workload):
+        for name, coder in entropy_coders.ours(work):
             yield (
                 f"wrong {name}",
-                bench_entropy.Coder(
+                entropy_coders.Coder(
                     work, coder.encode, lambda data: work.symbols + 1, len, "", "lictor"
                 ),
             )
 
     wrong.__name__ = "json"
-    monkeypatch.setattr(bench_entropy, "PEERS", (wrong,))
+    monkeypatch.setattr(entropy_coders, "PEERS", (wrong,))
     with pytest.raises(RuntimeError, match="does not give back the symbols of workload A"):
-        bench_entropy.measure(bench_entropy.synthetic("A", 1000), 1, print)
+        entropy_coders.measure(entropy_coders.synthetic("A", 1000), 1, print)
 
 
 def test_latents_are_what_a_model_pushes(monkeypatch: pytest.MonkeyPatch):
@@ -117,7 +117,7 @@ def test_latents_are_what_a_model_pushes(monkeypatch: pytest.MonkeyPatch):
             encoder.push(symbols, index, gaussian_tables())
 
     monkeypatch.setattr(models, "load", lambda name: Model())
-    work = bench_entropy.latents(None, "a.model", 50)
+    work = entropy_coders.latents(None, "a.model", 50)
     assert (work.symbols == np.tile(symbols, 2)).all() and (work.index == 30).all()
 
 
@@ -147,4 +147,4 @@ def test_gray_pictures_are_coded_as_rgb(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(models, "load", lambda name: Model())
     gray = np.full((4, 5, 1), 200, np.uint8)
-    assert bench_entropy.latents(gray, "a.model", 50).symbols.size == 2
+    assert entropy_coders.latents(gray, "a.model", 50).symbols.size == 2

@@ -1,0 +1,132 @@
+"""Lictor's models and CompressAI's as contestants."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lictor.codec import api
+from lictor.codec.bench.contest import Codec, Missing, Scale
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COMPRESSAI = ("bmshj2018-factorized", "bmshj2018-hyperprior", "mbt2018-mean", "cheng2020-anchor")
+_QUALITIES = (0, 15, 30, 50, 70, 85, 100)
+_ONE_RATE = Scale("the number of the weights", 0, 1e6)
+
+
+def model(name: str, effort: int, threads: int) -> Codec:
+    """A checkpoint by name, or a weights file by path. Raises ModelUnavailable."""
+    codec = api._load(name)
+    own = Path(name).stem if Path(name).is_file() else codec.name
+    if codec.name.partition(".")[0] in COMPRESSAI:
+        return _fixed_rates(own, {_number(codec.name): name}, threads)
+
+    def encode(pixels: NDArray[Any], quality: float) -> bytes:
+        return api.encode(pixels, quality=quality, model=name, effort=effort)
+
+    def estimate(pixels: NDArray[Any], quality: float) -> float:
+        return api.estimate(pixels, quality=quality, model=name)
+
+    return Codec(
+        name=own + (f"-e{effort}" if effort else ""),
+        label=own + (f", effort {effort}" if effort else ""),
+        version=f"lictor {version('lictor')}",
+        suffix=".bin",
+        scale=Scale("0 to 100", 0, 100),
+        qualities=_QUALITIES,
+        encode=encode,
+        decode=_decoder([name]),
+        settings={"effort": effort, "threads": threads},
+        weights=codec.digest.hex(),
+        estimate=None if effort else estimate,
+    )
+
+
+def compressai(architecture: str, threads: int) -> Codec:
+    """All imported weights of an architecture, each a point of one curve."""
+    from lictor.models import zoo
+
+    files = [path for path in zoo.own_files() if path.stem.startswith(architecture + ".")]
+    if not files:
+        raise Missing(
+            "no weights; `lictor import` them, and set LICTOR_CHECKPOINTS to the folder they are in"
+        )
+    return _fixed_rates(architecture, {_number(p.stem): str(p) for p in files}, threads)
+
+
+def _fixed_rates(name: str, files: dict[float, str], threads: int) -> Codec:
+    """A codec whose quality chooses the weights."""
+    digests = [api._load(path).digest.hex() for path in files.values()]
+
+    def encode(pixels: NDArray[Any], quality: float) -> bytes:
+        return api.encode(pixels, model=files[quality])
+
+    def estimate(pixels: NDArray[Any], quality: float) -> float:
+        return api.estimate(pixels, model=files[quality])
+
+    return Codec(
+        name=name,
+        label=f"{name} (CompressAI)",
+        version=f"compressai {version('compressai')}, lictor {version('lictor')}",
+        suffix=".bin",
+        scale=_ONE_RATE,
+        qualities=tuple(sorted(files)),
+        encode=encode,
+        decode=_decoder(list(files.values())),
+        settings={"threads": threads},
+        weights="+".join(digests),
+        estimate=estimate,
+    )
+
+
+def _number(name: str) -> float:
+    """The 4 of mbt2018-mean.q4; 0 if there is none."""
+    found = re.search(r"(\d+)$", name.partition(".")[2])
+    return float(found[1]) if found else 0.0
+
+
+def _decoder(models: list[str]) -> Any:
+    files = [name for name in models if Path(name).is_file()]
+
+    def decode(data: bytes) -> NDArray[Any]:
+        with _decodable(files):
+            return api.decode_picture(data).pixels
+
+    return decode
+
+
+@contextmanager
+def _decodable(files: list[str]) -> Iterator[None]:
+    """Files that name these weights can be decoded in here."""
+    before = os.environ.get("LICTOR_CHECKPOINTS")
+    if files:
+        os.environ["LICTOR_CHECKPOINTS"] = os.pathsep.join([*files, *filter(None, [before])])
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["LICTOR_CHECKPOINTS"] = before
+        elif files:
+            del os.environ["LICTOR_CHECKPOINTS"]
+
+
+def work(codec: Codec, pixels: NDArray[Any]) -> float | None:
+    """Thousands of multiplications and additions a pixel of one encode and one decode.
+
+    Counted by torch as a picture of 256x256 or less is coded: convolutions and matrix products.
+    """
+    if not codec.learned or codec.settings.get("effort"):
+        return None
+    from torch.utils.flop_counter import FlopCounterMode
+
+    crop = pixels[:256, :256]
+    with FlopCounterMode(display=False) as counter:
+        codec.decode(codec.encode(crop, codec.qualities[len(codec.qualities) // 2]))
+    return counter.get_total_flops() / 2 / (crop.shape[0] * crop.shape[1]) / 1000

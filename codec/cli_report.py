@@ -1,0 +1,64 @@
+"""`lictor report`: a page from what `lictor bench --out` wrote."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+
+@click.command()
+@click.argument("folder", metavar="OUT")
+@click.argument("target", metavar="[report.html]", required=False)
+@click.option(
+    "--pictures",
+    type=click.IntRange(0),
+    default=6,
+    show_default=True,
+    metavar="N",
+    help="How many pictures can be looked at, worst first; fewer if the page would exceed 60 MB.",
+)
+@click.option("--plots", metavar="FOLDER", help="Also write the plots there, as PNG and SVG.")
+def report(folder: str, target: str | None, pictures: int, plots: str | None) -> int:
+    """Make a page of a benchmark: plots, BD-rates, and the pictures side by side.
+
+    OUT: the folder that `lictor bench --out OUT` wrote. The page goes to OUT/report.html unless
+    named; it is one file that needs nothing else. Needs: pip install 'lictor[bench]'.
+    """
+    from lictor.codec.errors import CodecError
+    from lictor.codec.files import CannotWrite
+
+    try:
+        from lictor.codec import report as reporting
+
+        with _bar() as progress:
+            path = reporting.report(folder, target, pictures, progress)
+        click.echo(path)
+        if plots:
+            from lictor.codec import plots as plotting
+
+            for path in plotting.write(folder, plots):
+                click.echo(path)
+    except (CodecError, CannotWrite) as e:
+        click.echo(f"lictor report: {e}", err=True)
+        return 1
+    return 0
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None] | None]:
+    """Shows on standard error, if someone can see it, how many pictures are embedded."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit="picture", file=sys.stderr, leave=False) as bar:
+
+        def progress(done: int, count: int) -> None:
+            bar.total = count
+            bar.update(done - bar.n)
+
+        yield progress

@@ -1,0 +1,81 @@
+"""`lictor serve`: a local page to try the codec on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+class _Size(click.ParamType):
+    """A number of bytes: 40MB, 500kB, 1.5 GB or 1000000."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) *([kmg]?)b?", str(value).strip().lower())
+        size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+        if size < 1:
+            self.fail(f"{value!r} is no size; write one like 40MB", param, ctx)
+        return size
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=7860,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--max-upload",
+    type=_Size(),
+    default="40MB",
+    show_default=True,
+    metavar="SIZE",
+    help="Largest file to take.",
+)
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(0, min_open=True),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Largest picture to take; memory is about 130 MB a megapixel.",
+)
+@click.option(
+    "--model",
+    default="lictor-s.mse",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",
+)
+def serve(host: str, port: int, max_upload: int, max_megapixels: float, model: str) -> int:
+    """Open a page on this machine to try the codec: drop a picture, move the quality.
+
+    Only programs on this machine can reach it unless --host says otherwise; there is no password.
+    Ctrl-C ends it. Needs: pip install 'lictor[serve]'.
+    """
+    from lictor.codec.errors import CodecError, ModelUnavailable
+    from lictor.codec.files import UsageError
+    from lictor.codec.serve import serve as run
+
+    try:
+        run(host, port, model, max_upload, int(max_megapixels * 1e6))
+    except ModelUnavailable as e:
+        raise UsageError(str(e)) from e
+    except CodecError as e:
+        click.echo(f"lictor serve: {e}", err=True)
+    except OSError as e:
+        click.echo(
+            f"lictor serve: cannot listen on {host}:{port}: {e.strerror}; give another --port",
+            err=True,
+        )
+    return 1

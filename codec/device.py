@@ -1,0 +1,56 @@
+"""Where the networks run, and how precisely the last of them does."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+
+import torch
+
+from lictor.codec.errors import DeviceUnavailable, InvalidPrecision
+from lictor.models.base import LatentCodec
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def placed(codec: LatentCodec, device: str) -> LatentCodec:
+    """The model on a device, by PyTorch's name for it. Raises DeviceUnavailable."""
+    return codec if device == "cpu" else _copy(codec, device)
+
+
+@lru_cache(maxsize=4)
+def _copy(codec: LatentCodec, device: str) -> LatentCodec:
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device).cpu()
+        return copy.deepcopy(codec).to(device)
+    except (RuntimeError, AssertionError, TypeError) as e:
+        if "out of memory" in str(e):
+            raise
+        reason = str(e).splitlines()[0]
+        raise DeviceUnavailable(
+            f"device {device!r} cannot be used ({reason}); give cpu, or cuda where there is a GPU"
+        ) from e
+
+
+def check_precision(precision: str) -> str:
+    """Raises InvalidPrecision."""
+    if precision not in PRECISIONS:
+        raise InvalidPrecision(f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}")
+    return precision
+
+
+@contextmanager
+def synthesising(device: torch.device, precision: str) -> Iterator[None]:
+    """In here the synthesis runs as precisely as was asked for.
+
+    float32 is meant as such: GPUs would multiply with 10 bits of it. With bfloat16, last layers and
+    sums stay in float32.
+    """
+    with ExitStack() as stack:
+        if precision == "bfloat16":
+            stack.enter_context(torch.autocast(device.type, torch.bfloat16))
+        elif device.type == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+        yield

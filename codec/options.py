@@ -1,0 +1,78 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+json = click.option("--json", "as_json", is_flag=True, help="Report as JSON, one line a file.")
+quality = click.option(
+    "-q",
+    "--quality",
+    type=click.FloatRange(0, 100),
+    default=50.0,
+    show_default=True,
+    help="0 (smallest file) to 100 (best picture), in steps of 0.25.",
+)
+model = click.option(
+    "--model",
+    default="lictor-s.mse",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",
+)
+effort = click.option(
+    "--effort",
+    type=click.IntRange(0, 9),
+    default=0,
+    show_default=True,
+    metavar="0-9",
+    help="Search for each picture's best latents: 1 takes seconds, 9 minutes a megapixel. Files "
+    "get smaller, pictures better; decoding stays as it is.",
+)
+strip = click.option(
+    "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
+)
+_FEATURES = (
+    click.option("--max-error", type=float, metavar="E", help="Arrays: no value further off."),
+    click.option("--mse", type=float, metavar="M", help="Arrays: mean squared error, at most."),
+    click.option("--bits", type=float, metavar="B", help="Arrays: bits per value, of the file."),
+    click.option("--axis", type=int, metavar="N", help="Arrays: axis of the channels, else found."),
+)
+
+
+def features(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `encode` that are for arrays."""
+    for option in reversed(_FEATURES):
+        command = option(command)
+    return command
+
+
+workers = click.option(
+    "-j",
+    "--jobs",
+    "workers",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Work on N files at a time, each in a process of its own with its share of the cores; "
+    "0: as many as there are cores. With --json, rows then come as files are finished.",
+)
+skip = click.option(
+    "--skip-existing",
+    "skip",
+    is_flag=True,
+    help="Leave out inputs whose output is there and whole, to go on where a run ended.",
+)
+device = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where networks run, such as cuda. What is decoded is the same.",
+)
+paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
+inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")

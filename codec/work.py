@@ -1,0 +1,214 @@
+"""What the commands do to one file, here or in a worker process (workers.py).
+
+Each of the classes holds a command's options and, called with a job, returns a row of the report.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from lictor.codec import feature_cli, files
+from lictor.codec.bitstream import MAX_PIXELS
+from lictor.codec.errors import DeviceUnavailable
+from lictor.codec.files import STREAM, Job, UsageError
+from lictor.codec.screen import reason, same_for_all_files
+
+if TYPE_CHECKING:
+    from lictor.codec.image import Picture
+
+Row = dict[str, Any]
+Work = Callable[[Job], Row]
+
+
+@dataclass(frozen=True)
+class Encode:
+    """A picture or arrays to a .bin file; features: the options for arrays."""
+
+    quality: float
+    effort: int
+    model: str
+    strip: bool
+    features: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, job: Job) -> Row:
+        """Read, encode, write."""
+        if feature_cli.kind(job):
+            return feature_cli.encode(job, self.features)
+        from lictor.codec import api, image
+
+        picture = _picture(job)
+        if self.strip:
+            picture = image.stripped(picture)
+        with same_for_all_files(), _steps_bar() as progress:
+            data = api.encode(
+                picture,
+                quality=self.quality,
+                model=self.model,
+                effort=self.effort,
+                progress=progress,
+            )
+        with files.writing(job.target) as file:
+            file.write(data)
+        return _row(api.info(data), picture.notes)
+
+
+@dataclass(frozen=True)
+class Decode:
+    """A .bin file to a picture, or to arrays; "ok" is false if parts of it were lost."""
+
+    format: str
+    region: tuple[int, int, int, int] | None = None
+    salvage: bool = False
+    precision: str = "float32"
+    device: str = "cpu"
+
+    def __call__(self, job: Job) -> Row:
+        """Read, decode, write."""
+        data = files.read_bin(job.source)
+        if feature_cli.is_features(data):
+            return feature_cli.decode(job, data)
+        feature_cli.refuse_picture(job.target)
+        from lictor.codec import api, image
+
+        with same_for_all_files((DeviceUnavailable,)), _steps_bar() as progress:
+            picture = api.decode_picture(
+                data,
+                region=self.region,
+                salvage=self.salvage,
+                progress=progress,
+                precision=self.precision,
+                device=self.device,
+            )
+        with files.writing(job.target) as file:
+            notes = image.write(picture, file, self.format)
+        if picture.lost:  # the file cannot be parsed to tell more
+            return {**_size_row(picture, data), "ok": False, "notes": (*picture.lost, *notes)}
+        return _row(api.info(data), notes)
+
+
+@dataclass(frozen=True)
+class Verify:
+    """A picture encoded, decoded twice and compared; "ok" says whether all agrees."""
+
+    quality: float
+    effort: int
+    model: str
+
+    def __call__(self, job: Job) -> Row:
+        """Read and verify."""
+        from lictor.codec import api
+
+        picture = _picture(job)
+        with same_for_all_files():
+            report = api.verify(picture, quality=self.quality, model=self.model, effort=self.effort)
+        return {"ok": report.ok, **vars(report), "notes": picture.notes}
+
+
+@dataclass(frozen=True)
+class Inform:
+    """What the header of a .bin file says, and what hash its decoded latents have."""
+
+    latents: bool
+    device: str = "cpu"
+
+    def __call__(self, job: Job) -> Row:
+        """Read, and decode no more than asked for."""
+        from lictor.codec import api
+
+        data = files.read_bin(job.source)
+        if feature_cli.is_features(data):
+            return feature_cli.row(data)
+        row = {**vars(api.info(data))}
+        if self.latents:
+            with same_for_all_files((DeviceUnavailable,)):
+                row["latents_sha256"] = api.latents(data, device=self.device).sha256
+        return row
+
+
+def _picture(job: Job) -> Picture:
+    from PIL import Image
+
+    from lictor.codec import image
+
+    # Twice this is where Pillow refuses. Its own limit, 179 megapixels, is for those who open what
+    # strangers send; here the user names the files.
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+    return image.read(files.read(STREAM) if job.source == STREAM else job.source)
+
+
+def _row(info: Any, notes: tuple[str, ...]) -> Row:
+    keys = ("width", "height", "channels", "bit_depth", "model", "quality", "bytes", "bpp")
+    return {**{key: getattr(info, key) for key in keys}, "notes": notes}
+
+
+def _size_row(picture: Picture, data: bytes) -> Row:
+    height, width, channels = picture.pixels.shape
+    return {
+        "width": width,
+        "height": height,
+        "channels": channels,
+        "bit_depth": picture.depth,
+        "bytes": len(data),
+        "bpp": 8 * len(data) / (width * height),
+    }
+
+
+@contextmanager
+def _steps_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """Shows the tiles or the search of one picture on standard error, below the bar of the files.
+
+    Nothing is shown of work that reports no steps, or by workers, whose bars would write over one
+    another.
+    """
+    from multiprocessing import parent_process
+
+    if parent_process() or not sys.stderr.isatty():
+        yield None
+        return
+    bar: Any = None
+
+    def progress(done: int, count: int) -> None:
+        nonlocal bar
+        if bar is None:
+            from tqdm import tqdm
+
+            bar = tqdm(total=count, unit="step", file=sys.stderr, leave=False, mininterval=0)
+        bar.update(done - bar.n)
+
+    try:
+        yield progress
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+# ---- and what becomes of it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job: a row of the report, or the reason why there is none.
+
+    full: nothing more can be written where the output was to go.
+    """
+
+    row: Row | None = None
+    error: str = ""
+    full: bool = False
+    seconds: float = 0.0
+
+
+def attempt(work: Work, job: Job) -> Outcome:
+    """Do a job. Raises only what concerns all jobs: UsageError, BrokenPipeError."""
+    start = perf_counter()
+    try:
+        return Outcome(work(job), seconds=perf_counter() - start)
+    except (UsageError, BrokenPipeError):
+        raise
+    except Exception as e:
+        return Outcome(error=reason(e), full=isinstance(e, files.DiskFull))

@@ -1,0 +1,259 @@
+"""Damaged files by the thousand: `python hostile.py MODEL FIRST COUNT` decodes damaged files.
+
+Case n is the same in every run. MODEL is fake, or the name of a shipped one. Most cases keep the
+checksums right, so that what lies behind them is reached, too. Each must end in a typed error or a
+picture of the size that its header says: the right one, if no checksum was mended. Memory is
+limited to 1.5 GB above what the process has when it starts. Cases that fail go to standard output
+as a line of their number, what happened, and their bytes in hexadecimal.
+"""
+
+from __future__ import annotations
+
+import binascii
+import importlib.util
+import resource
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lictor import models
+from lictor.codec import CodecError, bitstream, coding, decode_picture, encode, info, tiles
+from lictor.codec.bitstream import LATENTS, TILES, Header, Reader, Section
+from lictor.codec.image import Picture
+
+Random = np.random.Generator
+MEMORY = 1_500_000_000
+
+
+# ---- the files that are damaged
+
+
+def pictures() -> list[Picture]:
+    """Gray, RGB, RGBA with metadata, and of 16 bits; the last two are cut into tiles."""
+    from skimage import data
+
+    photo = data.astronaut()
+    icc, exif = bytes(range(200)) * 3, b"MM\0*" + bytes(60)
+    alpha = np.tile(np.arange(130, dtype=np.uint8), (96, 1))
+    rgba = np.dstack([photo[100:196, 150:280], alpha])
+    wide = photo[200:290, 200:270].astype(np.uint16) * 257
+    return [
+        Picture(np.ascontiguousarray(photo[100:140, 150:200, :1])),
+        Picture(np.ascontiguousarray(photo[100:140, 150:200]), exif=exif),
+        Picture(rgba, icc, exif),
+        Picture(np.dstack([wide, wide[:, :, 0]]), icc),
+    ]
+
+
+def load(model: str) -> str:
+    """Make the model known; returns its name."""
+    if model != "fake":
+        return model
+    path = Path(__file__).with_name("fake.py")
+    spec = importlib.util.spec_from_file_location("lictor_fake_model", path)
+    assert spec and spec.loader
+    fake = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fake)
+    models.load, models.find, models.index = fake.load, fake.find, fake.index
+    return "fake.pixels"
+
+
+# ---- kinds of damage to bytes
+
+
+def flip(data: bytearray, random: Random) -> None:
+    for _ in range(random.integers(1, 4)):
+        data[random.integers(len(data))] ^= 1 << random.integers(8)
+
+
+def replace(data: bytearray, random: Random) -> None:
+    at, size = random.integers(len(data)), random.integers(1, 9)
+    data[at : at + size] = random.bytes(min(size, len(data) - at))
+
+
+def extreme(data: bytearray, random: Random) -> None:
+    at = random.integers(len(data))
+    data[at] = random.choice([0, 1, 0x7F, 0x80, 0xFF])
+
+
+def cut(data: bytearray, random: Random) -> None:
+    del data[random.integers(len(data)) :]
+
+
+def delete(data: bytearray, random: Random) -> None:
+    at = random.integers(len(data))
+    del data[at : at + random.integers(1, 20)]
+
+
+def insert(data: bytearray, random: Random) -> None:
+    at = random.integers(len(data) + 1)
+    data[at:at] = random.bytes(random.integers(1, 20))
+
+
+def repeat(data: bytearray, random: Random) -> None:
+    at = random.integers(len(data))
+    data[at:at] = data[at : at + random.integers(1, 200)]
+
+
+BYTES: list[Callable[[bytearray, Random], None]] = [
+    flip,
+    replace,
+    extreme,
+    cut,
+    delete,
+    insert,
+    repeat,
+]
+
+
+def damaged(data: bytes, random: Random) -> bytes:
+    result = bytearray(data)
+    if result:
+        BYTES[random.integers(len(BYTES))](result, random)
+    return bytes(result)
+
+
+# ---- damage behind right checksums
+
+
+def header_bytes(data: bytes, random: Random) -> bytes:
+    """Something else in the header, its check mended."""
+    io = Reader(data)
+    bitstream.header_syntax(io, Header())
+    fields = data[:4] + damaged(data[4 : io.position - 2], random)
+    check = binascii.crc_hqx(fields, 0xFFFF).to_bytes(2, "little")
+    return fields + check + data[io.position :]
+
+
+def payload(data: bytes, random: Random) -> bytes:
+    """Something else in a section."""
+    header, sections = bitstream.read(data)
+    section = sections[random.integers(len(sections))]
+    section.payload = damaged(bytes(section.payload), random)
+    return bitstream._write(header, sections)
+
+
+def order(data: bytes, random: Random) -> bytes:
+    """Sections swapped, dropped, doubled, or under another tag."""
+    header, sections = bitstream.read(data)
+    one, other = random.integers(len(sections), size=2)
+    match random.integers(4):
+        case 0:
+            sections[one], sections[other] = sections[other], sections[one]
+        case 1:
+            del sections[one]
+        case 2:
+            sections.insert(one, sections[other])
+        case 3:
+            sections[one].kind = int(random.integers(64))
+            sections[one].optional = bool(random.integers(2))
+    sections = [Section(s.kind, s.payload, s.optional, more=True) for s in sections]
+    if sections:
+        sections[-1].more = bool(random.integers(20) == 0)
+    return bitstream._write(header, sections)
+
+
+def tile(data: bytes, random: Random) -> bytes:
+    """Another stream or other numbers for a tile, in a table that fits them."""
+    header, sections = bitstream.read(data)
+    table = bitstream.read_table(header, sections)
+    if table is None:
+        return payload(data, random)
+    streams = [bytes(s) for s in coding.Streams(sections[1].payload, table, 0).cut()]
+    number = int(random.integers(len(streams)))
+    streams[number] = damaged(streams[number], random)
+    entry = table.tiles[number]
+    entry.size, entry.check = len(streams[number]), binascii.crc32(streams[number])
+    if random.integers(3) == 0:
+        entry.latents = int(random.integers(2**32))
+    if random.integers(4) == 0:
+        table.width = int(random.integers(1, 33)) * 64
+    header.latents = table.checksum
+    io = bitstream.Writer()
+    try:
+        bitstream.table_syntax(io, table, header)
+    except ValueError:
+        return payload(data, random)
+    for section in sections:
+        if section.kind == TILES:
+            section.payload = bytes(io.data)
+        elif section.kind == LATENTS:
+            section.payload = b"".join(streams)
+    return bitstream._write(header, sections)
+
+
+MENDED = [header_bytes, payload, payload, order, tile, tile]
+
+
+def case(originals: list[bytes], number: int) -> tuple[int, bytes, bool]:
+    """Which file is damaged, its bytes, and whether its checksums were mended."""
+    random = np.random.default_rng([5, number])
+    which = int(random.integers(len(originals)))
+    if random.integers(3) == 0:
+        return which, damaged(originals[which], random), False
+    change = MENDED[random.integers(len(MENDED))]
+    return which, change(originals[which], random), True
+
+
+# ---- decoding them
+
+
+def attempt(data: bytes, whole: np.ndarray | None, random: Random) -> None:
+    """Decode in every way; AssertionError or another exception if something is wrong."""
+    try:
+        size = info(data)
+    except CodecError:
+        size = None
+    try:
+        found = decode_picture(data)
+    except CodecError:
+        pass
+    else:
+        assert size and found.pixels.shape == (size.height, size.width, size.channels)
+        assert whole is None or np.array_equal(found.pixels, whole)
+    try:
+        found = decode_picture(data, salvage=True)
+    except CodecError:
+        pass
+    else:
+        assert whole is None or found.lost or np.array_equal(found.pixels, whole)
+    box = 5, 6, *(int(side) for side in random.integers(1, 34, 2))
+    try:
+        found = decode_picture(data, region=box)
+    except CodecError:
+        pass
+    else:
+        part = None if whole is None else whole[6 : 6 + box[3], 5 : 5 + box[2]]
+        assert part is None or np.array_equal(found.pixels, part)
+
+
+def limit_memory() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def main(model: str, first: int, count: int) -> int:
+    tiles.SIDE = 64
+    torch.set_num_threads(1)
+    name = load(model)
+    originals = [encode(p, quality=70, model=name) for p in pictures()]
+    wholes = [decode_picture(data).pixels for data in originals]
+    limit_memory()
+    failures = 0
+    for number in range(first, first + count):
+        which, data, mended = case(originals, number)
+        try:
+            attempt(data, None if mended else wholes[which], np.random.default_rng(number))
+        except Exception:
+            failures += 1
+            print(number, " ".join(traceback.format_exc().split())[-600:], data.hex(), flush=True)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -1,0 +1,131 @@
+"""Make the golden files of tests/golden/bin from pictures that scikit-image ships.
+
+    python tests/golden/make_bins.py             only those that are not there yet
+    python tests/golden/make_bins.py --replace   all, once the shipped weights are other ones
+
+NAME.bin is a file, NAME.png what it, or a part of it, decodes to; index.json has the SHA-256 of the
+weights, and of each file's latents, ICC profile and EXIF. tests/codec/test_golden.py decodes them.
+Between releases with the same weights they are never replaced: later versions must decode what
+earlier ones wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from lictor.codec import api, decode_picture, encode, image, latents
+from lictor.codec.image import Picture
+from lictor.models import zoo
+
+FOLDER = Path(__file__).parent / "bin"
+INDEX = FOLDER / "index.json"
+
+
+def photo(name: str, x: int, y: int, width: int, height: int) -> np.ndarray:
+    """A part of a picture of scikit-image, uint8: NASA's (public domain) or CC0."""
+    spec = importlib.util.find_spec("skimage")
+    assert spec and spec.origin
+    with Image.open(Path(spec.origin).parent / "data" / name) as picture:
+        part = np.array(picture)[y : y + height, x : x + width]
+    assert part.shape[:2] == (height, width)
+    return part
+
+
+def sixteen_bits(part: np.ndarray) -> np.ndarray:
+    """A quarter of the sides, with the bits that averaging brings, uint16."""
+    height, width = (side // 4 for side in part.shape[:2])
+    blocks = part[: 4 * height, : 4 * width].astype(np.float64)
+    blocks = blocks.reshape(height, 4, width, 4, -1).mean(axis=(1, 3))
+    return np.rint(blocks * 257).astype(np.uint16)
+
+
+def with_alpha(part: np.ndarray) -> np.ndarray:
+    """A disc with a soft rim; outside of it, all is transparent."""
+    height, width = part.shape[:2]
+    rows, columns = np.ogrid[:height, :width]
+    distance = np.hypot(rows - height / 2, columns - width / 2)
+    alpha = np.clip((min(height, width) / 2 - distance) * 32, 0, 255).astype(np.uint8)
+    return np.dstack([part, alpha])
+
+
+def with_metadata(part: np.ndarray) -> Picture:
+    exif = Image.Exif()
+    exif[0x010F] = "Lictor"
+    exif[0x9286] = "a golden file"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return Picture(part, profile, exif.tobytes().removeprefix(b"Exif\0\0"))
+
+
+def with_tiles(part: np.ndarray) -> np.ndarray:
+    """A large gray picture, with a photo where its tiles meet."""
+    picture = np.full((1536, 1536, 3), 128, np.uint8)
+    height, width = part.shape[:2]
+    top, left = 768 - height // 2, 768 - width // 2
+    picture[top : top + height, left : left + width] = part
+    return picture
+
+
+REGIONS = {"tiles": (720, 700, 96, 130)}
+"""Of these, NAME.png has only a part: x, y, width, height."""
+
+RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "rgb-q0": (lambda: photo("astronaut.png", 160, 20, 129, 95), {"quality": 0}),
+    "rgb-q50": (lambda: photo("astronaut.png", 160, 20, 129, 95), {"quality": 50}),
+    "rgb-q99.75": (lambda: photo("astronaut.png", 160, 20, 97, 65), {"quality": 99.75}),
+    "rgb-wide-q15": (lambda: photo("coffee.png", 100, 100, 300, 130), {"quality": 15}),
+    "rgb-effort": (lambda: photo("chelsea.png", 150, 60, 80, 64), {"quality": 60, "effort": 3}),
+    "rgba": (lambda: with_alpha(photo("astronaut.png", 180, 40, 75, 50)), {"quality": 40}),
+    "gray": (lambda: photo("camera.png", 200, 60, 97, 66), {"quality": 55.5}),
+    "gray-alpha": (lambda: with_alpha(photo("camera.png", 220, 70, 33, 40)), {"quality": 70}),
+    "rgb16": (lambda: sixteen_bits(photo("coffee.png", 150, 100, 260, 204)), {"quality": 90}),
+    "gray16": (lambda: sixteen_bits(photo("camera.png", 100, 40, 260, 260)), {"quality": 100}),
+    "metadata": (lambda: with_metadata(photo("rocket.jpg", 280, 100, 64, 48)), {"quality": 30}),
+    "point": (lambda: photo("chelsea.png", 200, 100, 1, 1), {"quality": 50}),
+    "row": (lambda: photo("chelsea.png", 100, 100, 200, 1), {"quality": 50}),
+    "tiles": (lambda: with_tiles(photo("astronaut.png", 160, 20, 200, 160)), {"quality": 45}),
+    "column": (lambda: photo("chelsea.png", 200, 50, 2, 131), {"quality": 80}),
+}
+
+
+def describe(name: str, data: bytes) -> dict[str, Any]:
+    picture = decode_picture(data)
+    return {
+        "region": REGIONS.get(name),
+        "latents": latents(data).sha256,
+        "icc": hashlib.sha256(picture.icc).hexdigest(),
+        "exif": hashlib.sha256(picture.exif).hexdigest(),
+    }
+
+
+def main(replace: bool) -> None:
+    weights = zoo.index()[api.DEFAULT_MODEL].sha256
+    index: dict[str, Any] = {"weights": weights, "files": {}}
+    if INDEX.exists() and not replace:
+        index = json.loads(INDEX.read_text())
+        if index["weights"] != weights:
+            sys.exit("the golden files were made with other weights; --replace makes all anew")
+    FOLDER.mkdir(exist_ok=True)
+    for name, (make, options) in RECIPES.items():
+        if name in index["files"]:
+            continue
+        data = encode(make(), **options)
+        (FOLDER / f"{name}.bin").write_bytes(data)
+        with open(FOLDER / f"{name}.png", "wb") as file:
+            pixels = decode_picture(data, region=REGIONS.get(name)).pixels
+            image.write(Picture(pixels), file)
+        index["files"][name] = describe(name, data)
+        print(f"{name}: {len(data)} bytes")
+    INDEX.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main(replace="--replace" in sys.argv[1:])
