@@ -141,7 +141,7 @@ def _array_syntax(io: Reader | Writer, a: Array) -> Array:
     a.way = io.uint("way of an array", a.way, EXACT, CODED)
     if a.way == CODED and (a.dtype not in FLOATS or not a.size):
         raise io.complaint("an array is coded in a way that it cannot be")
-    io.crc32("array's description", start)
+    _seal(io, "description of an array", start)
     return a
 
 
@@ -154,8 +154,13 @@ def _payload_syntax(io: Reader | Writer, a: Array) -> Array:
         a.step = _positive(io, "step", a.step)
         a.patch = _block(io, "exact values", a.patch)
         a.coded = _block(io, "coded values", a.coded)
-    io.crc32("payload", start)
+    _seal(io, "payload of an array", start)
     return a
+
+
+def _seal(io: Reader | Writer, name: str, start: int) -> None:
+    if not io.crc32(name, start):
+        raise io.complaint(f"the {name} does not match its checksum")
 
 
 def _block(io: Reader | Writer, name: str, value: Bytes) -> Bytes:
