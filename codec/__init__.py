@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         verify,
     )
     from lictor.codec.errors import CodecError
+    from lictor.codec.features import decode_features, encode_features, feature_info
 
 __all__ = [
     "CodecError",
@@ -32,9 +33,12 @@ __all__ = [
     "Latents",
     "VerifyReport",
     "decode",
+    "decode_features",
     "decode_picture",
     "encode",
+    "encode_features",
     "estimate",
+    "feature_info",
     "info",
     "latents",
     "verify",
@@ -44,9 +48,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from lictor.codec import api, errors
+    from importlib import import_module
 
-    return getattr(errors if name == "CodecError" else api, name)
+    home = "errors" if name == "CodecError" else "features" if "feature" in name else "api"
+    return getattr(import_module(f"lictor.codec.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from lictor.codec import files
+from lictor.codec import feature_cli, files
 from lictor.codec.files import Job, show
 from lictor.codec.screen import Screen
 from lictor.codec.work import Outcome, Row, Work
@@ -97,12 +97,16 @@ class _Batch:
     def _summary(self) -> str:
         rows = self.rows
         cost = f"{perf_counter() - self._start:.2f} s"
-        if rows:
+        if any("arrays" in row for row in rows):
+            cost = f"{sum(row['bytes'] for row in rows)} bytes, {cost}"
+        elif rows:
             size = sum(row["bytes"] for row in rows)
             pixels = sum(row["width"] * row["height"] for row in rows)
             cost = f"{size} bytes, {8 * size / pixels:.3f} bpp, {cost}"
         if len(self.jobs) == 1 and rows:
             job, row = self.jobs[0], rows[0]
+            if "arrays" in row:
+                return f"{show(job.source)} -> {show(job.target)}: {feature_cli.line(row)}"
             return (
                 f"{show(job.source)} -> {show(job.target)}: {row['width']}x{row['height']}, {cost}"
             )

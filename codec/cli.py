@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lictor.codec import batch, cli_report, cli_serve, files, options
+from lictor.codec import batch, cli_report, cli_serve, feature_cli, files, options
 from lictor.codec.bench.command import bench
 from lictor.codec.errors import CodecError, UnknownFormat
 from lictor.codec.files import STREAM, Job, UsageError, show
@@ -79,6 +79,7 @@ def cli() -> None:
 @options.effort
 @options.model
 @options.strip
+@options.features
 @options.workers
 @options.skip
 @options.json
@@ -91,18 +92,20 @@ def encode(
     workers: int,
     skip: bool,
     as_json: bool,
+    **features: Any,
 ) -> int:
-    """Encode pictures.
+    """Encode pictures, and arrays of numbers (.npy, .npz, .safetensors).
 
-    IN: pictures, or folders to search for pictures through all levels. OUT: a .bin file, or a
-    folder for several inputs.
+    IN: pictures or arrays, or folders to search for both through all levels. OUT: a .bin file, or
+    a folder for several inputs. Arrays without a target come as near as int8 with one scale does.
     """
     inputs, output = _split(paths, as_json)
-    jobs = files.plan(inputs, output, files.PICTURES, ".bin")
+    jobs = files.plan(inputs, output, files.ENCODABLE, ".bin")
+    feature_cli.check_output(jobs[0])
     if len(jobs) == 1 and os.path.splitext(jobs[0].target)[1].lower() in files.PICTURES:
         raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
 
-    work = Encode(quality=quality, effort=effort, model=model, strip=strip)
+    work = Encode(quality=quality, effort=effort, model=model, strip=strip, features=features)
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
 
@@ -154,11 +157,15 @@ def decode(
     """Decode .bin files.
 
     IN: .bin files, or folders to search for them through all levels. OUT: a picture, whose
-    extension says its format, or a folder for PNG files.
+    extension says its format, or a folder for PNG files. Arrays become .npy, .npz or
+    .safetensors: by the extension, else as they were given.
     """
     inputs, output = _split(paths, as_json)
     jobs = files.plan(inputs, output, files.BINS, ".png")
-    format = _picture_format(jobs)
+    if len(jobs) > 1 or jobs[0].target != output:
+        jobs = feature_cli.named_for_content(jobs)
+    pictures = [job for job in jobs if not feature_cli.is_arrays(job.target)]
+    format = _picture_format(pictures) if pictures else ""
     work = Decode(format, region, salvage, "bfloat16" if bf16 else "float32", device)
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
@@ -192,6 +199,8 @@ def info(inputs: tuple[str, ...], latents: bool, device: str, as_json: bool) -> 
 
 
 def _info_line(row: dict[str, Any]) -> str:
+    if "arrays" in row:
+        return feature_cli.line(row)
     model = row["model"] or f"unknown model {row['model_id']}"
     colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
     parts = (("alpha_bytes", "alpha"), ("icc_bytes", "colour profile"), ("exif_bytes", "EXIF"))

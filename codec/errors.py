@@ -36,7 +36,15 @@ class UnwritableImage(ImageError):
     """The decoded picture does not fit the format it was to be written in."""
 
 
+class UnsupportedArray(CodecError):
+    """An array, or a file of arrays, of a kind that is not coded: complex, objects."""
+
+
 # ---- arguments
+
+
+class InvalidTarget(CodecError, ValueError):
+    """What the feature encoder should aim at is no number above 0, or several targets."""
 
 
 class InvalidQuality(CodecError, ValueError):

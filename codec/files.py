@@ -12,9 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
-from lictor.codec import bitstream
+from lictor.codec import bitstream, feature_format
 from lictor.codec.bitstream import MAGIC
 from lictor.codec.errors import FileError
+from lictor.codec.feature_format import KINDS as FEATURES
+from lictor.codec.feature_format import MAGIC as FEATURE_MAGIC
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -25,7 +27,14 @@ PICTURES = frozenset(
     (".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm")
 ).union((".avif", ".jp2", ".qoi", ".tga", ".tif", ".tiff", ".webp"))
 """Extensions by which pictures are found in a folder; a file named outright may have any."""
+ENCODABLE = PICTURES.union(FEATURES)
 BINS = frozenset([".bin"])
+_WANTED = {
+    PICTURES: "no pictures",
+    ENCODABLE: "no pictures and no arrays",
+    frozenset(FEATURES): "no arrays",
+    BINS: "no .bin files",
+}
 
 
 class UsageError(Exception):
@@ -66,7 +75,7 @@ def find(inputs: Sequence[str], extensions: Collection[str]) -> list[tuple[str, 
         elif os.path.isdir(name):
             inside = sorted(_walk(name, extensions))
             if not inside:
-                what = "no pictures" if extensions is PICTURES else "no .bin files"
+                what = _WANTED[frozenset(extensions)]
                 raise UsageError(f"{show(name)}: the folder holds {what}; name another")
             found += [(path, os.path.relpath(path, name)) for path in inside]
         elif os.path.lexists(name):
@@ -146,6 +155,11 @@ def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its name."""
+    return _extension(name) in PICTURES
+
+
 def special(path: str) -> bool:
     """Whether a device or a pipe is there: something to write into, never to replace."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
@@ -167,13 +181,19 @@ def read(source: str) -> bytes:
         return file.read()
 
 
+def peek(size: int) -> bytes:
+    """The first bytes of standard input, which stay to be read; none if it cannot tell them."""
+    look = getattr(sys.stdin.buffer, "peek", None)
+    return look(size)[:size] if look else b""
+
+
 def read_bin(source: str) -> bytes:
     """As `read`; of a file that is not Lictor's only the beginning, however large it is."""
     if source == STREAM:
         return sys.stdin.buffer.read()
     with open(source, "rb") as file:
         start = file.read(4096)
-        return start + file.read() if start.startswith(MAGIC) else start
+        return start + file.read() if start.startswith((MAGIC, FEATURE_MAGIC)) else start
 
 
 def whole(target: str) -> bool:
@@ -188,7 +208,8 @@ def whole(target: str) -> bool:
     try:
         if _extension(target) not in BINS:
             return os.path.getsize(target) > 0
-        bitstream.read(memoryview(read_bin(target)))
+        data = memoryview(read_bin(target))
+        (feature_format if feature_format.is_features(data) else bitstream).read(data)
     except (OSError, FileError):
         return False
     return True

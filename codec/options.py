@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 json = click.option("--json", "as_json", is_flag=True, help="Report as JSON, one line a file.")
@@ -32,6 +35,21 @@ effort = click.option(
 strip = click.option(
     "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
 )
+_FEATURES = (
+    click.option("--max-error", type=float, metavar="E", help="Arrays: no value further off."),
+    click.option("--mse", type=float, metavar="M", help="Arrays: mean squared error, at most."),
+    click.option("--bits", type=float, metavar="B", help="Arrays: bits per value, of the file."),
+    click.option("--axis", type=int, metavar="N", help="Arrays: axis of the channels, else found."),
+)
+
+
+def features(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `encode` that are for arrays."""
+    for option in reversed(_FEATURES):
+        command = option(command)
+    return command
+
+
 workers = click.option(
     "-j",
     "--jobs",

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lictor.codec import files
+from lictor.codec import feature_cli, files
 from lictor.codec.bitstream import MAX_PIXELS
 from lictor.codec.errors import DeviceUnavailable
 from lictor.codec.files import STREAM, Job, UsageError
@@ -27,15 +27,18 @@ Work = Callable[[Job], Row]
 
 @dataclass(frozen=True)
 class Encode:
-    """A picture to a .bin file."""
+    """A picture or arrays to a .bin file; features: the options for arrays."""
 
     quality: float
     effort: int
     model: str
     strip: bool
+    features: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Row:
         """Read, encode, write."""
+        if feature_cli.kind(job):
+            return feature_cli.encode(job, self.features)
         from lictor.codec import api, image
 
         picture = _picture(job)
@@ -56,7 +59,7 @@ class Encode:
 
 @dataclass(frozen=True)
 class Decode:
-    """A .bin file to a picture; "ok" is false if parts of it were lost."""
+    """A .bin file to a picture, or to arrays; "ok" is false if parts of it were lost."""
 
     format: str
     region: tuple[int, int, int, int] | None = None
@@ -66,9 +69,12 @@ class Decode:
 
     def __call__(self, job: Job) -> Row:
         """Read, decode, write."""
+        data = files.read_bin(job.source)
+        if feature_cli.is_features(data):
+            return feature_cli.decode(job, data)
+        feature_cli.refuse_picture(job.target)
         from lictor.codec import api, image
 
-        data = files.read_bin(job.source)
         with same_for_all_files((DeviceUnavailable,)), _steps_bar() as progress:
             picture = api.decode_picture(
                 data,
@@ -115,6 +121,8 @@ class Inform:
         from lictor.codec import api
 
         data = files.read_bin(job.source)
+        if feature_cli.is_features(data):
+            return feature_cli.row(data)
         row = {**vars(api.info(data))}
         if self.latents:
             with same_for_all_files((DeviceUnavailable,)):

@@ -1,4 +1,4 @@
-"""`lictor bench`: pictures, and entropy coders."""
+"""`lictor bench`: pictures, entropy coders, and features."""
 
 from __future__ import annotations
 
@@ -444,5 +444,36 @@ def exactness(inputs: tuple[str, ...], model: str, qualities: str, as_json: bool
             screen.say(f"lictor: {show(path)}: {reason(e)}", err=True)
     if rows:
         report = measuring.report(rows)
+        click.echo(json.dumps(report) if as_json else measuring.table(report))
+    return 1 if failed else 0
+
+
+@bench.command()
+@options.inputs
+@click.option(
+    "--depth",
+    type=click.IntRange(2, 8),
+    default=8,
+    show_default=True,
+    help="Bits of the integers to compare with, whose error the others may make.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
+def features(inputs: tuple[str, ...], depth: int, as_json: bool) -> int:
+    """Measure the feature codec on arrays (.npy, .npz, .safetensors), and what else there is.
+
+    Beside it: intN+zstd and float16+zstd; blosc2 and zfp where installed.
+    """
+    from lictor.codec.bench import features as measuring
+
+    screen, rows, failed = Screen(), [], 0
+    paths = [path for path, _ in files.find(inputs, files.FEATURES)]
+    for path in screen.progress(paths, len(paths)):
+        try:
+            rows += measuring.measure(path, depth)
+        except (CodecError, OSError) as e:
+            failed += 1
+            screen.say(f"lictor: {show(path)}: {reason(e)}", err=True)
+    if rows:
+        report = measuring.report(rows, depth)
         click.echo(json.dumps(report) if as_json else measuring.table(report))
     return 1 if failed else 0

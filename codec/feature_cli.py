@@ -1,0 +1,103 @@
+"""What `lictor encode`, `decode` and `info` do with files of arrays."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from lictor.codec import feature_format, files
+from lictor.codec.errors import InvalidTarget, UnwritableImage
+from lictor.codec.feature_format import is_features, kind_of
+from lictor.codec.files import STREAM, Job, UsageError, show
+
+
+def kind(job: Job) -> str:
+    """The kind of a job's input: by its name, or of standard input by its first bytes."""
+    return kind_of(job.source, files.peek(16) if job.source == STREAM else b"")
+
+
+def is_arrays(name: str) -> bool:
+    """Whether a file holds arrays by its name."""
+    return bool(kind_of(name))
+
+
+def encode(job: Job, options: dict[str, Any]) -> dict[str, Any]:
+    """Encode a file of arrays; the row to report."""
+    from lictor.codec import feature_files, features
+
+    form = kind(job)
+    arrays = feature_files.read(files.read(job.source), form)
+    try:
+        coded = features.encode_features(arrays, **options, kind=form)
+    except InvalidTarget as e:
+        raise UsageError(str(e)) from e
+    with files.writing(job.target) as file:
+        file.write(coded)
+    return row(coded)
+
+
+def decode(job: Job, data: bytes) -> dict[str, Any]:
+    """Decode a feature file; the row to report."""
+    from lictor.codec import feature_files, features
+
+    if files.is_picture(job.target):
+        raise UnwritableImage("holds arrays, not a picture; name the output .npy or .npz")
+    form = kind_of(job.target) or features.feature_info(data).kind
+    arrays = features.decode_features(data)
+    with files.writing(job.target) as file:
+        feature_files.write(arrays, file, form)
+    return row(data)
+
+
+def row(data: bytes) -> dict[str, Any]:
+    """What is reported of a feature file."""
+    from lictor.codec import features
+
+    return vars(features.feature_info(data))
+
+
+def line(row: dict[str, Any]) -> str:
+    """A feature file in one line."""
+    arrays = row["arrays"]
+    shapes = ", ".join(
+        f"{a['name'] or 'array'} {a['dtype']} {'x'.join(map(str, a['shape'])) or 'scalar'}"
+        for a in arrays[:3]
+    )
+    more = f", … {len(arrays)} arrays" if len(arrays) > 3 else ""
+    return (
+        f"features, {row['kind']}: {shapes}{more}; {row['values']} values, {row['bytes']} bytes, "
+        f"{row['bits']:.3f} bits a value"
+    )
+
+
+def named_for_content(jobs: list[Job]) -> list[Job]:
+    """Jobs of decoding into a folder: the outputs of feature files get the extension they need."""
+    return [_named(job) for job in jobs]
+
+
+def _named(job: Job) -> Job:
+    if job.source == STREAM or os.path.isdir(job.source):
+        return job
+    try:
+        with open(job.source, "rb") as file:
+            start = file.read(5)
+    except OSError:
+        return job  # the error shows when the job is done
+    if not is_features(start) or len(start) < 5 or start[4] >= len(feature_format.KINDS):
+        return job
+    return replace(job, target=os.path.splitext(job.target)[0] + feature_format.KINDS[start[4]])
+
+
+def refuse_picture(target: str) -> None:
+    """Refuse to write a picture into a file that is named as arrays are."""
+    if is_arrays(target):
+        raise UnwritableImage("holds a picture, not arrays; name the output .png")
+
+
+def check_output(job: Job) -> None:
+    """Refuse to encode into a file that is named as an input would be."""
+    if is_arrays(job.target):
+        raise UsageError(
+            f"{show(job.target)}: is a file of arrays by its name; name the output .bin"
+        )

@@ -1,0 +1,214 @@
+"""The syntax of a Lictor feature file, stated once: the same functions read and write it.
+
+FEATURES.md is the specification; elements, checks and errors are those of bitstream.py.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from dataclasses import dataclass, field
+
+from lictor.codec.bitstream import Bytes, Reader, Writer
+from lictor.codec.errors import (
+    NotALictorFile,
+    TruncatedFile,
+    UnsupportedFeature,
+    UnsupportedVersion,
+)
+
+MAGIC = b"LIF"
+VERSION = 1
+
+KINDS = (".npy", ".npz", ".safetensors")
+"""What the arrays came from, by its code in the file."""
+DTYPES = (
+    *("float16", "bfloat16", "float32", "float64", "bool"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+)
+ITEM_BYTES = dict(zip(DTYPES, (2, 2, 4, 8, 1, 1, 2, 4, 8, 1, 2, 4, 8), strict=True))
+FLOATS = DTYPES[:4]
+EXACT, CODED = 0, 1
+"""Ways of an array: its bytes packed without loss, or its values quantised and coded."""
+
+MAX_ARRAYS = 2**16
+MAX_NAME = 2**10
+"""Bytes of an array's name in UTF-8."""
+MAX_DIMENSIONS = 32
+MAX_VALUES = 2**36
+MAX_PAYLOAD = 2**40
+FREE_VALUES = 2**22
+VALUES_PER_BYTE = 2**12
+"""A file of n bytes holds at most FREE_VALUES + VALUES_PER_BYTE * n values."""
+
+
+@dataclass
+class Array:
+    """One array as the file has it.
+
+    way: EXACT or CODED. The rest is of CODED only:
+    axis: the axis of the channels; -1 if there is none.
+    step: distance of the quantiser's levels.
+    patch: values that are kept exactly, packed; coded: the entropy coder's stream.
+    payload: of EXACT, the packed bytes.
+    """
+
+    name: str = ""
+    dtype: str = "float32"
+    shape: tuple[int, ...] = ()
+    way: int = EXACT
+    axis: int = -1
+    step: float = 1.0
+    patch: Bytes = b""
+    coded: Bytes = b""
+    payload: Bytes = b""
+
+    @property
+    def size(self) -> int:
+        """How many values."""
+        return math.prod(self.shape)
+
+
+@dataclass
+class File:
+    """A feature file: where its arrays came from, and the arrays."""
+
+    kind: str = ".npy"
+    arrays: list[Array] = field(default_factory=list)
+
+
+def file_syntax(io: Reader | Writer, f: File, length: int | None) -> File:
+    """The whole file. length: bytes of it, which bound what it may hold; None when writing."""
+    io.raw("magic", MAGIC, len(MAGIC))
+    version = io.uint("format version", VERSION)
+    if version != VERSION:
+        raise UnsupportedVersion(
+            f"feature format version {version} is not known to this release, which reads version "
+            f"{VERSION}; install the newest Lictor"
+        )
+    f.kind = _code(io, "kind of file", f.kind, KINDS)
+    count = io.varint("number of arrays", len(f.arrays), 0, MAX_ARRAYS)
+    io.crc16("header")
+    values, arrays = 0, []
+    for i in range(count):
+        array = _array_syntax(io, f.arrays[i] if length is None else Array())
+        values += array.size
+        if length is not None and values > FREE_VALUES + VALUES_PER_BYTE * length:
+            raise io.complaint(f"{values} values in {length} bytes is more than any encoder writes")
+        arrays.append(_payload_syntax(io, array))
+    padding = io.varint("length of the padding", 0, 0, MAX_PAYLOAD) if length is not None else 0
+    f.arrays = arrays
+    if length is None:
+        _pad(io, sum(a.size for a in arrays))
+    elif any(io.raw("padding", b"", padding)):
+        raise io.complaint("the padding is not zero")
+    return f
+
+
+def _pad(io: Reader | Writer, values: int) -> None:
+    """Zeros until the file is long enough for what it holds."""
+    missing = -(-(values - FREE_VALUES) // VALUES_PER_BYTE) - io.position
+    padding = max(0, missing)
+    io.varint("length of the padding", padding, 0, MAX_PAYLOAD)
+    io.raw("padding", bytes(padding), padding)
+
+
+def _code(io: Reader | Writer, name: str, value: str, known: tuple[str, ...]) -> str:
+    code = io.uint(name, known.index(value))
+    if code >= len(known):
+        raise UnsupportedFeature(
+            f"{name} {code} is not known to this release; install the newest Lictor"
+        )
+    return known[code]
+
+
+def _array_syntax(io: Reader | Writer, a: Array) -> Array:
+    """What an array is; its own check, before anything of its size is made."""
+    start = io.position
+    name = a.name.encode()
+    size = io.varint("length of a name", len(name), 0, MAX_NAME)
+    try:
+        a.name = bytes(io.raw("name", name, size)).decode()
+    except UnicodeDecodeError:
+        raise io.complaint("the name of an array is not UTF-8") from None
+    a.dtype = _code(io, "type of an array", a.dtype, DTYPES)
+    dimensions = io.uint("dimensions", len(a.shape), 0, MAX_DIMENSIONS)
+    shape = a.shape or (0,) * dimensions
+    a.shape = tuple(io.varint("length of an axis", n, 0, MAX_VALUES) for n in shape[:dimensions])
+    if math.prod(n for n in a.shape if n) > MAX_VALUES:
+        raise io.complaint(f"an array has more than {MAX_VALUES} values")
+    a.way = io.uint("way of an array", a.way, EXACT, CODED)
+    if a.way == CODED and (a.dtype not in FLOATS or not a.size):
+        raise io.complaint("an array is coded in a way that it cannot be")
+    _seal(io, "description of an array", start)
+    return a
+
+
+def _payload_syntax(io: Reader | Writer, a: Array) -> Array:
+    start = io.position
+    if a.way == EXACT:
+        a.payload = _block(io, "array", a.payload)
+    else:
+        a.axis = io.uint("axis of the channels", a.axis + 1, 0, len(a.shape)) - 1
+        a.step = _positive(io, "step", a.step)
+        a.patch = _block(io, "exact values", a.patch)
+        a.coded = _block(io, "coded values", a.coded)
+    _seal(io, "payload of an array", start)
+    return a
+
+
+def _seal(io: Reader | Writer, name: str, start: int) -> None:
+    if not io.crc32(name, start):
+        raise io.complaint(f"the {name} does not match its checksum")
+
+
+def _block(io: Reader | Writer, name: str, value: Bytes) -> Bytes:
+    size = io.varint(f"length of the {name}", len(value), 0, MAX_PAYLOAD)
+    return io.raw(name, value, size)
+
+
+def _positive(io: Reader | Writer, name: str, value: float) -> float:
+    """A float64, finite and above 0."""
+    (found,) = struct.unpack("<d", io.raw(name, struct.pack("<d", value), 8))
+    if not (math.isfinite(found) and found > 0):
+        raise io.complaint(f"{name} is {found}")
+    return float(found)
+
+
+def write(file: File) -> bytes:
+    """The bytes of a file. A value that the format cannot hold raises ValueError."""
+    io = Writer()
+    file_syntax(io, file, None)
+    return bytes(io.data)
+
+
+def kind_of(name: str, start: bytes = b"") -> str:
+    """The kind of a file by its name, else by its first bytes; "" if it holds no arrays."""
+    extension = os.path.splitext(name)[1].lower()
+    if extension in KINDS:
+        return extension
+    if start.startswith(b"\x93NUMPY"):
+        return ".npy"
+    if start.startswith(b"PK\x03\x04"):
+        return ".npz"
+    return ".safetensors" if start[8:10] == b'{"' else ""
+
+
+def is_features(start: Bytes) -> bool:
+    """Whether a file that begins so is a feature file."""
+    return bytes(start[: len(MAGIC)]) == MAGIC
+
+
+def read(data: Bytes) -> File:
+    """Parse a whole file. Payloads are views into `data`. Raises FileError."""
+    start = bytes(data[: len(MAGIC)])
+    if not start:
+        raise TruncatedFile("the file is empty; get a complete copy of it")
+    if not MAGIC.startswith(start):
+        raise NotALictorFile("not a Lictor feature file; give one that `lictor encode` wrote")
+    io = Reader(data)
+    file = file_syntax(io, File(), len(data))
+    if io.position != len(data):
+        raise io.complaint(f"{len(data) - io.position} bytes follow the end of the file")
+    return file
