@@ -109,10 +109,13 @@ def _correlate(side: dict[str, Any], grad: Tensor, decay: float) -> None:
 def _eigenvectors(correlation: Tensor) -> Tensor:
     """Columns are eigenvectors; of any scale, and where most eigenvalues are nothing but noise.
 
-    In float32 LAPACK gives up on correlations of a rank far below their size, as first ones are.
+    LAPACK gives up on correlations of a rank far below their size, as first ones are: in float32,
+    and in float64 where most of them is exactly zero. A multiple of the identity turns nothing.
     """
     largest = correlation.abs().amax().clamp(min=torch.finfo(correlation.dtype).tiny)
-    return torch.linalg.eigh((correlation / largest).double())[1].to(correlation.dtype)
+    scaled = (correlation / largest).double()
+    scaled.diagonal(dim1=-2, dim2=-1).add_(1e-12)
+    return torch.linalg.eigh(scaled)[1].to(correlation.dtype)
 
 
 def _refresh(side: dict[str, Any], mean: Tensor) -> Tensor:

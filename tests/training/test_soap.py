@@ -91,3 +91,15 @@ def test_first_gradients_of_any_scale_and_rank(scale):
     weight.grad = scale * torch.randn(300, 1) @ torch.randn(1, 200)
     Soap([weight], lr=0.02).step()
     assert weight.isfinite().all()
+
+
+def test_gradients_of_few_channels():
+    """Gates that are shut leave most of a correlation at exactly zero: LAPACK did not converge."""
+    torch.manual_seed(0)
+    for heard in (1, 2, 10, 200):
+        weight = nn.Parameter(torch.zeros(512, 256))
+        weight.grad = torch.zeros(512, 256)
+        rows = torch.randperm(512)[:heard]
+        weight.grad[rows] = torch.randn(heard, 256) * 10.0 ** -torch.linspace(0, 6, heard)[:, None]
+        Soap([weight], lr=0.02).step()
+        assert weight.isfinite().all()
