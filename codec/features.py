@@ -189,7 +189,8 @@ def as_array(dtype: str, raw: npt.NDArray[Any]) -> Any:
 def to_float64(dtype: str, raw: npt.NDArray[Any]) -> FloatArray:
     """Values of a type as float64, exact."""
     if dtype == "bfloat16":
-        raw = (raw.astype(np.uint32) << 16).view(np.float32)
+        # Shifts of an array without dimensions give a scalar, of which numpy 1 makes 64 bits.
+        raw = np.left_shift(raw.astype(np.uint32), 16, dtype=np.uint32).view(np.float32)
     with np.errstate(invalid="ignore"):  # of signalling NaN
         return raw.astype(np.float64)
 
