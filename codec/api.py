@@ -41,6 +41,7 @@ from lictor.codec.errors import (
     NotAnImage,
     UnsupportedImage,
 )
+from lictor.codec.threads import torch_threads
 from lictor.codec.tiles import Grid
 from lictor.models.window import Box
 
@@ -337,6 +338,7 @@ def verify(
     Args and errors: as for `encode` and `decode`.
     """
     import numpy as np
+    import torch
 
     picture = replace(_picture(image), icc=b"", exif=b"")
     step, effort = _step(quality), _effort(effort)
@@ -346,7 +348,7 @@ def verify(
     encoded = perf_counter()
     first = _decode(data)
     decoded = perf_counter()
-    with _other_thread_count():
+    with torch_threads(2 if torch.get_num_threads() == 1 else 1):
         second = _decode(data)
     if expected is None:
         expected = _estimate(picture, step, codec)
@@ -580,18 +582,6 @@ def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
         difference = a[top : top + rows].astype(np.float32) - b[top : top + rows]
         error += float(np.square(difference).sum(dtype=np.float64))
     return 10 * math.log10(np.iinfo(a.dtype).max ** 2 * a.size / error) if error else math.inf
-
-
-@contextmanager
-def _other_thread_count() -> Iterator[None]:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2 if threads == 1 else 1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 # ---- arguments

@@ -1,6 +1,8 @@
 """How many threads, and how they wait for one another."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def wait_briefly() -> None:
@@ -19,3 +21,16 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Inside, torch computes with so many threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

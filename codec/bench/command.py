@@ -21,6 +21,7 @@ from lictor.codec.errors import (
 )
 from lictor.codec.files import CannotWrite, UsageError, show
 from lictor.codec.screen import Screen, reason, same_for_all_files
+from lictor.codec.threads import cores
 
 if TYPE_CHECKING:
     from lictor.codec.bench.contest import Codec
@@ -207,9 +208,7 @@ def pictures(
 
 
 def _cores(jobs: int) -> int:
-    from lictor.codec.bench import machine
-
-    return machine.cores() if jobs == 1 else 1
+    return cores() if jobs == 1 else 1
 
 
 def _entries(

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lictor.codec.threads import torch_threads
 from lictor.entropy import (
     GAUSSIAN_SCALE_MIN,
     SCALES,
@@ -521,24 +522,12 @@ def report(
         works.append(latents(picture, model, quality))
     except (ModelError, OSError, ImportError) as e:
         say(f"no workload kodak: {e}")
-    with _one_thread():
+    # Torch's share of GaussianConditional shall not use more cores than the others.
+    with torch_threads(1):
         results = {work.name: measure(work, runs, say) for work in works}
         for work in works:
             results[work.name]["lictor.two_threads"] = two_threads(work, runs)
     return results
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch's share of GaussianConditional shall not use more cores than the others."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def table(results: dict[str, dict[str, dict[str, Any]]]) -> str:

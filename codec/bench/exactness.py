@@ -10,8 +10,7 @@ bfloat16 costs in PSNR.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import process_time
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from lictor.codec import image
 from lictor.codec.api import decode_picture, encode, estimate, info, psnr
 from lictor.codec.bitstream import QUALITY_STEPS
 from lictor.codec.errors import ModelUnavailable, UnsupportedImage
+from lictor.codec.threads import torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +54,7 @@ def measure(path: str, model: str, qualities: Sequence[float]) -> list[Row]:
     """Measure a picture at every quality. Raises CodecError."""
     codec = _flagship(model)
     picture = replace(image.read(path), icc=b"", exif=b"")
-    with _one_thread():
+    with torch_threads(1):
         return [_measure_one(os.path.basename(path), picture, codec, model, q) for q in qualities]
 
 
@@ -69,18 +69,6 @@ def _flagship(model: str) -> Lictor:
     if not isinstance(codec, Lictor):
         raise ModelUnavailable(f"{codec.name} has no integer networks; give a lictor model")
     return codec
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _measure_one(
