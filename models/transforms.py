@@ -9,6 +9,13 @@ from lictor.models.layers import Block, full_precision
 from lictor.models.rate import Gain
 
 
+def _silence(layer: nn.Conv2d) -> None:
+    """A network whose last layer this is starts as zero."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 class Analysis(nn.Module):
     """g_a: picture (N, 3, H, W), centred on 0, to (N, M, H/16, W/16).
 
@@ -28,7 +35,7 @@ class Analysis(nn.Module):
         self.gain16 = Gain(latent)
         self.blocks16 = nn.Sequential(*(Block(latent) for _ in range(depth)))
         self.leave = nn.Conv2d(latent, latent, 1)
-        nn.init.zeros_(self.leave.weight)
+        _silence(self.leave)
         self.shortcut = nn.Conv2d(3 * 16 * 16, latent, 1, bias=False)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
@@ -54,7 +61,7 @@ class Synthesis(nn.Module):
         self.gain8 = Gain(channels)
         self.blocks8 = nn.Sequential(*(Block(channels) for _ in range(depth)))
         self.leave = nn.Conv2d(channels, 3 * 8 * 8, 1)
-        nn.init.zeros_(self.leave.weight)
+        _silence(self.leave)
         self.shortcut = nn.Conv2d(latent, 3 * 16 * 16, 1, bias=False)
 
     def forward(self, v: Tensor, quality: Tensor) -> Tensor:

@@ -55,6 +55,8 @@ def test_new_latents_see_what_the_old_do_not(klt):
     new = groups[:, 8:].flatten(0, 1)
     assert torch.allclose(new @ new.T, torch.eye(16), atol=1e-4)
     assert (new @ rows.T).abs().max() < 1e-4
+    # Nothing but what they see: a constant would cost bits and colour the picture.
+    assert not large.g_a.leave.bias.detach().reshape(4, 12)[:, 8:].any()
 
 
 def test_new_parts_learn(klt):
