@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import re
@@ -17,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from lictor.codec import plots, report
+from lictor.codec import plots, report, sevenbit
 from lictor.codec.cli import cli
 from lictor.codec.errors import BadResults, MissingPackage
 from lictor.codec.palette import styles
@@ -36,7 +35,7 @@ def embedded(text: str) -> tuple[dict, list[np.ndarray]]:
     """The JSON and the pictures of a page."""
     (found,) = re.findall(r'<script type="application/json" id="results">(.*?)</script>', text)
     blobs = re.findall(r'id="blob-\d+" data-type="image/webp">(.*?)</script>', text)
-    pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(b)))) for b in blobs]
+    pictures = [np.asarray(Image.open(io.BytesIO(sevenbit.raw(b)))) for b in blobs]
     return json.loads(found), pictures
 
 
