@@ -16,8 +16,8 @@ _CHANGED = b"\0\n\r<"
 def text(raw: bytes) -> str:
     """For the content of a `<script type="text/plain">` in a page that says it is UTF-8."""
     bits = np.unpackbits(np.frombuffer(raw, np.uint8))
-    bits = np.pad(bits, (0, -len(bits) % 7)).reshape(-1, 7)
-    values = np.packbits(bits, axis=1)[:, 0] >> 1
+    groups = np.pad(bits, (0, -len(bits) % 7)).reshape(-1, 7)
+    values = np.packbits(groups, axis=1)[:, 0] >> 1
     values[np.isin(values, list(_CHANGED))] |= 128
     return values.tobytes().decode("latin-1")
 
