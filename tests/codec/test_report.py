@@ -233,6 +233,15 @@ def test_many_published_curves_have_one_name(own_folder: Path, tmp_path: Path):
     assert words.count("published") == 1 and "paper 3" not in words
 
 
+def test_no_plots_of_times_where_none_were_taken(own_folder: Path, tmp_path: Path):
+    curves = json.loads((own_folder / "results.json").read_text())["curves"]
+    for point in (p for curve in curves.values() for p in curve):
+        point["encode_s"] = None
+    change(own_folder, curves=curves)
+    names = {path.stem for path in plots.write(own_folder, tmp_path)}
+    assert "time-encode" not in names and {"time-decode", "rd-psnr"} <= names
+
+
 def test_plots_and_page_agree_on_colours(results_folder: Path, tmp_path: Path):
     style = styles(["jpeg", "lictor-test", "webp </script>"])
     svg = plots.write(results_folder, tmp_path)[1].read_text()
