@@ -36,10 +36,14 @@ test-fast: $(VENV)/.tested ## the tests that take moments
 	$(BIN)/python -m pytest -m "not slow"
 
 KODAK := ../shared/data/kodak
-benchmark: $(VENV)/.tested ## all peers on the pictures of KODAK=folder, into out/benchmark
+PEERS := avif-444-psnr,avif,jxl,heic-psnr,webp,jpeg2000,jpeg
+MODELS = $(shell $(BIN)/python -c 'from lictor import models; print(",".join(models.index()))')
+CURVES := $(wildcard ../shared/reference/kodak_curves.json)
+benchmark: $(VENV)/.tested ## all models and peers on KODAK=folder: tables, plots, report in out/
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[peers]"
-	$(BIN)/lictor bench $(KODAK) --out out/benchmark --codecs \
-	  lictor-s.mse,avif-444-psnr,avif,jxl,heic-psnr,webp,jpeg2000,jpeg
+	$(BIN)/lictor bench $(KODAK) --out out/benchmark --codecs $(MODELS),$(PEERS) --points 6 \
+	  --anchor avif-444-psnr $(if $(CURVES),--curves $(CURVES))
+	$(BIN)/lictor report out/benchmark --plots out/benchmark/plots --table out/benchmark/table.md
 
 fuzz: ## a minute of hostile input for the entropy coder, with sanitizers
 	tests/fuzz/run.sh 60

@@ -73,6 +73,7 @@ def encode(
     effort: int = 0,
     strip: bool = False,
     progress: Progress | None = None,
+    device: str = "cpu",
 ) -> bytes:
     """Encode a picture.
 
@@ -90,16 +91,20 @@ def encode(
             for a smaller file or a better picture. Decoders see no difference.
         strip: leave EXIF and the ICC profile out, after converting the colours to sRGB.
         progress: called with the steps done and their number: tiles, or iterations of the search.
+        device: where networks run: "cpu", "cuda" or another of PyTorch's names, or "auto" for a
+            GPU where there is one. Files made on different devices may differ a little; each
+            decodes alike everywhere.
 
     Returns:
         The bytes of a .bin file, which name the model and need no flags to decode.
 
     Raises:
-        CodecError: an ImageError, InvalidQuality, InvalidEffort, ModelUnavailable or OutOfMemory.
+        CodecError: an ImageError, InvalidQuality, InvalidEffort, ModelUnavailable,
+            DeviceUnavailable or OutOfMemory.
     """
     picture = _picture(image)
     step, effort = _step(quality), _effort(effort)
-    codec = _load(model)
+    codec = _load(model, device)
     if strip:
         from lictor.codec.image import stripped
 
@@ -127,7 +132,7 @@ def decode(
         progress: called with the tiles done and their number, if there are several.
         precision: of the synthesis, "float32", or "bfloat16", which is faster on GPUs and some
             CPUs and rounds a little more. The latents are the same.
-        device: where networks run, as PyTorch names it, such as "cuda". The latents are the same.
+        device: where networks run, as for `encode`. The latents are the same.
 
     Returns:
         A Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow has no other
@@ -689,11 +694,12 @@ def _bytes(data: Any) -> memoryview:
 # ---- models
 
 
-def _load(model: str | os.PathLike[str]) -> LatentCodec:
+def _load(model: str | os.PathLike[str], device: str = "cpu") -> LatentCodec:
     from lictor import models
+    from lictor.codec.device import placed
 
     with _model_errors():
-        return models.load(os.fspath(model))
+        return placed(models.load(os.fspath(model)), device)
 
 
 def _find(h: Header, device: str = "cpu") -> LatentCodec:

@@ -79,6 +79,7 @@ def cli() -> None:
 @options.effort
 @options.model
 @options.strip
+@options.device
 @options.features
 @options.workers
 @options.skip
@@ -89,6 +90,7 @@ def encode(
     effort: int,
     model: str,
     strip: bool,
+    device: str,
     workers: int,
     skip: bool,
     as_json: bool,
@@ -105,7 +107,7 @@ def encode(
     if len(jobs) == 1 and os.path.splitext(jobs[0].target)[1].lower() in files.PICTURES:
         raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
 
-    work = Encode(quality=quality, effort=effort, model=model, strip=strip, features=features)
+    work = Encode(quality, effort, model, strip, device, features)
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
 

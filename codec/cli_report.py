@@ -22,7 +22,10 @@ import click
     help="How many pictures can be looked at, worst first; fewer if the page would exceed 60 MB.",
 )
 @click.option("--plots", metavar="FOLDER", help="Also write the plots there, as PNG and SVG.")
-def report(folder: str, target: str | None, pictures: int, plots: str | None) -> int:
+@click.option("--table", metavar="FILE.md", help="Also write its tables there, as Markdown.")
+def report(
+    folder: str, target: str | None, pictures: int, plots: str | None, table: str | None
+) -> int:
     """Make a page of a benchmark: plots, BD-rates, and the pictures side by side.
 
     OUT: the folder that `lictor bench --out OUT` wrote. The page goes to OUT/report.html unless
@@ -38,6 +41,10 @@ def report(folder: str, target: str | None, pictures: int, plots: str | None) ->
 
             for path in plotting.write(folder, plots):
                 click.echo(path)
+        if table:
+            from lictor.codec import table as tables
+
+            click.echo(tables.write(folder, table))
     except (CodecError, CannotWrite) as e:
         click.echo(f"lictor report: {e}", err=True)
         return 1

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lictor.codec.bitstream import Bytes, Table
-from lictor.codec.device import synthesising
+from lictor.codec.device import transforming
 from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
 from lictor.codec.parallel import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.tiles import Grid
@@ -62,10 +62,11 @@ def encode(
     def code(number: int, steps: Steps) -> Coded:
         x, tile = _window(colours, grid, number, codec)
         encoder, expected = Encoder(), None
-        if effort:
-            expected = codec.search(x, quality, encoder, effort, _teller(steps, number), tile)
-        else:
-            codec.encode(x, quality, encoder, tile)
+        with transforming(x.device):
+            if effort:
+                expected = codec.search(x, quality, encoder, effort, _teller(steps, number), tile)
+            else:
+                codec.encode(x, quality, encoder, tile)
         stream = encoder.finish()
         if not effort:
             steps.tell(number, 1, 1)
@@ -114,7 +115,7 @@ def _window(
     """The pixels that latents of a tile depend on, and where the tile is in them."""
     tile = grid.tile(number)
     seen = tile.grown(codec.analysis_halo).within(grid.picture)
-    return tensor(colours[seen.place]), tile.seen_from(seen)
+    return tensor(colours[seen.place]).to(codec.device), tile.seen_from(seen)
 
 
 # ---- decoding
@@ -236,7 +237,7 @@ def decode(
         with running(grid):
             found = {m: t for m, future in pulled.items() if (t := future.result()) is not None}
             if number in found:
-                with synthesising(found[number].device, precision):
+                with transforming(found[number].device, precision):
                     _show(reader, number, found, region, out)
 
     done = 0

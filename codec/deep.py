@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from lictor.codec import tiff
 from lictor.codec.errors import DamagedImage, UnsupportedImage
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def read(image: Image.Image) -> NDArray[np.uint16] | None:
     if image.mode in ("F", "I") and not is_reduced(image):
         raise UnsupportedImage(f"has samples of type {image.mode}; convert it to 8 or 16 bits")
     if _has_deep_planes(image):
-        raise UnsupportedImage("stores its 16-bit channels apart, plane by plane; interleave them")
+        return tiff.read(image.fp)  # type: ignore[attr-defined]
     if image.mode.startswith("I"):
         return _gray(image)
     if not is_reduced(image) or image.mode == "CMYK":

@@ -13,10 +13,14 @@ from lictor.codec.errors import DeviceUnavailable, InvalidPrecision
 from lictor.models.base import LatentCodec
 
 PRECISIONS = ("float32", "bfloat16")
+AUTO = "auto"
+"""CUDA's GPU where there is one, else the CPU."""
 
 
 def placed(codec: LatentCodec, device: str) -> LatentCodec:
-    """The model on a device, by PyTorch's name for it. Raises DeviceUnavailable."""
+    """The model on a device, by PyTorch's name for it, or AUTO. Raises DeviceUnavailable."""
+    if device == AUTO:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     return codec if device == "cpu" else _copy(codec, device)
 
 
@@ -30,7 +34,8 @@ def _copy(codec: LatentCodec, device: str) -> LatentCodec:
             raise
         reason = str(e).splitlines()[0]
         raise DeviceUnavailable(
-            f"device {device!r} cannot be used ({reason}); give cpu, or cuda where there is a GPU"
+            f"device {device!r} cannot be used ({reason}); give cpu, auto, or cuda where there is "
+            "a GPU"
         ) from e
 
 
@@ -42,8 +47,8 @@ def check_precision(precision: str) -> str:
 
 
 @contextmanager
-def synthesising(device: torch.device, precision: str) -> Iterator[None]:
-    """In here the synthesis runs as precisely as was asked for.
+def transforming(device: torch.device, precision: str = "float32") -> Iterator[None]:
+    """In here analysis and synthesis run as precisely as was asked for.
 
     float32 is meant as such: GPUs would multiply with 10 bits of it. With bfloat16, last layers and
     sums stay in float32.

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from lictor.codec import deep
+from lictor.codec import deep, tiff
 from lictor.codec.bitstream import MAX_METADATA
 from lictor.codec.errors import (
     CodecError,
@@ -34,7 +34,7 @@ from lictor.codec.errors import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_ORIENTATION = 0x0112  # EXIF tag
+_ORIENTATION, _ICC = 0x0112, 0x8773  # EXIF and TIFF tags
 _EXIF_PREFIX = b"Exif\0\0"
 _TIFF_STRUCTURE = frozenset(
     (0x00FE, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116, 0x0117)
@@ -94,9 +94,15 @@ def read(source: str | os.PathLike[str] | bytes) -> Picture:
         ImageError: NotAnImage, DamagedImage, UnsupportedImage or ImageTooLarge.
         OSError: the file cannot be opened.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    with _pillow_errors(), Image.open(file) as image:
-        return from_pillow(image)
+    with _pillow_errors():
+        try:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                return from_pillow(image)
+        except UnidentifiedImageError:
+            with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+                if not tiff.is_tiff(file):
+                    raise
+                return _from_tiff(file)
 
 
 def from_pillow(image: Image.Image) -> Picture:
@@ -120,6 +126,19 @@ def from_pillow(image: Image.Image) -> Picture:
         icc, exif = (_of_bearable_size(data, notes) for data in (icc, exif))
         pixels = _without_opaque_alpha(_upright(pixels, orientation))
     return Picture(pixels, icc, exif, tuple(notes))
+
+
+def _from_tiff(file: IO[bytes]) -> Picture:
+    """A TIFF that Pillow does not know: gray of 16 bits with alpha."""
+    tags = Image.Exif()
+    file.seek(0)
+    tags.load_from_fp(file)
+    icc = bytes(tags.get(_ICC, b""))
+    pixels = tiff.read(file)
+    exif, orientation = _upright_exif(tags, _TIFF_STRUCTURE)
+    notes: list[str] = []
+    icc, exif = (_of_bearable_size(data, notes) for data in (icc, exif))
+    return Picture(_without_opaque_alpha(_upright(pixels, orientation)), icc, exif, tuple(notes))
 
 
 def _first_frame(image: Image.Image) -> list[str]:
@@ -196,13 +215,18 @@ def _exif(image: Image.Image) -> tuple[bytes, int]:
         data = image.info.get("exif", b"")
         if data and orientation == 1:
             return data.removeprefix(_EXIF_PREFIX), 1
-        own = dict(exif)  # of a TIFF, these are all its tags
-        for tag in own:
-            if tag == _ORIENTATION or (image.format == "TIFF" and tag in _TIFF_STRUCTURE):
-                del exif[tag]
-        return exif.tobytes().removeprefix(_EXIF_PREFIX) if len(exif) else b"", orientation
+        return _upright_exif(exif, _TIFF_STRUCTURE if image.format == "TIFF" else frozenset())
     except Exception:  # damaged metadata is no reason to refuse the picture
         return b"", 1
+
+
+def _upright_exif(exif: Image.Exif, others: frozenset[int]) -> tuple[bytes, int]:
+    """EXIF without orientation and other tags, and the orientation that it had."""
+    orientation = exif.get(_ORIENTATION, 1)
+    for tag in dict(exif):
+        if tag == _ORIENTATION or tag in others:
+            del exif[tag]
+    return exif.tobytes().removeprefix(_EXIF_PREFIX) if len(exif) else b"", orientation
 
 
 def _of_bearable_size(data: bytes, notes: list[str]) -> bytes:

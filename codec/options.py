@@ -72,7 +72,8 @@ device = click.option(
     default="cpu",
     show_default=True,
     metavar="NAME",
-    help="Where networks run, such as cuda. What is decoded is the same.",
+    help="Where networks run: cpu, cuda, or auto for a GPU where there is one. A file decodes to "
+    "the same latents on all.",
 )
 paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")

@@ -63,8 +63,8 @@ def write(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> lis
     Args:
         folder: what `lictor bench --out` wrote.
         target: where the files go: rd-psnr, rd-ms-ssim and rd-lpips as far as measured, and
-            time-encode and time-decode where BD-rates are, and task-agreement and so on where a
-            classifier looked; each as .png and .svg.
+            time-encode and time-decode where BD-rates and times are, and task-agreement and so on
+            where a classifier looked; each as .png and .svg.
 
     Returns:
         The paths of the files.
@@ -100,8 +100,10 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
     for metric in _AXES:
         if any(_points(curve, metric)[0] for curve in results["curves"].values()):
             yield f"rd-{metric.replace('_', '-')}", _rate_distortion(results, metric)
-    if _rates(results):
-        for what in ("encode", "decode"):
+    for what in ("encode", "decode"):
+        if _rates(results) and any(
+            p.get(f"{what}_s") for c in results["curves"].values() for p in c
+        ):
             yield f"time-{what}", _time(results, what)
     task = (results.get("task") or {}).get("curves") or {}
     for measure, axis in _TASK_AXES.items():

@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 import click
 
 from lictor.codec import files
-from lictor.codec.errors import CodecError, InvalidQuality, ModelUnavailable
+from lictor.codec.errors import CodecError, DeviceUnavailable, InvalidQuality, ModelUnavailable
 from lictor.codec.files import UsageError
 
 T = TypeVar("T")
 
-_COMMON = (ModelUnavailable, InvalidQuality)
+_COMMON = (ModelUnavailable, InvalidQuality, DeviceUnavailable)
 
 
 @contextmanager
 def same_for_all_files(errors: tuple[type[CodecError], ...] = _COMMON) -> Iterator[None]:
-    """These errors, by default of model and quality, are wrong with the command, not one file."""
+    """These errors are wrong with the command, not one file; by default of what all files share."""
     try:
         yield
     except errors as e:

@@ -33,6 +33,7 @@ class Encode:
     effort: int
     model: str
     strip: bool
+    device: str = "cpu"
     features: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Row:
@@ -51,6 +52,7 @@ class Encode:
                 model=self.model,
                 effort=self.effort,
                 progress=progress,
+                device=self.device,
             )
         with files.writing(job.target) as file:
             file.write(data)

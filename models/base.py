@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -53,6 +54,11 @@ class LatentCodec(nn.Module):
     cell: int = 16
     analysis_halo: int = 0
     synthesis_halo: int = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; the CPU if there are none."""
+        return next((tensor.device for tensor in self.parameters()), torch.device("cpu"))
 
     def forward(self, x: Tensor, quality: Tensor) -> Output:
         """Training view: x float (N, 3, H, W) in 0..1, H and W multiples of 64; quality (N,)."""

@@ -365,11 +365,29 @@ const Report = (() => {
   const urls = new Map();
   const ORIGINAL = "original";
 
+  /** Bytes of a text that has seven bits of them in each character (codec/sevenbit.py). */
+  function unpacked(text) {
+    const bytes = new Uint8Array(Math.floor((text.length * 7) / 8));
+    let held = 0;
+    let count = 0;
+    let place = 0;
+    for (let i = 0; i < text.length; i += 1) {
+      held = ((held << 7) | (text.charCodeAt(i) & 127)) & 0x3fff;
+      count += 7;
+      if (count >= 8) {
+        count -= 8;
+        bytes[place] = held >> count;
+        place += 1;
+      }
+    }
+    return bytes;
+  }
+
   /** Pictures become objects of the browser when they are first looked at. */
   function url(place) {
     if (!urls.has(place)) {
       const element = byId(`blob-${place}`);
-      const bytes = Uint8Array.from(atob(element.textContent), (c) => c.charCodeAt(0));
+      const bytes = unpacked(element.textContent);
       urls.set(place, URL.createObjectURL(new Blob([bytes], { type: element.dataset.type })));
       element.textContent = "";
     }

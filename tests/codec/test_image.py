@@ -461,14 +461,6 @@ def test_float_and_32_bit_pictures(data: bytes):
         image.read(data)
 
 
-def test_16_bits_plane_by_plane(deep_pixels: np.ndarray):
-    file = io.BytesIO()
-    planes = np.ascontiguousarray(deep_pixels[:, :, :3].transpose(2, 0, 1))
-    tifffile.imwrite(file, planes, photometric="rgb", planarconfig="separate")
-    with pytest.raises(UnsupportedImage, match="plane by plane"):
-        image.read(file.getvalue())
-
-
 @pytest.mark.parametrize("mode", ["LAB", "HSV", "YCbCr"])
 def test_other_colour_modes(photo: np.ndarray, mode: str):
     with pytest.raises(UnsupportedImage, match=mode):

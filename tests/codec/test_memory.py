@@ -40,14 +40,14 @@ def picture(height, width):
             part[:] = np.rot90(photo, (top + left) // 512)[: part.shape[0], : part.shape[1]]
     return pixels
 
-threads, height, width = map(int, sys.argv[1:])
+threads, height, width, effort, whole = map(int, sys.argv[1:])
 torch.set_num_threads(threads)
-small = encode(picture(1472, 1472), quality=40)
+small = encode(picture(whole, whole), quality=40, effort=effort)
 assert info(small).tiles == 1
 decode_picture(small)
 before = peak()
 pixels = picture(height, width)
-coded = encode(pixels, quality=40)
+coded = encode(pixels, quality=40, effort=effort)
 encoded = peak()
 decoded = decode_picture(coded).pixels
 error = np.abs(decoded[-999:, -999:].astype(int) - pixels[-999:, -999:]).mean()
@@ -56,9 +56,15 @@ print(before, encoded, peak())
 """
 
 
-def megabytes(threads: int, height: int, width: int) -> list[float]:
-    """At most: after a picture in one piece, after encoding a large one, after decoding it."""
-    command = [sys.executable, "-c", CODE, *map(str, (threads, height, width))]
+def megabytes(
+    threads: int, height: int, width: int, effort: int = 0, whole: int = 1472
+) -> list[float]:
+    """At most: after a picture in one piece, after encoding a large one, after decoding it.
+
+    whole: side of the one in one piece, 1472 at most.
+    """
+    numbers = (threads, height, width, effort, whole)
+    command = [sys.executable, "-c", CODE, *map(str, numbers)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return [float(value) for value in result.stdout.split()]
 
@@ -67,6 +73,12 @@ def test_memory_hardly_grows_with_the_picture():
     """2.2 megapixels in one piece take 700 MB; 6.3 would take three times as much."""
     before, _, after = megabytes(1, 2500, 2500)
     assert after - before < 400
+
+
+def test_memory_of_a_search_hardly_grows_with_the_picture():
+    """A megapixel in one piece takes 1.2 GB; 4.2 as one would take four times as much."""
+    before, encoded, _ = megabytes(1, 2048, 2048, effort=1, whole=1024)
+    assert encoded - before < 400
 
 
 @pytest.mark.skipif(not os.environ.get("LICTOR_TEST_100MP"), reason="set LICTOR_TEST_100MP=1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import re
@@ -17,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from lictor.codec import plots, report
+from lictor.codec import plots, report, sevenbit
 from lictor.codec.cli import cli
 from lictor.codec.errors import BadResults, MissingPackage
 from lictor.codec.palette import styles
@@ -36,7 +35,7 @@ def embedded(text: str) -> tuple[dict, list[np.ndarray]]:
     """The JSON and the pictures of a page."""
     (found,) = re.findall(r'<script type="application/json" id="results">(.*?)</script>', text)
     blobs = re.findall(r'id="blob-\d+" data-type="image/webp">(.*?)</script>', text)
-    pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(b)))) for b in blobs]
+    pictures = [np.asarray(Image.open(io.BytesIO(sevenbit.raw(b)))) for b in blobs]
     return json.loads(found), pictures
 
 
@@ -232,6 +231,15 @@ def test_many_published_curves_have_one_name(own_folder: Path, tmp_path: Path):
     svg = plots.write(own_folder, tmp_path)[1]
     words = [e.text for e in ElementTree.parse(svg).iter() if e.tag.endswith("text")]
     assert words.count("published") == 1 and "paper 3" not in words
+
+
+def test_no_plots_of_times_where_none_were_taken(own_folder: Path, tmp_path: Path):
+    curves = json.loads((own_folder / "results.json").read_text())["curves"]
+    for point in (p for curve in curves.values() for p in curve):
+        point["encode_s"] = None
+    change(own_folder, curves=curves)
+    names = {path.stem for path in plots.write(own_folder, tmp_path)}
+    assert "time-encode" not in names and {"time-decode", "rd-psnr"} <= names
 
 
 def test_plots_and_page_agree_on_colours(results_folder: Path, tmp_path: Path):
