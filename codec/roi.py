@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL.Image import Image
 
 from lictor.codec.bitstream import BLOCK, MAX_LEVELS, PLACE, QUALITY_STEPS
 from lictor.codec.errors import InvalidRoi
+from lictor.codec.image import from_pillow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-GRAYS = 16
+GRAYS = 8
 """Into how many steps a drop is divided for maps with many grays; few of them cost few bytes."""
 
 
@@ -87,25 +89,21 @@ def _add_box(total: NDArray[Any], box: Sequence[Any], width: int, height: int) -
 
 def _gray(image: Any) -> NDArray[Any]:
     """A map as floats in 0…1, (H, W)."""
+    if isinstance(image, Image):
+        image = from_pillow(image).colours
     if not isinstance(image, np.ndarray):
-        if not hasattr(image, "convert"):
-            raise InvalidRoi(
-                f"a region is a {type(image).__name__}; give boxes, a picture or an array"
-            )
-        image = np.asarray(image.convert("L"))
-    if image.ndim == 3 and image.shape[2]:
-        image = image[:, :, : 3 if image.shape[2] >= 3 else 1].mean(axis=2, dtype=np.float64) / (
-            np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
-        )
-    if image.ndim != 2 or not image.size or image.dtype.kind not in "buf":
+        raise InvalidRoi(f"a region is a {type(image).__name__}; give boxes, a picture or an array")
+    if image.ndim not in (2, 3) or not image.size or image.dtype.kind not in "buf":
         raise InvalidRoi(
             f"the map has shape {image.shape} and type {image.dtype}; give (H, W) of uint8, bool "
             "or float"
         )
-    gray = image / np.iinfo(image.dtype).max if image.dtype.kind == "u" else image.astype(float)
+    gray = image / (np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1)
     if not (gray.min() >= 0 and gray.max() <= 1):
         raise InvalidRoi("the map has values outside 0 to 1; scale them")
-    return gray
+    if gray.ndim == 2:
+        return gray
+    return gray[:, :, : 3 if gray.shape[2] >= 3 else 1].mean(axis=2)
 
 
 def _scaled(gray: NDArray[Any], width: int, height: int) -> NDArray[Any]:

@@ -30,7 +30,7 @@ TASKS = ("classify",)
 
 _DRAWS = 8
 """Random combinations of the features, whose gradients are squared and averaged."""
-_CELL = 8
+_CELL = 16
 """Pixels of the network's view that are taken together."""
 _LOUD = 0.95
 """The share of cells whose gradients are no more than full quality stands for."""

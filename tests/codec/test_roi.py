@@ -162,7 +162,7 @@ def test_a_box_costs_few_bytes(china: np.ndarray):
 
 def test_info_and_order_of_sections(china: np.ndarray):
     data = coded(np.dstack([china, china[:, :, 0]]), [BOX], roi_drop=30)
-    header, sections = bitstream.read(data)
+    _, sections = bitstream.read(data)
     assert [s.kind for s in sections] == [MAP, LATENTS, ALPHA]
     found = info(data)
     assert (found.quality, found.quality_low) == (80, 50)
