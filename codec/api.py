@@ -21,6 +21,7 @@ from lictor.codec.bitstream import (
     EXIF,
     ICC,
     LATENTS,
+    MAP,
     MAX_PIXELS,
     MAX_SIDE,
     QUALITY_STEPS,
@@ -36,9 +37,11 @@ from lictor.codec.errors import (
     InvalidEffort,
     InvalidQuality,
     InvalidRegion,
+    InvalidRoi,
     ModelUnavailable,
     NotALictorFile,
     NotAnImage,
+    UnsupportedFeature,
     UnsupportedImage,
 )
 from lictor.codec.threads import torch_threads
@@ -46,6 +49,7 @@ from lictor.codec.tiles import Grid
 from lictor.models.window import Box
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
@@ -58,6 +62,7 @@ Region = tuple[int, int, int, int]
 
 DEFAULT_MODEL = "lictor-s.mse"
 DEFAULT_QUALITY = 50.0
+DEFAULT_DROP = 40.0
 MAX_EFFORT = 9
 
 SLACK_BYTES = 40
@@ -72,6 +77,8 @@ def encode(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     effort: int = 0,
     strip: bool = False,
+    roi: Any = None,
+    roi_drop: float = DEFAULT_DROP,
     progress: Progress | None = None,
     device: str = "cpu",
 ) -> bytes:
@@ -90,6 +97,13 @@ def encode(
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
             for a smaller file or a better picture. Decoders see no difference.
         strip: leave EXIF and the ICC profile out, after converting the colours to sRGB.
+        roi: where quality is wanted, if not everywhere: a map, a Pillow image or an array of any
+            size, which is scaled to the picture, white (255, 65535, True or 1.0) where it is and
+            black where not; or a list of boxes (x, y, width, height), in pixels, with a weight of
+            0…1 as a fifth number if one is wanted less than others; or "classify", where the
+            classifier of `lictor bench --task classify` needs it. Each 16x16 pixels have one
+            quality.
+        roi_drop: by how much quality is lower where it is not wanted, 0…100; grays lie between.
         progress: called with the steps done and their number: tiles, or iterations of the search.
         device: where networks run: "cpu", "cuda" or another of PyTorch's names, or "auto" for a
             GPU where there is one. Files made on different devices may differ a little; each
@@ -99,8 +113,8 @@ def encode(
         The bytes of a .bin file, which name the model and need no flags to decode.
 
     Raises:
-        CodecError: an ImageError, InvalidQuality, InvalidEffort, ModelUnavailable,
-            DeviceUnavailable or OutOfMemory.
+        CodecError: an ImageError, InvalidQuality, InvalidEffort, InvalidRoi, ModelUnavailable,
+            TaskUnavailable, DeviceUnavailable or OutOfMemory.
     """
     picture = _picture(image)
     step, effort = _step(quality), _effort(effort)
@@ -109,7 +123,9 @@ def encode(
         from lictor.codec.image import stripped
 
         picture = stripped(picture)
-    return _encode(picture, step, codec, effort, progress)
+    if roi is None:
+        return _encode(picture, step, codec, effort, progress)
+    return _encode(picture, _map(picture, roi, step, roi_drop, codec), codec, effort, progress)
 
 
 def decode(
@@ -222,10 +238,12 @@ class Info:
     model_id: permanent number of a shipped checkpoint, 0 for others.
     weights: start of the SHA-256 of the weights, hexadecimal.
     channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+    quality: of a picture with a quality map, its highest; quality_low: its lowest.
     latents: checksum of the decoded latents, hexadecimal.
     tiles: in how many pieces the picture is coded; tile_width, tile_height: of one, in pixels.
     bytes: size of the file.
-    latent_bytes: of which entropy-coded latents; alpha_bytes, icc_bytes and exif_bytes likewise.
+    latent_bytes: of which entropy-coded latents; alpha_bytes, icc_bytes, exif_bytes and
+        map_bytes (the quality map) likewise.
     bpp: bits per pixel, from the size of the file.
     """
 
@@ -238,6 +256,7 @@ class Info:
     channels: int
     bit_depth: int
     quality: float
+    quality_low: float
     latents: str
     tiles: int
     tile_width: int
@@ -247,6 +266,7 @@ class Info:
     alpha_bytes: int
     icc_bytes: int
     exif_bytes: int
+    map_bytes: int
     bpp: float
 
 
@@ -269,6 +289,7 @@ def info(data: Bytes) -> Info:
         channels=h.channels,
         bit_depth=h.depth,
         quality=_quality(h.step),
+        quality_low=_quality(_lowest(h, sections)),
         latents=f"{h.latents:08x}",
         tiles=len(grid),
         tile_width=min(grid.tile_width, h.width),
@@ -278,8 +299,16 @@ def info(data: Bytes) -> Info:
         alpha_bytes=len(bitstream.payload(sections, ALPHA)),
         icc_bytes=len(bitstream.payload(sections, ICC)),
         exif_bytes=len(bitstream.payload(sections, EXIF)),
+        map_bytes=len(bitstream.payload(sections, MAP)),
         bpp=8 * len(data) / (h.width * h.height),
     )
+
+
+def _lowest(h: Header, sections: list[Section]) -> int:
+    if not h.mapped:
+        return h.step
+    code = bitstream.parse_map(h, bitstream.payload(sections, MAP))
+    return h.step - code.unit * (code.levels - 1)
 
 
 def estimate(
@@ -385,7 +414,7 @@ def verify(
 
 def _encode(
     picture: Picture,
-    step: int,
+    step: int | NDArray[np.int16],
     codec: LatentCodec,
     effort: int = 0,
     progress: Progress | None = None,
@@ -395,18 +424,22 @@ def _encode(
 
 def _encode_and_expect(
     picture: Picture,
-    step: int,
+    step: int | NDArray[np.int16],
     codec: LatentCodec,
     effort: int,
     progress: Progress | None = None,
 ) -> tuple[bytes, float | None]:
-    """The file, and after a search the bytes that the model expected of the latents found."""
+    """The file, and after a search the bytes that the model expected of the latents found.
+
+    step: quality times 4, or a map of it.
+    """
     from lictor.codec import coding
 
     height, width, channels = picture.pixels.shape
     grid = Grid.for_picture(width, height)
+    quality = _quality(step) if isinstance(step, int) else step
     with _model_errors():
-        tiles = coding.encode(picture.colours, grid, codec, _quality(step), effort, progress)
+        tiles = coding.encode(picture.colours, grid, codec, quality, effort, progress)
     table = _table(grid, tiles) if len(tiles) > 1 else None
     header = Header(
         model_id=codec.id,
@@ -416,13 +449,14 @@ def _encode_and_expect(
         height=height,
         channels=channels,
         depth=picture.depth,
-        step=step,
+        mapped=not isinstance(step, int),
+        step=step if isinstance(step, int) else int(step.max()),
         latents=tiles[0].checksum if table is None else table.checksum,
     )
     latents = b"".join(tile.stream for tile in tiles)
     expected = sum(tile.expected or 0.0 for tile in tiles) / 8 if effort else None
     try:
-        return bitstream.write(header, latents, _others(picture), table), expected
+        return bitstream.write(header, latents, _others(picture, header, step), table), expected
     except ValueError as e:  # all but the name was checked before
         raise ModelUnavailable(f"{codec.name!r} cannot name a model in a file: {e}") from e
 
@@ -432,11 +466,34 @@ def _table(grid: Grid, tiles: list[Coded]) -> Table:
     return Table(grid.tile_width, grid.tile_height, entries)
 
 
-def _others(picture: Picture) -> dict[int, bytes]:
-    """The sections after the latents."""
+def _map(
+    picture: Picture, roi: Any, step: int, drop: float, codec: LatentCodec
+) -> int | NDArray[np.int16]:
+    """The quality that a region of interest asks for; one number if it is all the same."""
+    from lictor.codec.roi import quality_map, weights
+
+    if not codec.takes_maps:
+        raise InvalidRoi(f"{codec.name} has one quality for all of a picture; leave the region out")
+    height, width, _ = picture.pixels.shape
+    if isinstance(roi, str):
+        from lictor.codec import saliency
+
+        wanted = saliency.weights(picture, roi, drop)
+    else:
+        wanted = weights(roi, width, height)
+    steps = quality_map(wanted, step, drop)
+    return steps if steps.min() < steps.max() else int(steps.max())
+
+
+def _others(picture: Picture, header: Header, step: int | NDArray[np.int16]) -> dict[int, bytes]:
+    """The sections beside the latents."""
     from lictor.codec import alpha, metadata
 
     others = {}
+    if not isinstance(step, int):
+        from lictor.codec import quality_map
+
+        others[MAP] = quality_map.pack(step, header)
     if picture.alpha is not None:
         others[ALPHA] = alpha.pack(picture.alpha)
     for kind, data in ((ICC, picture.icc), (EXIF, picture.exif)):
@@ -531,8 +588,19 @@ def _reader(file: _File, device: str) -> TileReader:
     h = file.header
     stream = bitstream.payload(file.sections, LATENTS)
     streams = coding.Streams(stream, file.table, h.latents)
-    grid = Grid.of_file(h, file.table)
-    return coding.TileReader(streams, grid, _find(h, device), _quality(h.step), file.salvage)
+    grid, codec = Grid.of_file(h, file.table), _find(h, device)
+    quality: coding.Qualities = _quality(h.step)
+    if h.mapped:
+        from lictor.codec import quality_map
+
+        if not codec.takes_maps:
+            raise UnsupportedFeature(
+                f"the file has a quality map, which {codec.name} cannot have; install the newest "
+                "Lictor"
+            )
+        with coding.running(grid):
+            quality = quality_map.unpack(bitstream.payload(file.sections, MAP), h)
+    return coding.TileReader(streams, grid, codec, quality, file.salvage)
 
 
 def _decode_alpha(file: _File, box: Box) -> NDArray[Any] | int:

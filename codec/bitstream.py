@@ -43,12 +43,23 @@ BLOCKS_PER_BYTE = 16
 MAX_TILE_BLOCKS = 1024
 """Of a tile, and of a picture without tiles: bounds the memory that one piece of work takes."""
 
+PLACE = 16
+"""Pixels a side that one value of a quality map stands for."""
+
+MAX_LEVELS = 64
+"""Of a quality map."""
+MAX_SYMBOLS = 4 * (MAX_LEVELS - 1) + 1
+"""Of a quality map, whose differences of differences lie within twice its levels."""
+MAX_LOG = 56
+_ZERO = 2 * (MAX_LEVELS - 1)
+
 LATENTS = 1
 PADDING = 2
 ALPHA = 3
 ICC = 4
 EXIF = 5
 TILES = 6
+MAP = 7
 _KNOWN_OPTIONAL = {
     LATENTS: False,
     PADDING: True,
@@ -56,6 +67,7 @@ _KNOWN_OPTIONAL = {
     ICC: True,
     EXIF: True,
     TILES: False,
+    MAP: False,
 }
 """Kinds of section, and whether a reader may skip them."""
 NAMES = {
@@ -65,6 +77,7 @@ NAMES = {
     ICC: "colour profile",
     EXIF: "EXIF data",
     TILES: "tile table",
+    MAP: "quality map",
 }
 """What users read of the kinds of section."""
 
@@ -74,6 +87,7 @@ MAX_METADATA = 2**22
 _CHANNELS = (1, 2, 3, 4)
 _DEPTHS = (8, 16)
 """Bits per sample, by their code in the file."""
+_MAPPED = 0x20
 _MORE = 0x40
 _OPTIONAL = 0x80
 
@@ -86,7 +100,8 @@ class Header:
     weights: first 4 bytes of the SHA-256 of the model's weights file.
     channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
     depth: bits per sample, 8 or 16.
-    step: quality times 4, 0…400.
+    mapped: the quality varies; the section MAP says how.
+    step: quality times 4, 0…400; the highest, if it varies.
     latents: checksum of the latents, `lictor.entropy.Decoder.checksum`; of a picture in tiles,
         `Table.checksum`.
     """
@@ -99,6 +114,7 @@ class Header:
     height: int = 1
     channels: int = 3
     depth: int = 8
+    mapped: bool = False
     step: int = 0
     latents: int = 0
 
@@ -152,6 +168,26 @@ class Table:
         return zlib.crc32(b"".join(tile.latents.to_bytes(4, "little") for tile in self.tiles))
 
 
+@dataclass
+class MapCode:
+    """The quality map as it is coded: how many units each place is below the header's quality.
+
+    unit: in steps of quality.
+    levels: how many there are, 2…MAX_LEVELS; the places have 0…levels − 1 units, both included.
+    way: bit 0: differences are taken down the columns, from row to row; bit 1: along the rows.
+    offset: the lowest symbol.
+    logs: of the frequencies of the symbols from there on, 4 · log2.
+    stream: the entropy coder's.
+    """
+
+    unit: int = 1
+    levels: int = 2
+    way: int = 0
+    offset: int = 0
+    logs: list[int] = field(default_factory=lambda: [0])
+    stream: Bytes = b""
+
+
 def header_syntax(io: Reader | Writer, h: Header) -> Header:
     """Everything before the payload."""
     io.raw("magic", MAGIC, len(MAGIC))
@@ -169,7 +205,7 @@ def header_syntax(io: Reader | Writer, h: Header) -> Header:
     h.height = io.varint("height", h.height, 1, MAX_SIDE)
     if h.width * h.height > MAX_PIXELS:
         raise io.complaint(f"{h.width}x{h.height} is more than {MAX_PIXELS} pixels")
-    h.channels, h.depth = _sample_syntax(io, h.channels, h.depth)
+    _sample_syntax(io, h)
     h.step = io.varint("quality", h.step, 0, QUALITY_STEPS)
     h.latents = io.uint("checksum of the latents", h.latents, size=4)
     io.crc16("header")
@@ -186,15 +222,16 @@ def _name_syntax(io: Reader | Writer, name: str) -> str:
     return encoded.decode("ascii")
 
 
-def _sample_syntax(io: Reader | Writer, channels: int, depth: int) -> tuple[int, int]:
-    """One byte: channels in bits 0-2, the code of the depth in bits 3-4, zeros above."""
-    code = io.uint("sample format", channels | _DEPTHS.index(depth) << 3)
-    channels, depth_code, reserved = code & 7, code >> 3 & 3, code >> 5
-    if channels not in _CHANNELS or depth_code >= len(_DEPTHS) or reserved:
+def _sample_syntax(io: Reader | Writer, h: Header) -> None:
+    """One byte: channels in bits 0-2, the code of the depth in bits 3-4, mapped in bit 5, zeros."""
+    own = h.channels | _DEPTHS.index(h.depth) << 3 | h.mapped * _MAPPED
+    code = io.uint("sample format", own)
+    h.channels, depth_code, h.mapped = code & 7, code >> 3 & 3, bool(code & _MAPPED)
+    if h.channels not in _CHANNELS or depth_code >= len(_DEPTHS) or code >> 6:
         raise UnsupportedFeature(
             f"sample format {code:#04x} is not known to this release; install the newest Lictor"
         )
-    return channels, _DEPTHS[depth_code]
+    h.depth = _DEPTHS[depth_code]
 
 
 def section_syntax(io: Reader | Writer, s: Section) -> Section:
@@ -226,6 +263,26 @@ def table_syntax(io: Reader | Writer, t: Table, header: Header) -> Table:
         if number == len(t.tiles):
             t.tiles.append(tile)
     return t
+
+
+def map_syntax(io: Reader | Writer, m: MapCode, header: Header) -> MapCode:
+    """The payload of the section MAP, up to the stream, which is the rest."""
+    m.unit = io.varint("unit of the quality map", m.unit, 1, QUALITY_STEPS)
+    m.levels = io.uint("levels of the quality map", m.levels, 2, MAX_LEVELS)
+    if m.unit * (m.levels - 1) > header.step:
+        raise io.complaint("the quality map falls below quality 0")
+    m.way = io.uint("differences of the quality map", m.way, 0, 3)
+    m.offset = io.uint("lowest symbol of the quality map", m.offset + _ZERO) - _ZERO
+    count = io.uint("symbols of the quality map", len(m.logs), 1, MAX_SYMBOLS)
+    logs = [*m.logs, *[0] * count][:count]
+    m.logs = [io.uint("frequency of the quality map", log, 0, MAX_LOG) for log in logs]
+    return m
+
+
+def map_shape(header: Header) -> tuple[int, int]:
+    """Rows and columns of a quality map."""
+    places = BLOCK // PLACE
+    return -(-header.height // BLOCK) * places, -(-header.width // BLOCK) * places
 
 
 def tile_count(width: int, height: int, tile_width: int, tile_height: int) -> int:
@@ -375,10 +432,12 @@ def write(
     Args:
         header: complete; a value that the format cannot hold raises ValueError.
         latents: what `lictor.entropy.Encoder.finish` returned, of all tiles in order.
-        others: payloads of ALPHA, ICC and EXIF, where there are such.
+        others: payloads of MAP, ALPHA, ICC and EXIF, where there are such.
         table: of a picture in tiles.
     """
     payloads = {LATENTS: latents, **(others or {})}
+    if header.mapped:
+        payloads = {MAP: payloads[MAP], **payloads}
     if table is not None:
         io = Writer()
         table_syntax(io, table, header)
@@ -452,9 +511,10 @@ def read_table(header: Header, sections: list[Section]) -> Table | None:
     if sections[0].kind != TILES:
         return None
     table = parse_table(header, sections[0].payload)
-    if table.size != len(sections[1].payload):
+    found = len(payload(sections, LATENTS))
+    if table.size != found:
         raise CorruptFile(
-            f"the tiles are said to have {table.size} bytes, not {len(sections[1].payload)}; the "
+            f"the tiles are said to have {table.size} bytes, not {found}; the "
             "file is damaged, get another copy of it"
         )
     return table
@@ -469,6 +529,21 @@ def parse_table(header: Header, payload: Bytes) -> Table:
     if table.checksum != header.latents:
         raise io.complaint("the tile table is of another picture")
     return table
+
+
+def write_map(code: MapCode, header: Header) -> bytes:
+    """The payload of the section MAP."""
+    io = Writer()
+    map_syntax(io, code, header)
+    return bytes(io.data) + bytes(code.stream)
+
+
+def parse_map(header: Header, payload: Bytes) -> MapCode:
+    """The payload of the section MAP. Raises CorruptFile."""
+    io = Reader(payload)
+    code = map_syntax(io, MapCode(), header)
+    code.stream = payload[io.position :]
+    return code
 
 
 def payload(sections: list[Section], kind: int) -> Bytes:
@@ -501,12 +576,13 @@ def varint_size(value: int) -> int:
 def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None:
     """The order of the sections, their number, and that nothing is left that must be known.
 
-    The latents come first, or second after the tile table; every kind comes once.
+    The latents come first, after a tile table and a quality map; every kind comes once.
     """
     tiled = sections[0].kind == TILES
-    first = sections[tiled] if len(sections) > tiled else sections[0]
-    if (first.kind, first.optional) != (LATENTS, False):
-        raise io.complaint("the payload does not begin with the latents")
+    needed = [TILES] * tiled + [MAP] * header.mapped + [LATENTS]
+    if [s.kind for s in sections[: len(needed)] if not s.optional] != needed:
+        what = "quality map and latents" if header.mapped else "latents"
+        raise io.complaint(f"the payload does not begin with the {what}")
     check_piece(header, tiled)
     seen = set()
     for section in sections:
@@ -527,6 +603,8 @@ def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None
         seen.add(section.kind)
     if (TILES in seen) != tiled:
         raise io.complaint("the tile table is not the first section")
+    if (MAP in seen) != header.mapped:
+        raise io.complaint("there is a quality map that the header does not know of")
     if (ALPHA in seen) != (header.channels in (2, 4)):
         raise io.complaint(f"{header.channels} channels do not go with the sections there are")
 

@@ -80,6 +80,7 @@ def cli() -> None:
 @options.model
 @options.strip
 @options.device
+@options.roi
 @options.features
 @options.workers
 @options.skip
@@ -91,6 +92,9 @@ def encode(
     model: str,
     strip: bool,
     device: str,
+    roi: tuple[str, ...],
+    roi_task: str | None,
+    roi_drop: float,
     workers: int,
     skip: bool,
     as_json: bool,
@@ -107,8 +111,49 @@ def encode(
     if len(jobs) == 1 and os.path.splitext(jobs[0].target)[1].lower() in files.PICTURES:
         raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
 
-    work = Encode(quality, effort, model, strip, device, features)
+    work = Encode(
+        quality=quality,
+        effort=effort,
+        model=model,
+        strip=strip,
+        device=device,
+        roi=_roi(roi, roi_task),
+        roi_drop=roi_drop,
+        features=features,
+    )
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
+
+
+def _roi(named: tuple[str, ...], task: str | None) -> Any:
+    """What `lictor.codec.encode` takes as roi."""
+    if not named:
+        return task
+    if task:
+        raise UsageError("--roi-task finds its own region; leave --roi out")
+    return [_box(text) or _read_map(text) for text in named]
+
+
+def _box(text: str) -> tuple[float, ...] | None:
+    """X,Y,W,H[:WEIGHT]; None if it is the name of a file."""
+    place, colon, weight = text.partition(":")
+    try:
+        x, y, width, height = (int(part) for part in place.split(","))
+        return (x, y, width, height, float(weight) if colon else 1.0)
+    except ValueError:
+        return None
+
+
+def _read_map(name: str) -> Any:
+    from lictor.codec import image
+
+    try:
+        return image.read(name).colours
+    except (CodecError, OSError) as e:
+        reason = e.strerror if isinstance(e, OSError) and e.strerror else e
+        raise UsageError(
+            f"--roi {show(name)}: neither a box X,Y,W,H[:WEIGHT] nor a picture that can be read "
+            f"({reason})"
+        ) from e
 
 
 class _Region(click.ParamType):
@@ -205,14 +250,20 @@ def _info_line(row: dict[str, Any]) -> str:
         return feature_cli.line(row)
     model = row["model"] or f"unknown model {row['model_id']}"
     colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
-    parts = (("alpha_bytes", "alpha"), ("icc_bytes", "colour profile"), ("exif_bytes", "EXIF"))
+    parts = (
+        ("map_bytes", "quality map"),
+        ("alpha_bytes", "alpha"),
+        ("icc_bytes", "colour profile"),
+        ("exif_bytes", "EXIF"),
+    )
+    low = f"{row['quality_low']:g} to " if row["quality_low"] < row["quality"] else ""
     sha256 = row.get("latents_sha256")
     of_which = ", ".join(f"{row[key]} of {name}" for key, name in parts if row[key])
     tiles = f"{row['tiles']} tiles of {row['tile_width']}x{row['tile_height']}, "
     return (
         f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, "
         f"{tiles if row['tiles'] > 1 else ''}{model} (weights "
-        f"{row['weights']}), quality {row['quality']:g}, {row['bytes']} bytes"
+        f"{row['weights']}), quality {low}{row['quality']:g}, {row['bytes']} bytes"
         f"{f' ({of_which})' if of_which else ''}, {row['bpp']:.3f} bpp, format "
         f"{row['format_version']}{f', latents SHA-256 {sha256}' if sha256 else ''}"
     )

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lictor.codec.bitstream import Bytes, Table
+from lictor.codec.bitstream import BLOCK, PLACE, Bytes, Table
 from lictor.codec.device import transforming
 from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
 from lictor.codec.parallel import MOST_SEARCHES, MOST_WORKERS, Steps, workers
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lictor.models.base import LatentCodec
+    from lictor.models.quality import Quality
     from lictor.models.refine import Progress
+
+Qualities: TypeAlias = "float | NDArray[np.int16]"
+"""0…100, or a quality map: (rows, columns) of PLACE x PLACE pixels, in steps, 0…400."""
 
 
 # ---- encoding
@@ -53,7 +57,7 @@ def encode(
     colours: NDArray[Any],
     grid: Grid,
     codec: LatentCodec,
-    quality: float,
+    quality: Qualities,
     effort: int = 0,
     progress: Progress | None = None,
 ) -> list[Coded]:
@@ -61,12 +65,13 @@ def encode(
 
     def code(number: int, steps: Steps) -> Coded:
         x, tile = _window(colours, grid, number, codec)
+        own = _part(quality, _around(grid, number, codec))
         encoder, expected = Encoder(), None
         with transforming(x.device):
             if effort:
-                expected = codec.search(x, quality, encoder, effort, _teller(steps, number), tile)
+                expected = codec.search(x, own, encoder, effort, _teller(steps, number), tile)
             else:
-                codec.encode(x, quality, encoder, tile)
+                codec.encode(x, own, encoder, tile)
         stream = encoder.finish()
         if not effort:
             steps.tell(number, 1, 1)
@@ -76,12 +81,12 @@ def encode(
     return _for_each_tile(code, grid, progress if effort or len(grid) > 1 else None, most)
 
 
-def estimate(colours: NDArray[Any], grid: Grid, codec: LatentCodec, quality: float) -> float:
+def estimate(colours: NDArray[Any], grid: Grid, codec: LatentCodec, quality: Qualities) -> float:
     """Bits that the float model expects of all tiles."""
 
     def measure(number: int, steps: Steps) -> float:
         x, tile = _window(colours, grid, number, codec)
-        return codec.estimate(x, quality, tile)
+        return codec.estimate(x, _part(quality, _around(grid, number, codec)), tile)
 
     return sum(_for_each_tile(measure, grid, None, MOST_WORKERS))
 
@@ -118,6 +123,20 @@ def _window(
     return tensor(colours[seen.place]).to(codec.device), tile.seen_from(seen)
 
 
+def _around(grid: Grid, number: int, codec: LatentCodec) -> Box:
+    """Where the quality that latents of a tile depend on lies."""
+    return grid.tile(number).grown(codec.analysis_halo).within(grid.picture.padded(BLOCK))
+
+
+def _part(quality: Qualities, box: Box) -> Quality:
+    """The quality of the places that a box touches, as models take it."""
+    if not isinstance(quality, np.ndarray):
+        return quality
+    rows = slice(box.top // PLACE, -(-box.bottom // PLACE))
+    columns = slice(box.left // PLACE, -(-box.right // PLACE))
+    return torch.from_numpy(quality[rows, columns].astype(np.int64))
+
+
 # ---- decoding
 
 
@@ -150,7 +169,7 @@ class TileReader:
     """
 
     def __init__(
-        self, streams: Streams, grid: Grid, codec: LatentCodec, quality: float, salvage: bool
+        self, streams: Streams, grid: Grid, codec: LatentCodec, quality: Qualities, salvage: bool
     ) -> None:
         self.streams, self.grid, self.codec, self.quality = streams.cut(), grid, codec, quality
         self.table, self.checksum = streams.table, streams.latents
@@ -182,7 +201,8 @@ class TileReader:
                 )
         try:
             decoder = Decoder(stream)
-            latents = self.codec.pull((box.height, box.width), self.quality, decoder)
+            quality = _part(self.quality, box.padded(self.codec.stride))
+            latents = self.codec.pull((box.height, box.width), quality, decoder)
             decoder.close()
         except CorruptStream as e:
             raise _mismatch(name, str(e)) from e
@@ -283,7 +303,7 @@ def _show(
 ) -> None:
     """Write the samples of a tile, as far as the region goes."""
     tile, seen = reader.grid.tile(number), _seen(reader.grid, reader.codec, number)
-    x = reader.codec.reconstruct(_surrounded(reader, number, found), reader.quality)
+    x = reader.codec.reconstruct(_surrounded(reader, number, found), _part(reader.quality, seen))
     part = tile.within(region)
     rows, columns = part.seen_from(seen).place
     out[part.seen_from(region).place] = samples(x[:, :, rows, columns], out.shape[2], out.dtype)

@@ -67,6 +67,10 @@ class InvalidRegion(CodecError, ValueError):
     """A region that is empty, or not inside the picture."""
 
 
+class InvalidRoi(CodecError, ValueError):
+    """What should say where quality is wanted: no box in the picture, no map, no drop."""
+
+
 class UnknownFormat(CodecError, ValueError):
     """No picture format is known by that extension."""
 

@@ -35,6 +35,38 @@ effort = click.option(
 strip = click.option(
     "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
 )
+_ROI = (
+    click.option(
+        "--roi",
+        multiple=True,
+        metavar="MAP|X,Y,W,H[:WEIGHT]",
+        help="Where quality is wanted: a gray picture of any size, scaled to the picture, white "
+        "where it is and black where not; or a box in pixels, with a weight of 0 to 1 if it is "
+        "wanted less. Repeat it for several.",
+    ),
+    click.option(
+        "--roi-task",
+        type=click.Choice(["classify"]),
+        help="Quality where a classifier looks, EfficientNet-Lite0.",
+    ),
+    click.option(
+        "--roi-drop",
+        type=click.FloatRange(0, 100, min_open=True),
+        default=40.0,
+        show_default=True,
+        metavar="D",
+        help="How much lower than --quality it is where it is not wanted.",
+    ),
+)
+
+
+def roi(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `encode` that say where quality is wanted."""
+    for option in reversed(_ROI):
+        command = option(command)
+    return command
+
+
 _FEATURES = (
     click.option("--max-error", type=float, metavar="E", help="Arrays: no value further off."),
     click.option("--mse", type=float, metavar="M", help="Arrays: mean squared error, at most."),

@@ -9,6 +9,7 @@ from lictor.codec import bitstream
 from lictor.codec.bitstream import (
     ALPHA,
     LATENTS,
+    MAP,
     NAMES,
     TILES,
     Bytes,
@@ -35,33 +36,45 @@ def read(data: Bytes) -> tuple[Header, list[Section], Table | None, list[str]]:
     tile is, whatever became of the rest.
 
     Raises:
-        FileError: the header or the tile table is damaged, or the latents of a picture that is in
-            one piece.
+        FileError: the header, the tile table or the quality map is damaged, or the latents of a
+            picture that is in one piece.
     """
     io = Reader(data)
     header = bitstream.read_header(io, data)
-    first = bitstream.section_syntax(io, Section())
-    if not first.intact or first.kind not in (LATENTS, TILES):
-        raise CorruptFile(
-            "nothing can be saved of this file: its latents or its tile table are damaged; get "
-            "another copy of it"
-        )
-    bitstream.check_piece(header, tiled=first.kind == TILES)
-    sections: list[Section] = [first]
+    sections: list[Section] = []
     lost: list[str] = []
     table = None
+    first = _needed(io, {MAP if header.mapped else LATENTS, TILES}, sections)
+    bitstream.check_piece(header, tiled=first.kind == TILES)
     if first.kind == TILES:
         table = bitstream.parse_table(header, first.payload)
+    if header.mapped and table:
+        _needed(io, {MAP}, sections)
+    if table:
         size = table.size
         start = io.position + 1 + bitstream.varint_size(size)
         sections.append(Section(LATENTS, data[start : start + size]))
         io.seek(start + size + _CHECK_BYTES)
         if io.position > len(data):
             lost.append(f"the file ends after {len(data)} bytes")
+    elif header.mapped:
+        _needed(io, {LATENTS}, sections)
     lost += _others(io, len(data), sections)
     if header.channels in (2, 4) and not bitstream.payload(sections, ALPHA):
         lost.append("the alpha plane is lost; all is opaque")
     return header, sections, table, lost
+
+
+def _needed(io: Reader, kinds: Collection[int], sections: list[Section]) -> Section:
+    """The next section, without which there is nothing; added to those there are."""
+    section = bitstream.section_syntax(io, Section())
+    if not section.intact or section.kind not in kinds:
+        raise CorruptFile(
+            "nothing can be saved of this file: its latents, its tile table or its quality map are "
+            "damaged; get another copy of it"
+        )
+    sections.append(section)
+    return section
 
 
 def _others(io: Reader, end: int, sections: list[Section]) -> Iterator[str]:

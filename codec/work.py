@@ -27,13 +27,18 @@ Work = Callable[[Job], Row]
 
 @dataclass(frozen=True)
 class Encode:
-    """A picture or arrays to a .bin file; features: the options for arrays."""
+    """A picture or arrays to a .bin file; features: the options for arrays.
+
+    roi: as `lictor.codec.encode` takes it.
+    """
 
     quality: float
     effort: int
     model: str
     strip: bool
     device: str = "cpu"
+    roi: Any = None
+    roi_drop: float = 40.0
     features: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Row:
@@ -51,6 +56,8 @@ class Encode:
                 quality=self.quality,
                 model=self.model,
                 effort=self.effort,
+                roi=self.roi,
+                roi_drop=self.roi_drop,
                 progress=progress,
                 device=self.device,
             )

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.models.errors import NoSearch
+from lictor.models.quality import Quality
 from lictor.models.window import Box
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class LatentCodec(nn.Module):
         cell: pixels a side that one place of the latents stands for.
         analysis_halo: how far from a tile pixels change its latents; a multiple of `cell`.
         synthesis_halo: how far from a tile latents change its pixels, in pixels, likewise.
+        takes_maps: whether quality may be a map. It then covers the padded picture or tile, and of
+            an encoder the part of the picture it sees, too.
     """
 
     name: str = ""
@@ -54,6 +57,7 @@ class LatentCodec(nn.Module):
     cell: int = 16
     analysis_halo: int = 0
     synthesis_halo: int = 0
+    takes_maps: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -61,10 +65,15 @@ class LatentCodec(nn.Module):
         return next((tensor.device for tensor in self.parameters()), torch.device("cpu"))
 
     def forward(self, x: Tensor, quality: Tensor) -> Output:
-        """Training view: x float (N, 3, H, W) in 0..1, H and W multiples of 64; quality (N,)."""
+        """Training view: x float (N, 3, H, W) in 0..1, H and W multiples of 64; quality (N,).
+
+        quality (N, H / 16, W / 16) where maps are taken.
+        """
         raise NotImplementedError
 
-    def encode(self, x: Tensor, quality: float, encoder: Encoder, tile: Box | None = None) -> None:
+    def encode(
+        self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
+    ) -> None:
         """Push the symbols of one picture: x float32 (1, 3, H, W) in 0..1, any H and W.
 
         tile: the part of x to code, all of it if None; the rest is the picture around it,
@@ -75,7 +84,7 @@ class LatentCodec(nn.Module):
     def search(
         self,
         x: Tensor,
-        quality: float,
+        quality: Quality,
         encoder: Encoder,
         effort: int,
         progress: Progress | None,
@@ -87,26 +96,26 @@ class LatentCodec(nn.Module):
         """
         raise NoSearch(f"{self.name} has no encoder-side search; leave the effort at 0")
 
-    def pull(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+    def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
         """Pull the symbols of a picture or tile of shape (H, W).
 
         Returns its latents, float32 (1, C, h, w), one place for each `cell` of the padded picture.
         """
         raise NotImplementedError
 
-    def reconstruct(self, latents: Tensor, quality: float) -> Tensor:
+    def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:
         """The picture of latents (1, C, h, w): float32 (1, 3, h · cell, w · cell) in 0…1.
 
         Autocast may be on.
         """
         raise NotImplementedError
 
-    def decode(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+    def decode(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
         """Pull the symbols of a picture of shape (H, W); returns float32 (1, 3, H, W) in 0..1."""
         x_hat = self.reconstruct(self.pull(shape, quality, decoder), quality)
         return x_hat[:, :, : shape[0], : shape[1]]
 
-    def estimate(self, x: Tensor, quality: float, tile: Box | None = None) -> float:
+    def estimate(self, x: Tensor, quality: Quality, tile: Box | None = None) -> float:
         """Bits that the float model expects `encode` to spend on x, before tables are rounded."""
         raise NotImplementedError
 

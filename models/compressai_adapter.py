@@ -33,6 +33,7 @@ from lictor.models.base import LatentCodec, Output, crop, padded
 from lictor.models.compressai_prior import Prior
 from lictor.models.errors import ModelError
 from lictor.models.gaussian import table_index
+from lictor.models.quality import Quality
 from lictor.models.registry import register
 from lictor.models.window import Box
 
@@ -164,21 +165,23 @@ class CompressAI(LatentCodec):
         return Output(out["x_hat"], torch.stack(bits).sum(0))
 
     @torch.inference_mode()
-    def encode(self, x: Tensor, quality: float, encoder: Encoder, tile: Box | None = None) -> None:
+    def encode(
+        self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
+    ) -> None:
         self._code(_Push(self.prior(), encoder), *self._latents(x, tile))
 
     @torch.inference_mode()
-    def pull(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+    def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
         y_hat = self._code(_Pull(self.prior(), decoder), *self._blanks(shape))
         return y_hat.to(next(self.net.g_s.parameters()))
 
     @torch.inference_mode()
-    def reconstruct(self, latents: Tensor, quality: float) -> Tensor:
+    def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:
         # A hostile stream can reach infinity; the caller must still get a picture.
         return self.net.g_s(latents).float().nan_to_num().clamp(0, 1)
 
     @torch.inference_mode()
-    def estimate(self, x: Tensor, quality: float, tile: Box | None = None) -> float:
+    def estimate(self, x: Tensor, quality: Quality, tile: Box | None = None) -> float:
         meter = _Meter(self.net)
         self._code(meter, *self._latents(x, tile))
         return meter.bits

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lictor.models.layers import LEAKY_SLOPE, Depthwise, Leaky, Pointwise, Upsample, full_precision
-from lictor.models.rate import Ladder
+from lictor.models.rate import Ladder, on_nhwc
 
 
 class HyperAnalysis(nn.Module):
@@ -51,4 +51,4 @@ class HyperSynthesis(nn.Module):
         self.leaky = Leaky()
 
     def forward(self, z_hat: Tensor, quality: Tensor) -> Tensor:
-        return self.leaky(self.body(z_hat) + self.bias(quality)[:, None, None, :])
+        return self.leaky(self.body(z_hat) + on_nhwc(self.bias(quality)))

@@ -129,20 +129,24 @@ class ExactLeaky(nn.Module):
 
 
 class ExactLadder(nn.Module):
-    """Takes quality as the integer number of quarter steps that the file carries."""
+    """Takes quality as the integer number of quarter steps that the file carries.
+
+    One for all, or int64 (N,) or (N, h, w). Returns (N, channels) or (N, h, w, channels).
+    """
 
     def __init__(self, ladder: Ladder) -> None:
         super().__init__()
         self.rungs = to_fixed(ladder.rungs)
 
-    def forward(self, step: int) -> Tensor:
-        low = min(step // STEPS_PER_RUNG, ANCHORS - 2)
-        t = step - low * STEPS_PER_RUNG
+    def forward(self, step: int | Tensor) -> Tensor:
+        steps = torch.atleast_1d(torch.as_tensor(step, device=self.rungs.device))
+        low = steps.div(STEPS_PER_RUNG, rounding_mode="floor").clamp(max=ANCHORS - 2)
+        t = (steps - low * STEPS_PER_RUNG)[..., None]
         mixed = self.rungs[low] * (STEPS_PER_RUNG - t) + self.rungs[low + 1] * t
         # floor(mixed / STEPS_PER_RUNG + 1/2) on integers: where floats are divided by a number that
         # is no power of two, GPUs multiply by its rounded reciprocal, and halves can fall below.
         halves = (2 * mixed.long()).add_(STEPS_PER_RUNG)
-        return halves.div_(2 * STEPS_PER_RUNG, rounding_mode="floor").double()[None]
+        return halves.div_(2 * STEPS_PER_RUNG, rounding_mode="floor").double()
 
 
 _TWINS = {

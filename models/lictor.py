@@ -30,7 +30,15 @@ from lictor.models.context import (
 )
 from lictor.models.hyperprior import HyperAnalysis, HyperSynthesis
 from lictor.models.integer import FRACTION, LIMIT, exact, power_of_two, round_half_up
-from lictor.models.rate import QUALITY_STEPS, Ladder, quality_to_lambda
+from lictor.models.quality import (
+    Quality,
+    coarser,
+    condition,
+    fitted,
+    part,
+    steps,
+)
+from lictor.models.rate import Ladder, on_nchw, on_nhwc, quality_to_lambda
 from lictor.models.refine import Picture, Progress, State, refine
 from lictor.models.registry import register
 from lictor.models.transforms import Analysis, Synthesis
@@ -70,6 +78,7 @@ class Lictor(LatentCodec):
     # Two 3x3 convolutions at 1/16 and two at 1/8 reach 48 pixels; z sees two places of y further.
     analysis_halo = 80
     synthesis_halo = 48
+    takes_maps = True
 
     octave: Tensor
 
@@ -123,18 +132,21 @@ class Lictor(LatentCodec):
 
     def _quantised(self, y: Tensor, z: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """Y and z, NHWC, as training has them coded: y_hat as cells, and the bits."""
-        z_scale = self.z_scale(quality)[:, None, None, :].expand_as(z)
-        side_bits = gaussian.symbol_bits(z, z_scale)
+        side_bits = gaussian.symbol_bits(z, self.side_scale(z, quality))
         p = self.h_s(_round_through(z), quality)
         cells, y_bits = self._code_floats(y.float(), p, quality)
         return cells, side_bits.flatten(1).sum(1) + y_bits
 
+    def side_scale(self, z: Tensor, quality: Tensor) -> Tensor:
+        """The scale of each value of z, NHWC."""
+        return on_nhwc(self.z_scale(coarser(quality, PLACES))).expand_as(z)
+
     def synthesise(self, y_hat: Tensor, quality: Tensor) -> Tensor:
         """The picture of y_hat (N, M, h, w), about 0…1 (not clamped)."""
-        return self.g_s(y_hat * self.inverse_gain(quality).exp()[:, :, None, None], quality) + 0.5
+        return self.g_s(y_hat * on_nchw(self.inverse_gain(quality)).exp(), quality) + 0.5
 
     def _latent(self, x: Tensor, quality: Tensor) -> Tensor:
-        return self.g_a(x - 0.5, quality) * self.gain(quality).exp()[:, :, None, None]
+        return self.g_a(x - 0.5, quality) * on_nchw(self.gain(quality)).exp()
 
     def _code_floats(self, y: Tensor, p: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """The quadtree on floats: y_hat as cells, and the bits of each picture."""
@@ -150,7 +162,7 @@ class Lictor(LatentCodec):
         """The quadtree on floats, quantised and priced by `code`: y_hat as cells, and the bits."""
         cells = to_cells(y)
         octave = to_cells(2.0 ** self.octave.expand_as(y))
-        base = to_cells(self.context.scale(quality)[:, None, None, :].expand_as(y))
+        base = to_cells(on_nhwc(self.context.scale(quality)).expand_as(y))
         known = torch.zeros_like(cells)
         total = y.new_zeros(y.shape[0])
         phases = torch.arange(4, device=y.device)
@@ -166,12 +178,12 @@ class Lictor(LatentCodec):
         return known, total
 
     @torch.inference_mode()
-    def estimate(self, x: Tensor, quality: float, tile: Box | None = None) -> float:
+    def estimate(self, x: Tensor, quality: Quality, tile: Box | None = None) -> float:
         was_training = self.training
         if was_training:
             self.eval()
-        q = x.new_tensor([quality])
-        _, bits = self._quantised(*self._latents(x, q, tile), q)
+        y, z, own = self._latents(x, quality, tile)
+        _, bits = self._quantised(y, z, condition(own, x))
         if was_training:
             self.train()
         return bits.item()
@@ -193,13 +205,15 @@ class Lictor(LatentCodec):
         return self._twins
 
     @torch.inference_mode()
-    def encode(self, x: Tensor, quality: float, encoder: Encoder, tile: Box | None = None) -> None:
-        self.push(*self._latents(x, x.new_tensor([quality]), tile), quality, encoder)
+    def encode(
+        self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
+    ) -> None:
+        self.push(*self._latents(x, quality, tile), encoder)
 
     def search(
         self,
         x: Tensor,
-        quality: float,
+        quality: Quality,
         encoder: Encoder,
         effort: int,
         progress: Progress | None,
@@ -207,24 +221,32 @@ class Lictor(LatentCodec):
     ) -> float:
         with torch.inference_mode():
             wide, place = padded(x, tile, self.stride)
-            around = self._latent(wide, x.new_tensor([quality]))
+            quality = self._fitted(quality, wide)
+            around = self._latent(wide, condition(quality, x))
             plain = State(*self._cut(around, place))
             seen = place.grown(self.synthesis_halo).within(Box(0, 0, *wide.shape[2:]))
             picture = Picture(
                 padded=crop(wide, seen),
                 shape=seen.within(Box(0, 0, *x.shape[2:]))[2:],
-                quality=quality,
+                quality=part(quality, seen.in_cells(self.cell)),
                 around=crop(around, seen.in_cells(self.cell)).permute(0, 2, 3, 1),
                 place=place.seen_from(seen).in_cells(self.cell),
             )
         y, z, bits = refine(self, picture, plain, effort, progress)
-        self.push(y, z, quality, encoder)
+        self.push(y, z, part(quality, place.in_cells(self.cell)), encoder)
         return bits
 
-    def _latents(self, x: Tensor, quality: Tensor, tile: Box | None) -> tuple[Tensor, Tensor]:
-        """What is rounded and coded: y (1, h, w, M) and z (1, h/4, w/4, Z)."""
+    def _latents(
+        self, x: Tensor, quality: Quality, tile: Box | None
+    ) -> tuple[Tensor, Tensor, Quality]:
+        """What is rounded and coded, y (1, h, w, M) and z (1, h/4, w/4, Z), and their quality."""
         wide, place = padded(x, tile, self.stride)
-        return self._cut(self._latent(wide, quality), place)
+        quality = self._fitted(quality, wide)
+        y, z = self._cut(self._latent(wide, condition(quality, x)), place)
+        return y, z, part(quality, place.in_cells(self.cell))
+
+    def _fitted(self, quality: Quality, x: Tensor) -> Quality:
+        return fitted(quality, *(side // self.cell for side in x.shape[2:]))
 
     def _cut(self, y: Tensor, place: Box) -> tuple[Tensor, Tensor]:
         """Y and z, NHWC, of a tile, from the y of all that is around it, NCHW."""
@@ -235,7 +257,7 @@ class Lictor(LatentCodec):
         return crop(y, core).permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
 
     @torch.inference_mode()
-    def push(self, y: Tensor, z: Tensor, quality: float, encoder: Encoder) -> Tensor:
+    def push(self, y: Tensor, z: Tensor, quality: Quality, encoder: Encoder) -> Tensor:
         """Code y and z, as `_latents` gives them; returns y_hat as the decoder will have it."""
         cells = to_cells(y.double())
 
@@ -246,7 +268,7 @@ class Lictor(LatentCodec):
             return symbols
 
         return self._code(
-            _step_of(quality),
+            steps(quality, y.device),
             z.shape,
             lambda index: push(z.double(), torch.zeros_like(z), index),
             lambda phases, groups, mean, index: push(cells[phases, groups], mean, index),
@@ -254,7 +276,7 @@ class Lictor(LatentCodec):
         )
 
     @torch.inference_mode()
-    def pull(self, shape: tuple[int, int], quality: float, decoder: Decoder) -> Tensor:
+    def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
         device = self.octave.device
         side = self.cell * PLACES
         z_shape = (1, -(-shape[0] // side), -(-shape[1] // side), self.sizes.side)
@@ -264,7 +286,7 @@ class Lictor(LatentCodec):
             return symbols.clamp_(-_SYMBOL_LIMIT, _SYMBOL_LIMIT).reshape(shape).to(device)
 
         return self._code(
-            _step_of(quality),
+            steps(fitted(quality, *(PLACES * n for n in z_shape[1:3])), device),
             z_shape,
             lambda index: pull(index, z_shape),
             lambda phases, groups, mean, index: pull(index, tuple(mean.shape)),
@@ -272,12 +294,12 @@ class Lictor(LatentCodec):
         )
 
     @torch.inference_mode()
-    def reconstruct(self, latents: Tensor, quality: float) -> Tensor:
-        return self.synthesise(latents, latents.new_tensor([quality])).float().clamp(0, 1)
+    def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:
+        return self.synthesise(latents, condition(quality, latents)).float().clamp(0, 1)
 
     def _code(
         self,
-        step: int,
+        step: Tensor,
         z_shape: tuple[int, ...],
         code_z: Callable[[np.ndarray], Tensor],
         code_y: Callable[[Tensor, Tensor, Tensor, np.ndarray], Tensor],
@@ -289,11 +311,11 @@ class Lictor(LatentCodec):
         """
         twins = self._exact()
         unit = 2.0**FRACTION
-        scale = twins["z_scale"](step).expand(z_shape)
+        scale = on_nhwc(twins["z_scale"](coarser(step, PLACES))).expand(z_shape)
         p = twins["h_s"]((code_z(_index(scale)) * unit).clamp_(-LIMIT, LIMIT), step)
         n, h, w, _ = p.shape
         octave = to_cells(power_of_two(self.octave).expand(n, h, w, -1))
-        base = to_cells(twins["context"].scale(step)[:, None, None, :].expand(n, h, w, -1))
+        base = to_cells(on_nhwc(twins["context"].scale(step)).expand(n, h, w, -1))
         known = torch.zeros_like(octave)
         phases = torch.arange(4, device=device)
         for k in range(STEPS):
@@ -306,10 +328,6 @@ class Lictor(LatentCodec):
             index = _index(scale + base[phases, groups])
             known[phases, groups] = code_y(phases, groups, mean, index) * unit + mean
         return (from_cells(known).permute(0, 3, 1, 2) * 2.0**-FRACTION).float()
-
-
-def _step_of(quality: float) -> int:
-    return round(quality * QUALITY_STEPS / 100)
 
 
 def _index(scale: Tensor) -> np.ndarray:

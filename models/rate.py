@@ -25,7 +25,8 @@ def quality_to_lambda(quality: Tensor) -> Tensor:
 class Ladder(nn.Module):
     """A value per channel that changes with quality, linear between ANCHORS rungs (twinned).
 
-    quality: float (N,) in 0…100. Returns (N, channels).
+    quality: float in 0…100, (N,) or, as a map, (N, h, w). Returns (N, channels) or
+    (N, h, w, channels).
     """
 
     def __init__(self, channels: int, start: float = 0.0) -> None:
@@ -35,7 +36,7 @@ class Ladder(nn.Module):
     def forward(self, quality: Tensor) -> Tensor:
         place = quality * ((ANCHORS - 1) / 100)
         low = place.long().clamp(0, ANCHORS - 2)
-        return torch.lerp(self.rungs[low], self.rungs[low + 1], (place - low)[:, None])
+        return torch.lerp(self.rungs[low], self.rungs[low + 1], (place - low)[..., None])
 
 
 class Gain(nn.Module):
@@ -46,4 +47,14 @@ class Gain(nn.Module):
         self.log = Ladder(channels)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        return x * self.log(quality).exp()[:, :, None, None].to(x.dtype)
+        return x * on_nchw(self.log(quality).exp()).to(x.dtype)
+
+
+def on_nchw(values: Tensor) -> Tensor:
+    """What a ladder gave, (N, C) or (N, h, w, C), as it goes with an NCHW tensor."""
+    return values[:, :, None, None] if values.ndim == 2 else values.permute(0, 3, 1, 2)
+
+
+def on_nhwc(values: Tensor) -> Tensor:
+    """Likewise with an NHWC tensor."""
+    return values[:, None, None, :] if values.ndim == 2 else values

@@ -26,6 +26,7 @@ from torch import Tensor
 from lictor.entropy import Encoder
 from lictor.models import gaussian
 from lictor.models.context import from_cells, group_of_phase
+from lictor.models.quality import PLACE, Quality, condition, finer, highest, part
 from lictor.models.rate import quality_to_lambda
 from lictor.models.window import Box
 
@@ -75,10 +76,13 @@ def refine(
     """
     with torch.inference_mode(False), torch.enable_grad():
         picture = replace(
-            picture, padded=picture.padded.clone(), around=picture.around.float().clone()
+            picture,
+            padded=picture.padded.clone(),
+            around=picture.around.float().clone(),
+            worth=worth(picture.quality),
         )
         start = State(plain.y.float().clone(), plain.z.float().clone())
-        trained = float(quality_to_lambda(picture.condition))
+        trained = float(quality_to_lambda(torch.tensor(highest(picture.quality))))
         slope = _slope(model, picture.alone(model.cell), trained)
         search = Search(model, picture, slope, start.y)
         found = search.run(start, iterations(effort), progress)
@@ -108,7 +112,7 @@ def _slope(model: Lictor, picture: Picture, trained: float) -> float:
 def _measure(model: Lictor, picture: Picture, state: State) -> tuple[float, float]:
     """Bits of the real stream, and error of the decoded 8-bit picture."""
     encoder = Encoder(checksum=False)
-    y_hat = model.push(state.y, state.z, picture.quality, encoder)
+    y_hat = model.push(state.y, state.z, picture.own_quality, encoder)
     x_hat = picture.synthesised(model, y_hat.permute(0, 2, 3, 1))
     return 8.0 * len(encoder.finish()), float(picture.error(x_hat.mul(255).round().div(255)))
 
@@ -119,15 +123,18 @@ class Picture:
 
     padded: pixels of all, (1, 3, H, W) in 0…1.
     shape: rows and columns of `padded` that are not padding.
+    quality: of all.
     around: y of all, (1, h, w, M).
     place: of the tile in `around`.
+    worth: what an error counts at each pixel, (1, 1, H, W) in 0…1; None if the same everywhere.
     """
 
     padded: Tensor
     shape: tuple[int, ...]
-    quality: float
+    quality: Quality
     around: Tensor
     place: Box
+    worth: Tensor | None = None
 
     def alone(self, cell: int) -> Picture:
         """The tile without what is around it."""
@@ -136,7 +143,9 @@ class Picture:
         inner = Box(0, 0, *self.place[2:])
         shape = pixels.within(Box(0, 0, *self.shape))[2:]
         y = self.around[:, self.place.place[0], self.place.place[1]]
-        return Picture(self.padded[:, :, rows, columns], shape, self.quality, y, inner)
+        own = None if self.worth is None else self.worth[:, :, rows, columns]
+        padded = self.padded[:, :, rows, columns]
+        return Picture(padded, shape, self.own_quality, y, inner, own)
 
     def synthesised(self, model: Lictor, y_hat: Tensor) -> Tensor:
         """All of it, as it comes out with y_hat (1, h, w, M) in the place of the tile."""
@@ -150,14 +159,30 @@ class Picture:
     @property
     def condition(self) -> Tensor:
         """The quality as networks take it."""
-        return self.padded.new_tensor([self.quality])
+        return condition(self.quality, self.padded)
+
+    @property
+    def own_quality(self) -> Quality:
+        """That of the tile."""
+        return part(self.quality, self.place)
 
     def error(self, x_hat: Tensor) -> Tensor:
         """Mean squared error (0…255) times pixels, what lambda gives a price in bits."""
         h, w = self.shape
         # Beyond the edge nobody looks: there, symbols need only be cheap.
-        difference = (x_hat.clamp(0, 1) - self.padded)[:, :, :h, :w]
-        return difference.square().sum() * (255**2 / 3)
+        difference = (x_hat.clamp(0, 1) - self.padded)[:, :, :h, :w].square()
+        if self.worth is not None:
+            difference = difference * self.worth[:, :, :h, :w]
+        return difference.sum() * (255**2 / 3)
+
+
+def worth(quality: Quality) -> Tensor | None:
+    """Lambda at each pixel over that of the highest quality, (1, 1, H, W); None without a map."""
+    if not isinstance(quality, Tensor):
+        return None
+    prices = quality_to_lambda(condition(quality, torch.empty(0)))
+    shares = finer(prices / prices.max(), PLACE)
+    return shares[:, None]
 
 
 @dataclass
@@ -184,6 +209,8 @@ class Search:
         x_hat = self.picture.synthesised(self.model, y)
         generator = torch.Generator().manual_seed(0)
         signs = torch.randint(0, 2, x_hat.shape, generator=generator).to(x_hat) * 2 - 1
+        if self.picture.worth is not None:
+            signs = signs * self.picture.worth.sqrt()
         (seen,) = torch.autograd.grad(x_hat, y, signs)
         per_channel = seen.square().mean(dim=(0, 1, 2)) * (2 * self.weight * 255**2 / 3)
         return per_channel.clamp(min=1e-3 * float(per_channel.max()))
@@ -237,7 +264,7 @@ class Search:
         self, state: State, temperature: float, curvature: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Expected y_hat, its bits, and the leaves that gradients are wanted for: z, quarters."""
-        model, quality = self.model, self.picture.condition
+        model, quality = self.model, condition(self.picture.own_quality, state.y)
         of_group = curvature.reshape(4, 1, 1, 1, -1)
         leaves = [state.z.round().requires_grad_(torch.is_grad_enabled())]
 
@@ -251,7 +278,7 @@ class Search:
             return y_hat, gaussian.bits(y_hat.detach() - mean, scale).sum()
 
         z = leaves[0]
-        side_bits = gaussian.bits(z, model.z_scale(quality)[:, None, None, :].expand_as(z)).sum()
+        side_bits = gaussian.bits(z, model.side_scale(z, quality)).sum()
         cells, bits = model.walk(state.y, model.h_s(z, quality), quality, code)
         return from_cells(cells), side_bits + bits.sum(), leaves
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.models.layers import Block, full_precision
+from lictor.models.quality import finer
 from lictor.models.rate import Gain
 
 
@@ -39,7 +40,7 @@ class Analysis(nn.Module):
         self.shortcut = nn.Conv2d(3 * 16 * 16, latent, 1, bias=False)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        h = self.gain8(self.enter(F.pixel_unshuffle(x, 8)), quality)
+        h = self.gain8(self.enter(F.pixel_unshuffle(x, 8)), finer(quality, 2))
         h = self.gain16(self.down(self.blocks8(h)), quality)
         h = self.blocks16(h)
         with full_precision(h):
@@ -66,6 +67,6 @@ class Synthesis(nn.Module):
 
     def forward(self, v: Tensor, quality: Tensor) -> Tensor:
         h = self.blocks16(self.gain16(self.enter(v), quality))
-        h = self.blocks8(self.gain8(F.pixel_shuffle(self.up(h), 2), quality))
+        h = self.blocks8(self.gain8(F.pixel_shuffle(self.up(h), 2), finer(quality, 2)))
         with full_precision(h):
             return F.pixel_shuffle(self.leave(h.float()), 8) + F.pixel_shuffle(self.shortcut(v), 16)

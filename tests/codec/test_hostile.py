@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from lictor.codec import CodecError, api, decode_picture, info
+from lictor.codec import CodecError, api, decode_picture, encode, info
 from lictor.codec.image import Picture
 from lictor.models import zoo
 
@@ -46,7 +46,8 @@ def hostile() -> ModuleType:
 def test_the_cases_are_of_all_kinds(hostile: ModuleType, fake: ModuleType):
     """Most of those with right checksums reach what lies behind them, and some even decode."""
     originals = [
-        api._encode(Picture(p.pixels, p.icc, p.exif), 280, fake.SHIPPED) for p in hostile.pictures()
+        encode(Picture(p.pixels, p.icc, p.exif), quality=70, model=fake.SHIPPED.name, roi=roi)
+        for p, roi in zip(hostile.pictures(), hostile.ROIS, strict=True)
     ]
     mended = decoded = unlike = 0
     for number in range(400):

@@ -222,3 +222,31 @@ def test_long_pictures(china: np.ndarray, size: tuple[int, int]):
     back = np.asarray(decode(encode(picture, quality=80)))
     assert back.shape == picture.shape
     assert psnr(back, picture) > 30
+
+
+def test_a_region_of_interest_is_better_at_no_more_bytes(china: np.ndarray):
+    picture = np.ascontiguousarray(china[:320, :448])
+    inside = np.s_[96:208, 160:272]
+    plain = encode(picture, quality=50)
+    best = plain
+    for quality in range(60, 100, 4):
+        data = encode(picture, quality=quality, roi=[(160, 96, 112, 112)])
+        if len(data) <= len(plain):
+            best = data
+    before, after = (psnr(picture[inside], np.asarray(decode(d))[inside]) for d in (plain, best))
+    assert after > before + 2
+    assert info(best).map_bytes < 30
+
+
+def test_a_region_of_interest_in_tiles(china: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    """No seam shows where tiles of different quality meet, and parts decode as the whole does."""
+    picture = np.ascontiguousarray(china[:200, :300])
+    roi = np.tile(np.linspace(0, 1, 30), (20, 1))
+    whole = decode(encode(picture, quality=70, roi=roi))
+    monkeypatch.setattr(tiles, "SIDE", 64)
+    data = encode(picture, quality=70, roi=roi)
+    assert info(data).tiles > 10
+    tiled = np.asarray(decode(data))
+    assert abs(psnr(picture, tiled) - psnr(picture, np.asarray(whole))) < 0.05
+    part = decode(data, region=(50, 40, 130, 90))
+    np.testing.assert_array_equal(np.asarray(part), tiled[40:130, 50:180])

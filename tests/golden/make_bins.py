@@ -74,7 +74,14 @@ def with_tiles(part: np.ndarray) -> np.ndarray:
     return picture
 
 
-REGIONS = {"tiles": (720, 700, 96, 130)}
+def spotlight(height: int, width: int) -> np.ndarray:
+    """A map with many grays."""
+    rows, columns = np.ogrid[:height, :width]
+    distance = np.hypot((rows - height / 2) / height, (columns - width / 2) / width)
+    return np.rint(255 * np.clip(1.2 - 2.4 * distance, 0, 1)).astype(np.uint8)
+
+
+REGIONS = {"tiles": (720, 700, 96, 130), "roi-tiles": (690, 700, 130, 96)}
 """Of these, NAME.png has only a part: x, y, width, height."""
 
 RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
@@ -92,6 +99,18 @@ RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "point": (lambda: photo("chelsea.png", 200, 100, 1, 1), {"quality": 50}),
     "row": (lambda: photo("chelsea.png", 100, 100, 200, 1), {"quality": 50}),
     "tiles": (lambda: with_tiles(photo("astronaut.png", 160, 20, 200, 160)), {"quality": 45}),
+    "roi-box": (
+        lambda: photo("astronaut.png", 150, 20, 160, 130),
+        {"quality": 75, "roi": [(40, 30, 60, 50)], "roi_drop": 45},
+    ),
+    "roi-map": (
+        lambda: with_alpha(photo("chelsea.png", 120, 60, 130, 90)),
+        {"quality": 65.25, "roi": spotlight(60, 80), "effort": 1},
+    ),
+    "roi-tiles": (
+        lambda: with_tiles(photo("chelsea.png", 60, 30, 160, 110)),
+        {"quality": 60, "roi": [(740, 720, 60, 300), (0, 0, 100, 100, 0.5)]},
+    ),
     "column": (lambda: photo("chelsea.png", 200, 50, 2, 131), {"quality": 80}),
 }
 
