@@ -36,7 +36,7 @@ def small() -> LatentCodec:
     model = Lictor(**SIZES)
     model.start_from_klt(torch.linalg.qr(torch.randn(768, 32))[0].T, torch.linspace(8, 0.05, 32))
     for layer in (model.g_a.leave, model.g_s.leave):
-        torch.nn.init.normal_(layer.weight, std=0.05)
+        torch.nn.init.normal_(layer.weight, std=0.2)
     return model.eval().requires_grad_(False)
 
 
@@ -73,7 +73,7 @@ def picture() -> torch.Tensor:
 def latents(model: LatentCodec, x: torch.Tensor, tile: Box | None) -> list[torch.Tensor]:
     """Y and z as they are coded, NCHW."""
     if isinstance(model, Lictor):
-        y, z = model._latents(x, x.new_tensor([QUALITY]), tile)
+        y, z, _ = model._latents(x, QUALITY, tile)
         return [y.permute(0, 3, 1, 2), z.permute(0, 3, 1, 2)]
     return list(model._latents(x, tile))  # type: ignore[operator]
 
