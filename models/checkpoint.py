@@ -106,7 +106,11 @@ def find(id: int, name: str, digest: bytes) -> LatentCodec:
                 f"written with shipped model number {id}, which this version lacks; upgrade lictor"
             )
         name = shipped[0]
-    model = load(str(zoo.resolve(name)) if not id else name)
+        model = load(name)
+    else:
+        # Shipped weights have numbers: of two of that name, those of the user are meant.
+        own = (path for path in zoo.own_files() if path.stem == name)
+        model = load(str(next(own, None) or zoo.resolve(name)))
     if not model.digest.startswith(digest):
         raise WrongWeights(
             f"written with other weights of {name} (SHA-256 {digest.hex()}…, here"

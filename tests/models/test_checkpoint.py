@@ -114,6 +114,18 @@ def test_pickles_are_never_unpacked(tmp_path, protocol):
     assert not sprung.exists()
 
 
+def test_own_weights_of_a_shipped_name(weights, tmp_path, monkeypatch):
+    """Files of a run that makes the next lictor-s.mse: they have no number, so they mean its."""
+    path = tmp_path / "lictor-s.mse.safetensors"
+    rewritten(weights, path, lambda t, m: m.update(name="lictor-s.mse"))
+    digest = hashlib.sha256(path.read_bytes()).digest()[:4]
+    with pytest.raises(models.WrongWeights, match="other weights of lictor-s.mse"):
+        models.find(0, "lictor-s.mse", digest)
+    monkeypatch.setenv("LICTOR_CHECKPOINTS", str(tmp_path))
+    assert models.find(0, "lictor-s.mse", digest).digest.startswith(digest)
+    assert models.load("lictor-s.mse").id == 1
+
+
 def test_shipped_weights_that_were_tampered_with(weights, monkeypatch):
     """One bit of a weight: still valid safetensors, but another hash than the one listed."""
     original = models.index()["lictor-s.mse"]
