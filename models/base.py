@@ -44,6 +44,8 @@ class LatentCodec(nn.Module):
         cell: pixels a side that one place of the latents stands for.
         analysis_halo: how far from a tile pixels change its latents; a multiple of `cell`.
         synthesis_halo: how far from a tile latents change its pixels, in pixels, likewise.
+        view: 0 for a model that codes pictures. Else it looks at the middle of a picture, resized
+            to a square of so many pixels a side, and what it codes is made for a task.
     """
 
     name: str = ""
@@ -53,6 +55,7 @@ class LatentCodec(nn.Module):
     cell: int = 16
     analysis_halo: int = 0
     synthesis_halo: int = 0
+    view: int = 0
 
     def forward(self, x: Tensor, quality: Tensor) -> Output:
         """Training view: x float (N, 3, H, W) in 0..1, H and W multiples of 64; quality (N,)."""
