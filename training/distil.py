@@ -139,22 +139,26 @@ class Criterion:
 
 
 # ------------------------------------------------------------------------------- model
-def build(config: Distil, kept: Pool, parts: tuple[Front, Tail]) -> Student:
-    """The student at its start: given weights, or a KLT between the teacher's two parts."""
+def create(config: Distil) -> Student:
+    """An empty student. Raises ValueError for what is none."""
     model = registry.create(config.model) if config.model in registry.architectures() else None
     if not isinstance(model, Student):
         known = [n for n in registry.architectures() if n.startswith("student")]
         raise ValueError(f"{config.model!r} is no student; there are {', '.join(known)}")
+    return model
+
+
+def start(model: Student, config: Distil, kept: Pool, parts: tuple[Front, Tail]) -> None:
+    """Give a student given weights, or a KLT between the teacher's two parts."""
     if config.weights:
         model.load_state_dict(checkpoint.load(config.weights).state_dict())
-        return model
+        return
     front, tail = parts
     model.front.load_state_dict(front.state_dict())
     model.tail.load_state_dict(tail.state_dict())
     model.start_from_klt(
         klt(kept.front[:KLT_CROPS].float(), tail), coarse=config.coarse, fine=config.fine
     )
-    return model
 
 
 def groups(model: Student, config: Distil) -> list[dict[str, Any]]:
@@ -189,10 +193,12 @@ def train(config: Distil) -> tuple[State, Pool]:
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
+    model = create(config)
     run.mkdir(parents=True, exist_ok=True)
     parts = teacher.load()
     kept, held = pools(config, parts)
-    model = build(config, kept, parts)
+    if not config.resume:
+        start(model, config, kept, parts)
     parameters = groups(model, config)
     optim: torch.optim.Optimizer
     if config.stage == 1:
