@@ -7,7 +7,8 @@
 Pictures are labelled by names that begin with their WordNet id. The teacher, EfficientNet-Lite0,
 looks at the middle of each as it was trained to, at 224x224. A picture codec gets this very square,
 or a smaller one that is enlarged again once decoded; what it gives is shown to the teacher. A
-student's file goes to its own tail. All bytes are those of whole files.
+student's file goes to its own tail. All bytes are those of whole files; dB are of what is shown
+against the square, of a student its preview.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import csv
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
-from lictor import codec
+from lictor import codec, models
+from lictor.codec.api import psnr
 from lictor.codec.bench import catalogue, pictures
 from lictor.codec.bench.classify import efficientnet_lite0, wordnet_ids
 from lictor.codec.bench.metrics import rgb
@@ -37,7 +41,7 @@ QUALITIES = {
     "jpeg": (8, 15, 25, 40, 60, 80),
 }
 """By the first part of a codec's name."""
-FIELDS = ("codec", "side", "quality", "bytes", "top1", "agreement")
+FIELDS = ("codec", "side", "quality", "bytes", "top1", "agreement", "psnr")
 
 
 def resized(square: np.ndarray, side: int) -> np.ndarray:
@@ -72,14 +76,31 @@ def by_codec(
         for quality in QUALITIES[name.split("-")[0]]:
             files = [own.encode(square, quality) for square in squares(side)]
             shown = [resized(rgb(own.decode(data)), SIDE) for data in files]
-            yield side, quality, files, teacher.answers(shown)
+            yield side, quality, files, teacher.answers(shown), shown
 
 
 def by_student(name: str, squares: Callable[[int], list[np.ndarray]]):
     """Rows of a student."""
     for quality in QUALITIES["student"]:
         files = [codec.encode(square, quality=quality, model=name) for square in squares(SIDE)]
-        yield SIDE, quality, files, np.array([codec.classify(f).scores.argmax() for f in files])
+        answers = np.array([codec.classify(f).scores.argmax() for f in files])
+        yield SIDE, quality, files, answers, [np.asarray(codec.decode(f)) for f in files]
+
+
+def size_of(name: str) -> str:
+    """What it takes to encode with a student: weights, and work."""
+    model: Any = models.load(name)
+    own = {id(p) for part in model.sender() for p in part.parameters()}
+    names = {n for n, p in model.named_parameters() if id(p) in own}
+    stored = model.export()
+    size = sum(stored[n].numel() * stored[n].element_size() for n in names)
+    count = sum(p.numel() for n, p in model.named_parameters() if n in names)
+    with torch.inference_mode(), FlopCounterMode(display=False) as work:
+        model.squeeze(model.front(torch.zeros(1, 3, SIDE, SIDE)), torch.zeros(1))
+    return (
+        f"{name}: an encoder has {count} weights, {size} bytes, and does"
+        f" {work.get_total_flops() / 2e6:.0f} million multiplications a picture"
+    )
 
 
 def bytes_at(rows: list[dict], least: float) -> float | None:
@@ -120,6 +141,8 @@ def measured(arguments: argparse.Namespace) -> Iterator[dict]:
     labels = np.array([wordnet_ids()[s.label] for s in sources])
     originals = [middle(pixels, SIDE) for pixels in whole]
     teacher = Teacher()
+    for name in arguments.students:
+        print(size_of(name))
     truth = teacher.answers(originals)
     right = int((truth == labels).sum())
     low, high = interval(right, len(labels))
@@ -131,17 +154,18 @@ def measured(arguments: argparse.Namespace) -> Iterator[dict]:
     names = [(n, by_student(n, squares)) for n in arguments.students]
     names += [(n, by_codec(n, arguments.sides, squares, teacher)) for n in arguments.codecs]
     for name, rows in names:
-        for side, quality, files, answers in rows:
+        for side, quality, files, answers, shown in rows:
             size = float(np.mean([len(f) for f in files]))
             top1, same = float((answers == labels).mean()), float((answers == truth).mean())
-            yield dict(zip(FIELDS, (name, side, quality, size, top1, same), strict=True))
+            near = float(np.mean([psnr(*pair) for pair in zip(originals, shown, strict=True)]))
+            yield dict(zip(FIELDS, (name, side, quality, size, top1, same, near), strict=True))
 
 
 def line(row: dict) -> str:
     """A row for people."""
     return (
         f"{row['codec']:24} {row['side']:4} quality {row['quality']:5g}  {row['bytes']:7.0f} bytes"
-        f"  top-1 {row['top1']:6.1%}  as the teacher {row['agreement']:6.1%}"
+        f"  top-1 {row['top1']:6.1%}  as the teacher {row['agreement']:6.1%}  {row['psnr']:.2f} dB"
     )
 
 
