@@ -134,3 +134,17 @@ def test_command_line(tmp_path: Path, china: np.ndarray, student: Path):
     assert answers[0]["probability"] >= answers[1]["probability"]
     done = run(cli, ["classify", str(photo)])
     assert done.exit_code != 0
+
+
+SHIPPED = "student-lite0.ce"
+
+
+@pytest.mark.skipif(SHIPPED not in zoo.index(), reason=f"{SHIPPED} is not in the tree")
+def test_the_shipped_student_knows_a_cup_of_coffee():
+    from skimage import data as photos
+
+    pictures = {"coffee": (504, 967, 968), "chelsea": (281, 282, 285)}
+    for name, answers in pictures.items():  # mugs and espresso; cats
+        data = codec.encode(getattr(photos, name)(), model=SHIPPED, quality=60)
+        assert len(data) < 2000
+        assert codec.classify(data).scores.argmax() in answers, name
