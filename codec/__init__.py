@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lictor.codec.api import (
+        Answer,
         Info,
         Latents,
         VerifyReport,
+        classify,
         decode,
         decode_picture,
         encode,
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
     from lictor.codec.features import decode_features, encode_features, feature_info
 
 __all__ = [
+    "Answer",
     "CodecError",
     "Info",
     "Latents",
     "VerifyReport",
+    "classify",
     "decode",
     "decode_features",
     "decode_picture",

@@ -39,6 +39,7 @@ from lictor.codec.errors import (
     InvalidRegion,
     InvalidRoi,
     ModelUnavailable,
+    NoClassifier,
     NotALictorFile,
     NotAnImage,
     UnsupportedFeature,
@@ -87,6 +88,9 @@ def encode(
     A large one, above some 1472x1472 pixels, is coded in tiles, as many at a time as torch has
     threads (4 at most; 2 in a search); the bytes do not depend on how many.
 
+    A student, such as student-lite0.ce, codes what `classify` needs of the middle of the picture,
+    as RGB of 8 bits and 224x224 pixels; a picture of this size already is taken as it is.
+
     Args:
         image: a Pillow image; an array, uint8 or uint16 over their full range, (H, W) gray or
             (H, W, C) with C = 1 gray, 2 gray and alpha, 3 RGB or 4 RGBA; or what
@@ -123,6 +127,7 @@ def encode(
         from lictor.codec.image import stripped
 
         picture = stripped(picture)
+    picture = _viewed(picture, codec)
     if roi is None:
         return _encode(picture, step, codec, effort, progress)
     return _encode(picture, _map(picture, roi, step, roi_drop, codec), codec, effort, progress)
@@ -195,39 +200,101 @@ def decode_picture(
     return _decode(_bytes(data), region, salvage, progress, way)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Latents:
     """What the entropy-coded part of a file decodes to, before any picture is made of it.
 
+    values: what the synthesis is given, float32 (C, h, w); for `lictor-s` 256 channels, one place
+        for each 16x16 pixels of the picture padded to multiples of 64.
     checksum: as in the header of the file, hexadecimal; decoding has checked it.
-    sha256: of the numbers that the synthesis is given, as float32, little-endian, tile by tile,
-        each in the order channels, rows, columns.
+    sha256: of the values, little-endian, tile by tile, each in the order channels, rows, columns.
     """
 
+    values: NDArray[np.float32]
     checksum: str
     sha256: str
 
 
 def latents(data: Bytes, *, device: str = "cpu") -> Latents:
-    """Decode the entropy-coded part of a file and hash it; synthesises no picture.
+    """Decode the entropy-coded part of a file; synthesises no picture.
 
-    Two machines on which the hashes agree decode alike up to the synthesis.
+    Two machines on which the hashes agree decode alike up to the synthesis. The values are the same
+    everywhere, and are features that another network can learn from.
 
     Args and errors: as for `decode`.
     """
     import hashlib
 
+    import numpy as np
+
     from lictor.codec import coding
 
     file = _read(_bytes(data), partly=False, salvage=False)
     reader = _reader(file, device)
-    hash = hashlib.sha256()
-    for number in range(len(reader.grid)):
-        with coding.running(reader.grid):
-            values = reader.latents(number)
-        assert values is not None  # nothing is lost but in salvage
-        hash.update(values.float().cpu().contiguous().numpy().astype("<f4").tobytes())
-    return Latents(f"{file.header.latents:08x}", hash.hexdigest())
+    grid, codec = reader.grid, reader.codec
+    hash, values = hashlib.sha256(), None
+    for number in range(len(grid)):
+        with coding.running(grid):
+            tile = reader.latents(number)
+        assert tile is not None  # nothing is lost but in salvage
+        array = tile[0].float().cpu().contiguous().numpy().astype("<f4", copy=False)
+        hash.update(array.tobytes())
+        if len(grid) == 1:
+            values = array
+            break
+        if values is None:
+            whole = grid.picture.padded(codec.stride).in_cells(codec.cell)
+            values = np.empty((len(array), whole.height, whole.width), np.float32)
+        rows, columns = grid.tile(number).padded(codec.stride).in_cells(codec.cell).place
+        values[:, rows, columns] = array
+    assert values is not None  # every picture has a tile
+    return Latents(values, f"{file.header.latents:08x}", hash.hexdigest())
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a classifier makes of a file that a student wrote.
+
+    scores: float32 (1000,), of ImageNet's classes, before the softmax. features: float32 (1280,),
+    what the last layer was given.
+    """
+
+    scores: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Softmax of the scores."""
+        import numpy as np
+
+        odds: NDArray[np.float32] = np.exp(self.scores - self.scores.max())
+        return odds / odds.sum()
+
+
+def classify(data: Bytes, *, device: str = "cpu") -> Answer:
+    """Decode a file that a student wrote, and let its tail look.
+
+    Raises:
+        NoClassifier: the file was written with a model that codes pictures.
+
+    Other errors: as for `decode`.
+    """
+    from lictor.codec import coding
+    from lictor.models.student import Student
+
+    file = _read(_bytes(data), partly=False, salvage=False)
+    reader = _reader(file, device)
+    if not isinstance(reader.codec, Student) or len(reader.grid) > 1:
+        raise NoClassifier(
+            f"was written with {reader.codec.name}, which codes pictures; encode with --model "
+            "student-lite0.ce what is to be classified"
+        )
+    with coding.running(reader.grid):
+        latents = reader.latents(0)
+        # Nothing is lost but in salvage, and students take no maps.
+        assert latents is not None and isinstance(reader.quality, float)
+        seen = reader.codec.answer(latents, reader.quality)
+    return Answer(*(part[0].float().cpu().numpy() for part in (seen.scores, seen.features)))
 
 
 @dataclass(frozen=True)
@@ -321,7 +388,8 @@ def estimate(
 
     Args and errors: as for `encode`.
     """
-    return _estimate(_picture(image), _step(quality), _load(model))
+    codec = _load(model)
+    return _estimate(_viewed(_picture(image), codec), _step(quality), codec)
 
 
 @dataclass(frozen=True)
@@ -374,9 +442,9 @@ def verify(
     import numpy as np
     import torch
 
-    picture = replace(_picture(image), icc=b"", exif=b"")
     step, effort = _step(quality), _effort(effort)
     codec = _load(model)
+    picture = _viewed(replace(_picture(image), icc=b"", exif=b""), codec)
     start = perf_counter()
     data, expected = _encode_and_expect(picture, step, codec, effort)
     encoded = perf_counter()
@@ -678,6 +746,22 @@ def _picture(image: Any) -> Picture:
     if not isinstance(picture.pixels, np.ndarray):
         raise NotAnImage(f"a Pillow image or a numpy array is needed, not {type(image).__name__}")
     return replace(picture, pixels=_pixels(picture.pixels))
+
+
+def _viewed(picture: Picture, codec: LatentCodec) -> Picture:
+    """What a model looks at: all of the picture, or its middle as classifiers see it."""
+    if not codec.view:
+        return picture
+    import numpy as np
+
+    from lictor.codec.image import Picture, middle
+
+    colours = picture.eight_bit_colours()
+    if colours.shape[2] == 1:
+        colours = np.repeat(colours, 3, axis=2)
+    if colours.shape[:2] != (codec.view, codec.view):
+        colours = middle(colours, codec.view)
+    return Picture(colours)
 
 
 def _pixels(array: NDArray[Any]) -> NDArray[Any]:

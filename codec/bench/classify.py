@@ -21,6 +21,7 @@ from lictor.codec.bench.measure import Row
 from lictor.codec.bench.metrics import rgb
 from lictor.codec.bench.pictures import Image
 from lictor.codec.errors import TaskUnavailable
+from lictor.codec.image import middle, middle_square
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,13 +89,14 @@ def lite_view(pixels: NDArray[Any], name: str = DEFAULT) -> Tensor:
     """What it sees of uint8 (H, W, 3): float (1, 3, S, S), for EfficientNet-Lite0 of 224."""
     import torch
 
-    x = _middle(pixels, _LITE_SIDES[name], _LITE_MARGIN)
+    side = _LITE_SIDES[name]
+    x = middle(pixels, side, _LITE_MARGIN / side)
     return (torch.from_numpy(x).permute(2, 0, 1)[None].float() - 127) / 128
 
 
 def lite_place(width: int, height: int) -> tuple[float, float, float]:
     """Which square of a picture EfficientNet-Lite0 sees: left, top and side."""
-    return _square(width, height, _LITE_SIDES[DEFAULT], _LITE_MARGIN)
+    return middle_square(width, height, _LITE_MARGIN / _LITE_SIDES[DEFAULT])
 
 
 def _efficientnet_lite(name: str) -> Classifier:
@@ -105,22 +107,6 @@ def _efficientnet_lite(name: str) -> Classifier:
         return features[0], network._fc(features)[0]
 
     return Classifier(name, look)
-
-
-def _middle(pixels: NDArray[Any], size: int, margin: int) -> NDArray[Any]:
-    """The square in the middle, size / (size + margin) of the shorter side, as size x size."""
-    from PIL import Image as Pillow
-
-    image = Pillow.fromarray(pixels)
-    left, top, side = _square(image.width, image.height, size, margin)
-    box = (left, top, left + side, top + side)
-    # A copy, since torch wants to be able to write.
-    return np.array(image.resize((size, size), Pillow.Resampling.BICUBIC, box=box))
-
-
-def _square(width: int, height: int, size: int, margin: int) -> tuple[float, float, float]:
-    side = min(width, height) * size / (size + margin)
-    return (width - side) / 2, (height - side) / 2, side
 
 
 def _torchvision(name: str) -> Classifier:

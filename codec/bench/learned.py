@@ -22,8 +22,13 @@ _ONE_RATE = Scale("the number of the weights", 0, 1e6)
 
 
 def model(name: str, effort: int, threads: int) -> Codec:
-    """A checkpoint by name, or a weights file by path. Raises ModelUnavailable."""
+    """A checkpoint by name, or a weights file by path. Raises ModelUnavailable, Missing."""
     codec = api._load(name)
+    if codec.view:
+        raise Missing(
+            f"{codec.name} codes what a classifier needs, not pictures; "
+            "examples/bytes_to_classify.py measures it"
+        )
     own = Path(name).stem if Path(name).is_file() else codec.name
     if codec.name.partition(".")[0] in COMPRESSAI:
         return _fixed_rates(own, {_number(codec.name): name}, threads)

@@ -562,7 +562,10 @@ def test_progress_of_steps_only_where_someone_sees_it(
     assert "step" not in plain.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["encode"], ["decode"], ["info"], ["models"], ["verify"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["encode"], ["decode"], ["info"], ["models"], ["verify"], ["classify"], ["distil"]],
+)
 def test_help(command: list[str]):
     assert ok(*command, "--help").stdout.startswith("Usage: lictor")
     assert ok(*command, "-h").stdout.startswith("Usage: lictor")

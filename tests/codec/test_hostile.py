@@ -24,7 +24,9 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX limits")
 
 @posix
 @pytest.mark.slow
-@pytest.mark.parametrize("model, count", [("fake", 19_500), (api.DEFAULT_MODEL, 500)])
+@pytest.mark.parametrize(
+    "model, count", [("fake", 19_500), (api.DEFAULT_MODEL, 500), ("student-lite0.ce", 100)]
+)
 def test_damaged_files_end_in_a_typed_error_or_the_right_picture(model: str, count: int):
     if model != "fake" and model not in zoo.index():
         pytest.skip(f"{model} is not in the tree")

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lictor import models
-from lictor.codec import bitstream, coding, decode, decode_picture, encode, info, tiles, verify
+from lictor.codec import (
+    bitstream,
+    coding,
+    decode,
+    decode_picture,
+    encode,
+    info,
+    latents,
+    tiles,
+    verify,
+)
 from lictor.codec.bitstream import MAX_TILE_BLOCKS, Header
 from lictor.codec.errors import (
     CodecError,
@@ -120,6 +130,15 @@ def test_one_tile_is_coded_as_before(china: np.ndarray):
 def test_info_of_tiles(china: np.ndarray):
     i = info(coded(china))
     assert (i.tiles, i.tile_width, i.tile_height) == (70, 64, 64)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_latents_of_tiles_lie_where_their_pixels_do(china: np.ndarray):
+    """The fake model's latents are the pixels."""
+    data = coded(china[:150, :200])
+    assert info(data).tiles > 1
+    values = latents(data).values
+    np.testing.assert_array_equal(values, china[:150, :200].transpose(2, 0, 1))
 
 
 @pytest.mark.usefixtures("small_tiles")

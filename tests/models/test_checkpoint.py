@@ -119,7 +119,7 @@ def test_own_weights_of_a_shipped_name(weights, tmp_path, monkeypatch):
     path = tmp_path / "lictor-s.mse.safetensors"
     rewritten(weights, path, lambda t, m: m.update(name="lictor-s.mse"))
     digest = hashlib.sha256(path.read_bytes()).digest()[:4]
-    with pytest.raises(models.WrongWeights, match="other weights of lictor-s.mse"):
+    with pytest.raises(models.WrongWeights, match=r"other weights of lictor-s.mse"):
         models.find(0, "lictor-s.mse", digest)
     monkeypatch.setenv("LICTOR_CHECKPOINTS", str(tmp_path))
     assert models.find(0, "lictor-s.mse", digest).digest.startswith(digest)

@@ -1,0 +1,356 @@
+"""Teach a student to see through a few bytes what its teacher sees (models/student.py).
+
+    python -m lictor.training.distil data=photos/ out=runs/s1                       # stage 1
+    python -m lictor.training.distil data=photos/ out=runs/s2 stage=2 weights=runs/s1/….safetensors
+
+Stage 1 trains g_a, g_s and the entropy model to give the frozen tail what the teacher's front gives
+it: distance of features on the way, of the scores, and beta times the bits. Stage 2 freezes what
+encodes and trains what comes after, so that files of stage 1 keep their meaning. The second head
+learns beside, from latents that it cannot change. No labels are needed. `lictor distil` is the same
+with fewer letters.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lictor.codec.errors import CodecError
+from lictor.datasets.pictures import load, sources
+from lictor.models import ModelError, checkpoint, registry
+from lictor.models.mobile import Front, Tail
+from lictor.models.student import Student
+from lictor.models.zoo import SUFFIX
+from lictor.training import export, pool, teacher, validation
+from lictor.training.distil_config import Distil, configure, listing, write
+from lictor.training.pool import Pool
+from lictor.training.sensitivity import klt
+from lictor.training.soap import Soap
+from lictor.training.state import LAST, State, follower, read
+
+SETTINGS = "settings.toml"
+QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
+KLT_CROPS = 160
+FRONT, MIDDLE, FEATURES, SCORES, SMALL = 0.1, 0.5, 1.0, 1.0, 1.0
+"""Weights of what a student gets wrong: of the front's output, of block 10's, of the features, each
+as a part of its variance; of the scores, in nats; of the second head's picture, as a part."""
+
+
+COLUMNS = ("step", "minutes", "quality", "bytes", "distortion", "agreement", "small")
+
+
+class Errors(NamedTuple):
+    """Of each picture, all (N,): distortion, bits, whether the first answer is the teacher's."""
+
+    distortion: Tensor
+    bits: Tensor
+    agrees: Tensor
+    small: Tensor
+
+
+# ------------------------------------------------------------------------------- data
+def pools(config: Distil, parts: tuple[Front, Tail]) -> tuple[Pool, Pool]:
+    """Crops to train on, and those to watch on."""
+    found = load(sources(config.data), config.least, config.memory * 1e9)
+    found, held = validation.split(found, config.hold_out, most=len(found) // 2)
+    held = load(sources(config.val), 1, 0) if config.val else held
+    path = Path(config.pool or Path(config.out) / "pool.safetensors")
+    if path.exists():
+        kept = Pool.load(path)
+    else:
+        kept = pool.fill(pool.random_crops(found, config.crops, config.seed), config.crops, parts)
+        kept.save(path)
+    return kept, pool.fill(pool.middles(held), len(held), parts)
+
+
+def batches(size: int, config: Distil, position: int) -> Iterator[Tensor]:
+    """Numbers of crops, and so their qualities, without end: a function of (seed, position)."""
+    while True:
+        random = np.random.default_rng((config.seed, position // size))
+        order = torch.from_numpy(random.permutation(size))
+        for start in range(position % size, size - config.batch + 1, config.batch):
+            yield order[start : start + config.batch]
+        position += size - position % size
+
+
+# ------------------------------------------------------------------------------- loss
+class Criterion:
+    """How far a student is from its teacher."""
+
+    def __init__(self, config: Distil, kept: Pool, tail: Tail) -> None:
+        self.config, self.tail = config, tail
+        sample = kept[:: max(1, len(kept) // 256)]
+        self.spread = {
+            name: getattr(sample, name).float().var(0).mean().item()
+            for name in ("front", "middle", "features")
+        }
+        self.light = (sample.small.float() / 255).var(0).mean().item()
+
+    def beta(self, quality: Tensor) -> Tensor:
+        """What a bit costs; (N,)."""
+        return self.config.beta * 2.0 ** (-self.config.octaves * quality / 100)
+
+    def errors(self, model: Student, crops: Pool, quality: Tensor, coder_frozen: bool) -> Errors:
+        """What the student gets wrong of crops at a quality (N,)."""
+        front = crops.front.float()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not coder_frozen):
+            v_hat, bits = model.squeeze(front, quality)
+        restored = model.g_s(v_hat, quality)
+        seen = model.tail(restored)
+        features = crops.features.float()
+        with torch.no_grad():
+            wanted = self.tail.classes(features)
+        apart = F.kl_div(
+            seen.scores.log_softmax(1), wanted.log_softmax(1), reduction="none", log_target=True
+        )
+        distortion = (
+            FRONT * self._part("front", restored, front)
+            + MIDDLE * self._part("middle", seen.middle, crops.middle.float())
+            + FEATURES * self._part("features", seen.features, features)
+            + SCORES * apart.sum(1)
+        )
+        picture = model.preview(v_hat.detach())
+        small = (picture - crops.small.float() / 255).square().flatten(1).mean(1) / self.light
+        agrees = seen.scores.argmax(1) == wanted.argmax(1)
+        return Errors(distortion, bits, agrees, small)
+
+    def _part(self, name: str, seen: Tensor, wanted: Tensor) -> Tensor:
+        return (seen - wanted).square().flatten(1).mean(1) / self.spread[name]
+
+    def loss(self, errors: Errors, quality: Tensor) -> Tensor:
+        """All rates weigh alike."""
+        beta = self.beta(quality)
+        balance = (self.config.beta / beta).sqrt()
+        return ((errors.distortion + beta * errors.bits) * balance + SMALL * errors.small).mean()
+
+
+# ------------------------------------------------------------------------------- model
+def create(config: Distil) -> Student:
+    """An empty student. Raises ValueError for what is none."""
+    model = registry.create(config.model) if config.model in registry.architectures() else None
+    if not isinstance(model, Student):
+        known = [n for n in registry.architectures() if n.startswith("student")]
+        raise ValueError(f"{config.model!r} is no student; there are {', '.join(known)}")
+    return model
+
+
+def start(model: Student, config: Distil, kept: Pool, parts: tuple[Front, Tail]) -> None:
+    """Give a student given weights, or a KLT between the teacher's two parts."""
+    if config.weights:
+        model.load_state_dict(checkpoint.load(config.weights).state_dict())
+        return
+    front, tail = parts
+    model.front.load_state_dict(front.state_dict())
+    model.tail.load_state_dict(tail.state_dict())
+    model.start_from_klt(
+        klt(kept.front[:KLT_CROPS].float(), tail), coarse=config.coarse, fine=config.fine
+    )
+
+
+def groups(model: Student, config: Distil) -> list[dict[str, Any]]:
+    """What is trained in this stage, and how fast; the rest is frozen."""
+    fresh: list[nn.Module]
+    slow: list[nn.Module]
+    if config.stage == 1:
+        fresh = [model.g_a, model.g_s, model.context, model.prior, model.preview]
+        slow = [model.gain, model.inverse_gain]
+    else:
+        fresh, slow = [model.g_s, model.preview], [model.tail.blocks, model.tail.head]
+    model.requires_grad_(False)
+    shortcuts = [p for n, p in model.named_parameters() if n.startswith(("g_a.sh", "g_s.sh"))]
+    held = {id(p) for p in shortcuts}
+    quick = [p for part in fresh for p in part.parameters() if id(p) not in held]
+    gentle = [p for part in slow for p in part.parameters()]
+    gentle += [p for p in shortcuts if config.stage == 1 or p is model.g_s.shortcut.weight]
+    for p in (*quick, *gentle):
+        p.requires_grad_(True)
+    return [
+        {"params": quick, "relative": 1.0, "weight_decay": 1e-4},
+        {"params": gentle, "relative": config.gentle, "weight_decay": 0.0},
+    ]
+
+
+# ------------------------------------------------------------------------------- loop
+def train(config: Distil) -> tuple[State, Pool]:
+    """Run the stage that config describes, to its end."""
+    run = Path(config.out)
+    if not config.resume and (run / LAST).exists():
+        raise ValueError(f"{run} holds a run; go on with it (resume=true), or name another out")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    model = create(config)
+    run.mkdir(parents=True, exist_ok=True)
+    parts = teacher.load()
+    kept, held = pools(config, parts)
+    if not config.resume:
+        start(model, config, kept, parts)
+    parameters = groups(model, config)
+    optim: torch.optim.Optimizer
+    if config.stage == 1:
+        optim = Soap(parameters, lr=config.learning_rate)
+    else:
+        optim = torch.optim.AdamW(parameters, lr=config.learning_rate, betas=(0.9, 0.98))
+    state = State(model.train(), follower(model), optim)
+    if config.resume:
+        state.restore(run)
+    write(config, run / SETTINGS)
+    criterion = Criterion(config, kept, parts[1])
+    _loop(state, config, criterion, kept, held)
+    return state, held
+
+
+def _loop(state: State, config: Distil, criterion: Criterion, kept: Pool, held: Pool) -> None:
+    feed = batches(len(kept), config, state.position)
+    began = time.monotonic() - 60 * state.spent
+    saved = watched = state.spent
+    if not config.resume:
+        watch(state, config, criterion, held)
+    mean: list[float] = []
+    while (progress := progress_of(state, config)) < 1:
+        picked = next(feed)
+        random = np.random.default_rng((config.seed, 1, state.position))
+        quality = torch.from_numpy(random.uniform(0, 100, len(picked)).astype(np.float32))
+        errors = criterion.errors(state.model, kept[picked], quality, config.stage == 2)  # type: ignore[arg-type]
+        loss = criterion.loss(errors, quality)
+        loss.backward()
+        rate = config.learning_rate * schedule(state.step, progress, config)
+        step(state, config, rate)
+        mean.append(loss.item())
+        state.spent = (time.monotonic() - began) / 60
+        if state.step % 50 == 0:
+            print(f"step {state.step}  {state.spent:.1f} min  loss {np.mean(mean):.4f}", flush=True)
+            mean.clear()
+        if state.spent - saved >= config.save_every:
+            state.save(config)  # type: ignore[arg-type]
+            saved = state.spent
+        if state.spent - watched >= config.watch_every:
+            watch(state, config, criterion, held)
+            watched = state.spent
+    state.save(config)  # type: ignore[arg-type]
+    watch(state, config, criterion, held)
+
+
+def progress_of(state: State, config: Distil) -> float:
+    """How much of the training is done, 0…1."""
+    done = state.step + state.skipped
+    return done / config.steps if config.steps else state.spent / config.minutes
+
+
+def schedule(step: int, progress: float, config: Distil) -> float:
+    """Linear warm-up, 1 for most of progress 0…1, then a straight fall to 0."""
+    rise = min(1.0, (step + 1) / max(config.warmup, 1))
+    return rise * max(min(1.0, (1 - progress) / config.decay), 0.0)
+
+
+def step(state: State, config: Distil, rate: float) -> None:
+    """Move the weights, unless the gradient is not finite."""
+    for group in state.optim.param_groups:
+        group["lr"] = rate * group["relative"]
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
+    if torch.isfinite(norm):
+        state.optim.step()
+        state.step += 1
+        state.follow(config.ema)
+    else:
+        state.skipped += 1
+    state.optim.zero_grad(set_to_none=True)
+    state.position += config.batch
+
+
+@torch.inference_mode()
+def watch(state: State, config: Distil, criterion: Criterion, held: Pool) -> None:
+    """Where the averaged weights stand on held-out pictures: a line and rows of watch.csv."""
+    path = Path(config.out) / "watch.csv"
+    new, told = not path.exists(), []
+    with path.open("a", newline="") as file:
+        out = csv.writer(file)
+        if new:
+            out.writerow(
+                ("step", "minutes", "quality", "bytes", "distortion", "agreement", "small")
+            )
+        for quality in QUALITIES:
+            parts = []
+            for some in torch.arange(len(held)).split(config.batch):
+                q = torch.full((len(some),), quality)
+                parts.append(criterion.errors(state.average, held[some], q, True))  # type: ignore[arg-type]
+            e = Errors(*(torch.cat(part).float() for part in zip(*parts, strict=True)))
+            size, means = e.bits.mean().item() / 8, [part.mean().item() for part in e]
+            row = (state.step, f"{state.spent:.2f}", quality, f"{size:.1f}")
+            out.writerow((*row, *(f"{means[i]:.4f}" for i in (0, 2, 3))))
+            told.append(f"{size:.0f} B {means[2]:.1%} ({means[0]:.3f}, {means[3]:.3f})")
+    print(f"step {state.step}: " + "; ".join(told), flush=True)
+
+
+# ------------------------------------------------------------------------------- end
+def finish(config: Distil) -> Path:
+    """Weights that code, verified by real files; returns their path."""
+    run = Path(config.out)
+    saved = read(run)
+    model = registry.create(config.model).eval().requires_grad_(False)
+    model.load_state_dict(saved["average"])
+    name = f"{config.model}.{config.tag}"
+    target = run / f"{name}{SUFFIX}"
+    training = recipe(config, saved["step"])
+    checkpoint.save(model, target, name, training)
+    checkpoint.load.cache_clear()  # weights of this name may have been used before
+    squares = list(pool.middles(load(sources(config.val or config.data), 1, 0)[:8]))
+    with export._decodable(run):
+        export.verify(str(target), squares)
+    entry = {
+        "name": name,
+        "id": 0,
+        "file": target.name,
+        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "licence": "",
+        "summary": "",
+        "training": training,
+        "measured": {},
+    }
+    (run / export.INDEX).write_text(json.dumps({"checkpoints": [entry]}, indent=2) + "\n")
+    return target
+
+
+def recipe(config: Distil, steps: int) -> dict[str, Any]:
+    """What is told of the making of weights: the settings that shaped them, no folder names."""
+    told = asdict(config)
+    for place in ("out", "resume", "save_every", "watch_every", "memory", "threads", "pool"):
+        del told[place]
+    for key in ("data", "val"):
+        told[key] = [Path(part).name for part in told[key].split(",") if part]
+    told["weights"] = Path(config.weights).name
+    return told | {"steps": steps, "machine": f"{platform.machine()}, torch {torch.__version__}"}
+
+
+def main(arguments: list[str]) -> int:
+    """Train, then export; returns the exit status."""
+    if arguments in (["--help"], ["-h"]):
+        print(f"{__doc__}\nSettings:\n\n{listing()}")
+        return 0
+    try:
+        config = configure(arguments)
+        train(config)
+        weights = finish(config)
+    except (ValueError, OSError, ModelError, CodecError, export.ExportFailed) as error:
+        print(f"lictor distil: {error}", file=sys.stderr)
+        return 2
+    print(f"{weights}: done; LICTOR_CHECKPOINTS={os.path.dirname(weights)} lictor classify uses it")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

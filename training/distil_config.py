@@ -1,0 +1,110 @@
+"""Settings of `lictor distil`: defaults, TOML files, key=value. Imports no torch."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lictor.training import config as common
+
+SETTINGS = common.SETTINGS
+
+
+@dataclass
+class Distil:
+    """Settings of a run."""
+
+    # data
+    data: str = ""  # folders, tars: PATH or PATH:LOW:HIGH, {000..003}, *; commas between
+    val: str = ""  # pictures to watch on, as data; none: some of data are held out
+    hold_out: float = 0.03  # share of the pictures held out where val is not given
+    least: int = 96  # shortest side of a picture that is used
+    crops: int = 3000  # crops that the teacher sees, once, before the training
+    pool: str = ""  # file of what it saw, used if it is there; pool.safetensors in out
+    memory: float = 4.0  # GB of decoded pictures that are kept
+
+    # model
+    model: str = "student-lite0"  # architecture
+    weights: str = ""  # weights to start from, such as those of stage 1
+    tag: str = "mine"  # the new weights are called ARCHITECTURE.TAG
+    stage: int = 1  # 1: what codes; 2: what looks at it, with that frozen
+    coarse: float = 1.6  # quantisation steps at the start, at quality 0 and at 100, in deviations
+    fine: float = 0.3
+
+    # loss
+    beta: float = 1e-3  # what a bit costs at quality 0
+    octaves: float = 4.0  # how many times that is halved up to quality 100
+
+    # schedule
+    minutes: float = 30.0  # training time
+    steps: int = 0  # if given: so many steps, however long they take
+    batch: int = 16  # crops of a step
+    learning_rate: float = 0.0  # 0: 1e-3 in stage 1, 1e-4 in stage 2
+    gentle: float = 0.1  # that of the linear shortcuts and gains, or of the tail; relative
+    warmup: int = 50  # steps
+    decay: float = 0.5  # share of the training, at its end, in which the learning rate falls to 0
+    clip: float = 1.0  # largest norm of a gradient
+    ema: float = 0.995  # decay of the averaged weights, which are what is kept
+
+    # machine
+    threads: int = 0  # 0: as many as torch likes
+    seed: int = 1
+
+    # run
+    out: str = "runs/student"  # run folder
+    resume: bool = False  # go on with the run in out, with its settings unless others are given
+    save_every: float = 3.0  # minutes between checkpoints
+    watch_every: float = 5.0  # minutes between looks at held-out pictures
+
+
+def configure(arguments: list[str]) -> Distil:
+    """Defaults, then files, then key=value. Raises ValueError for an unknown key or a bad value."""
+    given = [common.given(argument) for argument in arguments]
+    config = Distil()
+    last = {key: value for settings in given for key, value in settings.items()}
+    common.update(config, {key: last[key] for key in ("out", "resume") if key in last})
+    if config.resume:
+        given.insert(0, common.given(str(Path(config.out) / SETTINGS)))
+    for settings in given:
+        common.update(config, settings)
+    if not config.learning_rate:
+        config.learning_rate = 1e-3 if config.stage == 1 else 1e-4
+    _check(config)
+    return config
+
+
+def _check(config: Distil) -> None:
+    """Raise ValueError for values that cannot work, before any picture is read."""
+    if not config.data:
+        raise ValueError("name the pictures to learn from: data=FOLDER")
+    if config.stage not in (1, 2):
+        raise ValueError(f"stage is {config.stage}; give 1 or 2")
+    if config.stage == 2 and not config.weights:
+        raise ValueError("stage 2 starts from weights of stage 1: weights=PATH")
+    for key, low in dict(batch=1, steps=0, warmup=0, threads=0, memory=0, least=1).items():
+        if not getattr(config, key) >= low:
+            raise ValueError(f"{key} is {getattr(config, key)}; give {low} or more")
+    if config.crops < config.batch:
+        raise ValueError(f"crops is {config.crops}; give at least one batch ({config.batch})")
+    for key in ("hold_out", "ema"):
+        if not 0 <= getattr(config, key) <= 1:
+            raise ValueError(f"{key} is {getattr(config, key)}; give 0 to 1")
+    for key in ("minutes", "learning_rate", "decay", "clip", "beta", "coarse", "fine", "gentle"):
+        if not getattr(config, key) > 0:  # nor is nan
+            raise ValueError(f"{key} is {getattr(config, key)}; give more than 0")
+
+
+def write(config: Distil, path: Path) -> None:
+    """A TOML file that gives these settings again."""
+    settings = {k: v for k, v in asdict(config).items() if k not in ("out", "resume")}
+    # JSON's strings, numbers, true and false are TOML's.
+    lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in settings.items()]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def listing() -> str:
+    """Every setting with its default and what it is for."""
+    body = inspect.getsource(Distil).partition('"""Settings of a run."""\n')[2]
+    return inspect.cleandoc(body)
