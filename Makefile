@@ -37,7 +37,7 @@ test-fast: $(VENV)/.tested ## the tests that take moments
 
 KODAK := ../shared/data/kodak
 PEERS := avif-444-psnr,avif,jxl,heic-psnr,webp,jpeg2000,jpeg
-MODELS = $(shell $(BIN)/python -c 'from lictor import models; print(",".join(models.index()))')
+MODELS = $(shell $(BIN)/python -c 'from lictor import models; print(",".join(n for n in models.index() if n.startswith("lictor-")))')
 CURVES := $(wildcard ../shared/reference/kodak_curves.json)
 benchmark: $(VENV)/.tested ## all models and peers on KODAK=folder: tables, plots, report in out/
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[peers]"
