@@ -273,8 +273,9 @@ def main(model: str, first: int, count: int) -> int:
     tiles.SIDE = 64
     torch.set_num_threads(1)
     name = load(model)
+    maps = ROIS if models.load(name).takes_maps else [None] * len(ROIS)
     originals = [
-        encode(p, quality=70, model=name, roi=roi) for p, roi in zip(pictures(), ROIS, strict=True)
+        encode(p, quality=70, model=name, roi=roi) for p, roi in zip(pictures(), maps, strict=True)
     ]
     wholes = [decode_picture(data).pixels for data in originals]
     limit_memory()
