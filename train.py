@@ -216,7 +216,7 @@ def train(config: Config, team: Team, stop: Stop) -> State:
             with nullcontext() if last or team.size == 1 else parallel.no_sync():
                 noted += gradient(parallel, criterion, config, batch)
         rate = config.learning_rate * schedule(state.step, progress, config)
-        update(state, config, rate)
+        state.advance(rate, config.clip, config.ema, config.batch)
         state.spent = (time.monotonic() - began) / 60
         watch.step(state, noted, config.batch, rate, progress)
 
@@ -256,21 +256,6 @@ def gradient(model: nn.Module, criterion: Criterion, config: Config, batch: Batc
     part = means / config.accumulate
     part[0].backward()
     return part.detach()
-
-
-def update(state: State, config: Config, rate: float) -> None:
-    """Move the weights, unless the gradient is not finite: then all processes leave it out."""
-    for group in state.optim.param_groups:
-        group["lr"] = rate * group["relative"]
-    norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
-    if torch.isfinite(norm):
-        state.optim.step()
-        state.step += 1
-        state.follow(config.ema)
-    else:
-        state.skipped += 1
-    state.optim.zero_grad(set_to_none=True)
-    state.position += config.batch
 
 
 # ------------------------------------------------------------------------------- command

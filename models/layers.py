@@ -27,6 +27,13 @@ def full_precision(x: Tensor) -> AbstractContextManager[Any]:
     return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
+def silence(layer: nn.Conv2d) -> None:
+    """A network whose last layer this is starts as zero."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 class Pointwise(nn.Linear):
     """1x1 convolution of an NHWC tensor (twinned)."""
 

@@ -31,7 +31,7 @@ from lictor.models import gaussian
 from lictor.models.base import LatentCodec, Output, crop, padded
 from lictor.models.context import Quadtree, from_cells, group_of_phase, to_cells
 from lictor.models.integer import FRACTION, LIMIT, exact, round_half_up
-from lictor.models.layers import Block
+from lictor.models.layers import Block, silence
 from lictor.models.mobile import CUT_CHANNELS, Front, Seen, Tail
 from lictor.models.quality import Quality, condition, steps
 from lictor.models.rate import Gain, Ladder
@@ -61,8 +61,7 @@ class Squeeze(nn.Module):
         self.gain = Gain(channels)
         self.blocks = nn.Sequential(*(Block(channels) for _ in range(depth)))
         self.leave = nn.Conv2d(channels, latent, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        silence(self.leave)
 
     def forward(self, f: Tensor, quality: Tensor) -> Tensor:
         x = F.pixel_unshuffle(f, FOLD)
@@ -80,8 +79,7 @@ class Restore(nn.Module):
         self.gain = Gain(channels)
         self.blocks = nn.Sequential(*(Block(channels) for _ in range(depth)))
         self.leave = nn.Conv2d(channels, outputs, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        silence(self.leave)
 
     def forward(self, v: Tensor, quality: Tensor) -> Tensor:
         x = self.leave(self.blocks(self.gain(self.enter(v), quality)))

@@ -5,16 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lictor.models.layers import Block, full_precision
+from lictor.models.layers import Block, full_precision, silence
 from lictor.models.quality import finer
 from lictor.models.rate import Gain
-
-
-def _silence(layer: nn.Conv2d) -> None:
-    """A network whose last layer this is starts as zero."""
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
 
 
 class Analysis(nn.Module):
@@ -36,7 +29,7 @@ class Analysis(nn.Module):
         self.gain16 = Gain(latent)
         self.blocks16 = nn.Sequential(*(Block(latent) for _ in range(depth)))
         self.leave = nn.Conv2d(latent, latent, 1)
-        _silence(self.leave)
+        silence(self.leave)
         self.shortcut = nn.Conv2d(3 * 16 * 16, latent, 1, bias=False)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
@@ -62,7 +55,7 @@ class Synthesis(nn.Module):
         self.gain8 = Gain(channels)
         self.blocks8 = nn.Sequential(*(Block(channels) for _ in range(depth)))
         self.leave = nn.Conv2d(channels, 3 * 8 * 8, 1)
-        _silence(self.leave)
+        silence(self.leave)
         self.shortcut = nn.Conv2d(latent, 3 * 16 * 16, 1, bias=False)
 
     def forward(self, v: Tensor, quality: Tensor) -> Tensor:

@@ -155,7 +155,7 @@ def _check(config: Config) -> None:
             raise ValueError(f"{key} is {getattr(config, key)}; give more than 0")
 
 
-def write(config: Config, path: Path) -> None:
+def write(config: Any, path: Path) -> None:
     """A TOML file that gives these settings again."""
     settings = {k: v for k, v in asdict(config).items() if k not in ("out", "resume")}
     # JSON's strings, numbers, true and false are TOML's.
@@ -163,7 +163,7 @@ def write(config: Config, path: Path) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def listing() -> str:
+def listing(kind: type = Config) -> str:
     """Every setting with its default and what it is for."""
-    body = inspect.getsource(Config).partition('"""Settings of a run."""\n')[2]
+    body = inspect.getsource(kind).partition('"""Settings of a run."""\n')[2]
     return inspect.cleandoc(body)

@@ -13,8 +13,6 @@ with fewer letters.
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import os
 import platform
 import sys
@@ -34,15 +32,14 @@ from lictor.datasets.pictures import load, sources
 from lictor.models import ModelError, checkpoint, registry
 from lictor.models.mobile import Front, Tail
 from lictor.models.student import Student
-from lictor.models.zoo import SUFFIX
 from lictor.training import export, pool, teacher, validation
-from lictor.training.distil_config import Distil, configure, listing, write
+from lictor.training.config import SETTINGS, listing, write
+from lictor.training.distil_config import Distil, configure
 from lictor.training.pool import Pool
 from lictor.training.sensitivity import klt
 from lictor.training.soap import Soap
 from lictor.training.state import LAST, State, follower, read
 
-SETTINGS = "settings.toml"
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
 KLT_CROPS = 160
 FRONT, MIDDLE, FEATURES, SCORES, SMALL = 0.1, 0.5, 1.0, 1.0, 1.0
@@ -229,7 +226,7 @@ def _loop(state: State, config: Distil, criterion: Criterion, kept: Pool, held: 
         loss = criterion.loss(errors, quality)
         loss.backward()
         rate = config.learning_rate * schedule(state.step, progress, config)
-        step(state, config, rate)
+        state.advance(rate, config.clip, config.ema, config.batch)
         mean.append(loss.item())
         state.spent = (time.monotonic() - began) / 60
         if state.step % 50 == 0:
@@ -255,21 +252,6 @@ def schedule(step: int, progress: float, config: Distil) -> float:
     """Linear warm-up, 1 for most of progress 0…1, then a straight fall to 0."""
     rise = min(1.0, (step + 1) / max(config.warmup, 1))
     return rise * max(min(1.0, (1 - progress) / config.decay), 0.0)
-
-
-def step(state: State, config: Distil, rate: float) -> None:
-    """Move the weights, unless the gradient is not finite."""
-    for group in state.optim.param_groups:
-        group["lr"] = rate * group["relative"]
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
-    if torch.isfinite(norm):
-        state.optim.step()
-        state.step += 1
-        state.follow(config.ema)
-    else:
-        state.skipped += 1
-    state.optim.zero_grad(set_to_none=True)
-    state.position += config.batch
 
 
 @torch.inference_mode()
@@ -303,25 +285,10 @@ def finish(config: Distil) -> Path:
     saved = read(run)
     model = registry.create(config.model).eval().requires_grad_(False)
     model.load_state_dict(saved["average"])
-    name = f"{config.model}.{config.tag}"
-    target = run / f"{name}{SUFFIX}"
-    training = recipe(config, saved["step"])
-    checkpoint.save(model, target, name, training)
-    checkpoint.load.cache_clear()  # weights of this name may have been used before
     squares = list(pool.middles(load(sources(config.val or config.data), 1, 0)[:8]))
-    with export._decodable(run):
-        export.verify(str(target), squares)
-    entry = {
-        "name": name,
-        "id": 0,
-        "file": target.name,
-        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
-        "licence": "",
-        "summary": "",
-        "training": training,
-        "measured": {},
-    }
-    (run / export.INDEX).write_text(json.dumps({"checkpoints": [entry]}, indent=2) + "\n")
+    _, target = export.publish(
+        run, model, f"{config.model}.{config.tag}", recipe(config, saved["step"]), squares
+    )
     return target
 
 
@@ -339,7 +306,7 @@ def recipe(config: Distil, steps: int) -> dict[str, Any]:
 def main(arguments: list[str]) -> int:
     """Train, then export; returns the exit status."""
     if arguments in (["--help"], ["-h"]):
-        print(f"{__doc__}\nSettings:\n\n{listing()}")
+        print(f"{__doc__}\nSettings:\n\n{listing(Distil)}")
         return 0
     try:
         config = configure(arguments)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from lictor.training import config as common
-
-SETTINGS = common.SETTINGS
 
 
 @dataclass
@@ -66,7 +62,7 @@ def configure(arguments: list[str]) -> Distil:
     last = {key: value for settings in given for key, value in settings.items()}
     common.update(config, {key: last[key] for key in ("out", "resume") if key in last})
     if config.resume:
-        given.insert(0, common.given(str(Path(config.out) / SETTINGS)))
+        given.insert(0, common.given(str(Path(config.out) / common.SETTINGS)))
     for settings in given:
         common.update(config, settings)
     if not config.learning_rate:
@@ -94,17 +90,3 @@ def _check(config: Distil) -> None:
     for key in ("minutes", "learning_rate", "decay", "clip", "beta", "coarse", "fine", "gentle"):
         if not getattr(config, key) > 0:  # nor is nan
             raise ValueError(f"{key} is {getattr(config, key)}; give more than 0")
-
-
-def write(config: Distil, path: Path) -> None:
-    """A TOML file that gives these settings again."""
-    settings = {k: v for k, v in asdict(config).items() if k not in ("out", "resume")}
-    # JSON's strings, numbers, true and false are TOML's.
-    lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in settings.items()]
-    path.write_text("".join(lines), encoding="utf-8")
-
-
-def listing() -> str:
-    """Every setting with its default and what it is for."""
-    body = inspect.getsource(Distil).partition('"""Settings of a run."""\n')[2]
-    return inspect.cleandoc(body)

@@ -25,6 +25,7 @@ import torch
 from lictor.codec import api
 from lictor.codec.bench import curves, learned, measure, pictures, runner
 from lictor.models import checkpoint
+from lictor.models.base import LatentCodec
 from lictor.models.zoo import SUFFIX
 from lictor.training import state, validation
 from lictor.training.config import Config
@@ -48,12 +49,32 @@ def export(run: Path, measure: str = "", into: str = "") -> Path:
     """
     model, config, steps = state.averaged(run)
     name = f"{config.model}.{config.tag}"
-    target = run / f"{name}{SUFFIX}"
     training = recipe(config, steps)
+    summary = f"trained on {', '.join(training['data'])}"
+    entry, target = publish(run, model, name, training, validation.kept(run), summary, measure)
+    if into:
+        _add(entry, target, Path(into))
+    return target
+
+
+def publish(
+    run: Path,
+    model: LatentCodec,
+    name: str,
+    training: dict[str, Any],
+    samples: Sequence[np.ndarray],
+    summary: str = "",
+    measure: str = "",
+) -> tuple[dict[str, Any], Path]:
+    """Write run/NAME.safetensors, verify it on the samples, and run/index.json.
+
+    Returns the entry of the index, and the weights. Errors: as for `export`.
+    """
+    target = run / f"{name}{SUFFIX}"
     checkpoint.save(model, target, name, training)
     checkpoint.load.cache_clear()  # weights of this name may have been used before
     with _decodable(run):
-        verify(str(target), validation.kept(run))
+        verify(str(target), samples)
         measured = curve(str(target), measure) if measure else {}
     entry = {
         "name": name,
@@ -61,14 +82,12 @@ def export(run: Path, measure: str = "", into: str = "") -> Path:
         "file": target.name,
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
         "licence": "",
-        "summary": f"trained on {', '.join(training['data'])}",
+        "summary": summary,
         "training": training,
         "measured": measured,
     }
     _write_index(run / INDEX, [entry])
-    if into:
-        _add(entry, target, Path(into))
-    return target
+    return entry, target
 
 
 def recipe(config: Config, steps: int) -> dict[str, Any]:

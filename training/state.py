@@ -62,6 +62,23 @@ class State:
         for key in _COUNTS:
             setattr(self, key, saved[key])
 
+    def advance(self, rate: float, clip: float, ema: float, crops: int) -> None:
+        """Move the weights, unless the gradient is not finite: then all processes leave it out.
+
+        clip: largest norm of the gradient. crops: of this step.
+        """
+        for group in self.optim.param_groups:
+            group["lr"] = rate * group["relative"]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        if torch.isfinite(norm):
+            self.optim.step()
+            self.step += 1
+            self.follow(ema)
+        else:
+            self.skipped += 1
+        self.optim.zero_grad(set_to_none=True)
+        self.position += crops
+
     @torch.no_grad()
     def follow(self, decay: float) -> None:
         """Move the averaged weights towards the model's; faster at first."""
