@@ -31,8 +31,10 @@ from lictor.codec.errors import CodecError
 from lictor.codec.files import UsageError
 from lictor.datasets.crops import Crops, ResidentCrops
 from lictor.datasets.pictures import load, sources
+from lictor.datasets.smooth import smooth
 from lictor.models import ModelError, checkpoint, registry
 from lictor.models.base import LatentCodec
+from lictor.models.fineness import HALVED_FROM
 from lictor.models.grow import grow
 from lictor.models.lictor import Lictor
 from lictor.training import config as settings
@@ -134,6 +136,18 @@ def build(config: Config, crops: Crops) -> LatentCodec:
     return model
 
 
+def freeze(model: LatentCodec, config: Config) -> None:
+    """Leave all as it is but the parts that are to be trained."""
+    if not config.parts:
+        return
+    parts = dict(model.named_children())
+    model.requires_grad_(False)
+    for name in config.parts.split(","):
+        if name not in parts:
+            raise ValueError(f"parts: there is no {name!r}; there are {', '.join(parts)}")
+        parts[name].requires_grad_(True)
+
+
 OPTIMISERS: dict[str, Callable[[Any, float], torch.optim.Optimizer]] = {
     "adamw": lambda groups, lr: torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98)),
     "soap": lambda groups, lr: Soap(groups, lr=lr),
@@ -144,9 +158,10 @@ def optimiser(model: LatentCodec, config: Config) -> torch.optim.Optimizer:
     """What starts at a good value (linear shortcuts, gains) moves slowly."""
     if config.optimiser not in OPTIMISERS:
         raise ValueError(f"optimiser is {config.optimiser!r}; there are {', '.join(OPTIMISERS)}")
-    slow = [p for n, p in model.named_parameters() if "shortcut" in n or "gain" in n]
+    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    slow = [p for n, p in trained if "shortcut" in n or "gain" in n]
     slow_ids = {id(p) for p in slow}
-    fast = [p for p in model.parameters() if id(p) not in slow_ids]
+    fast = [p for _, p in trained if id(p) not in slow_ids]
     groups = [
         {"params": fast, "relative": 1.0, "weight_decay": 1e-4},
         {"params": slow, "relative": config.shortcut_rate, "weight_decay": 0.0},
@@ -180,6 +195,7 @@ def begin(config: Config, team: Team) -> tuple[State, Crops, Crops]:
     run.mkdir(parents=True, exist_ok=True)
     early, late = pictures(config, team)
     model = build(config, early).to(team.device).train()
+    freeze(model, config)
     state = State(model, follower(model), optimiser(model, config))
     if config.resume:
         state.restore(run)
@@ -236,6 +252,20 @@ def train(config: Config, team: Team, stop: Stop) -> State:
     return state
 
 
+def with_smooth(
+    x: Tensor, quality: Tensor, count: int, random: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch with so many smooth crops at its end, of qualities that have finer steps for them.
+
+    Returns crops, qualities, and which crops have more than 8 bits, bool.
+    """
+    made = np.stack([smooth(random, x.shape[-1]) for _ in range(count)])
+    finest = random.uniform(HALVED_FROM[0], 100, count).astype(np.float32)
+    deep = torch.arange(len(x) + count, device=x.device) >= len(x)
+    x = torch.cat([x, torch.from_numpy(made).to(x)])
+    return x, torch.cat([quality, torch.from_numpy(finest).to(quality)]), deep
+
+
 def progress_of(state: State, config: Config) -> float:
     """How much of the training is done, 0…1."""
     if config.steps:
@@ -250,9 +280,13 @@ def gradient(model: nn.Module, criterion: Criterion, config: Config, batch: Batc
     key = np.random.SeedSequence((config.seed, first)).generate_state(1, np.uint64)
     torch.manual_seed(int(key[0]))
     x = crops.float() / 255
+    deep = None
+    if count := round(config.smooth * len(crops)):
+        x, quality, deep = with_smooth(x, quality, count, np.random.default_rng(key))
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.bf16):
-        out = model(x, quality)
-    means = torch.stack([value.mean() for value in criterion(out, x, quality)])
+        out = model(x, quality) if deep is None else model(x, quality, deep)
+    loss, *measured = criterion(out, x, quality, deep)
+    means = torch.stack([loss.mean(), *(value[: len(crops)].mean() for value in measured)])
     part = means / config.accumulate
     part[0].backward()
     return part.detach()

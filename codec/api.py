@@ -507,6 +507,7 @@ def _encode_and_expect(
     grid = Grid.for_picture(width, height)
     quality = _quality(step) if isinstance(step, int) else step
     with _model_errors():
+        codec = _for_depth(codec, picture.depth)
         tiles = coding.encode(picture.colours, grid, codec, quality, effort, progress)
     table = _table(grid, tiles) if len(tiles) > 1 else None
     header = Header(
@@ -710,6 +711,7 @@ def _estimate(picture: Picture, step: int, codec: LatentCodec) -> float:
 
     height, width, _ = picture.pixels.shape
     grid = Grid.for_picture(width, height)
+    codec = _for_depth(codec, picture.depth)
     return coding.estimate(picture.colours, grid, codec, _quality(step)) / 8
 
 
@@ -859,7 +861,13 @@ def _find(h: Header, device: str = "cpu") -> LatentCodec:
     from lictor.codec.device import placed
 
     with _model_errors():
-        return placed(models.find(h.model_id, h.model_name, h.weights), device)
+        codec = placed(models.find(h.model_id, h.model_name, h.weights), device)
+        return _for_depth(codec, h.depth)
+
+
+def _for_depth(codec: LatentCodec, depth: int) -> LatentCodec:
+    """The model as it codes samples of so many bits."""
+    return codec.deep() if depth > 8 else codec
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class LatentCodec(nn.Module):
         synthesis_halo: how far from a tile latents change its pixels, in pixels, likewise.
         takes_maps: whether quality may be a map. It then covers the padded picture or tile, and of
             an encoder the part of the picture it sees, too.
+        is_deep: whether this is the model for pictures of more than 8 bits a sample (`deep`).
         view: 0 for a model that codes pictures. Else it looks at the middle of a picture, resized
             to a square of so many pixels a side, and what it codes is made for a task.
     """
@@ -60,12 +61,17 @@ class LatentCodec(nn.Module):
     analysis_halo: int = 0
     synthesis_halo: int = 0
     takes_maps: bool = False
+    is_deep: bool = False
     view: int = 0
 
     @property
     def device(self) -> torch.device:
         """Where the weights are; the CPU if there are none."""
         return next((tensor.device for tensor in self.parameters()), torch.device("cpu"))
+
+    def deep(self) -> LatentCodec:
+        """This model as it codes pictures of more than 8 bits a sample; the same weights."""
+        return self
 
     def forward(self, x: Tensor, quality: Tensor) -> Output:
         """Training view: x float (N, 3, H, W) in 0..1, H and W multiples of 64; quality (N,).

@@ -22,6 +22,7 @@ _LATENTS = {
     "inverse_gain.rungs": 1,
     "context.scale.rungs": 1,
     "octave": 0,
+    "smooth": 0,
     "g_a.leave.weight": 0,
     "g_a.leave.bias": 0,
     "g_a.shortcut.weight": 0,

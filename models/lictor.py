@@ -11,6 +11,7 @@ ordinary float networks. models/LATENTS.md is the specification.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from lictor.models.context import (
     group_of_phase,
     to_cells,
 )
+from lictor.models.fineness import halvings, smooth_latents
 from lictor.models.hyperprior import HyperAnalysis, HyperSynthesis
 from lictor.models.integer import FRACTION, LIMIT, exact, power_of_two, round_half_up
 from lictor.models.quality import (
@@ -38,7 +40,7 @@ from lictor.models.quality import (
     part,
     steps,
 )
-from lictor.models.rate import Ladder, on_nchw, on_nhwc, quality_to_lambda
+from lictor.models.rate import QUALITY_STEPS, Ladder, on_nchw, on_nhwc, quality_to_lambda
 from lictor.models.refine import Picture, Progress, State, refine
 from lictor.models.registry import register
 from lictor.models.transforms import Analysis, Synthesis
@@ -81,6 +83,7 @@ class Lictor(LatentCodec):
     takes_maps = True
 
     octave: Tensor
+    smooth: Tensor
 
     def __init__(self, **sizes: int) -> None:
         super().__init__()
@@ -95,6 +98,8 @@ class Lictor(LatentCodec):
         self.z_scale = Ladder(s.side, 3.0)
         # log2 of each channel's usual size: the context sees y / 2**octave and predicts likewise.
         self.register_buffer("octave", torch.zeros(s.latent))
+        # 1 for latents that smooth pictures consist of, else 0 (fineness.py).
+        self.register_buffer("smooth", torch.zeros(s.latent))
         self._twins: dict[str, Any] | None = None
 
     # ---------------------------------------------------------------- starting point
@@ -117,38 +122,59 @@ class Lictor(LatentCodec):
         sigma = deviation * step
         self.context.scale.rungs.copy_(gaussian.sigma_to_scale(sigma.clamp(min=0.05)))
         self.octave.copy_((1 + sigma[len(sigma) // 2]).log2().round())
+        self.smooth.copy_(smooth_latents(basis))
         # The network part of g_s starts with inputs of like size, too.
         self.g_s.enter.weight.div_(deviation.clamp(min=1e-3).sqrt()[None, :, None, None])
 
     # ---------------------------------------------------------------- training
 
-    def forward(self, x: Tensor, quality: Tensor) -> Output:
-        y = self._latent(x, quality)
-        cells, bits = self._quantised(
-            y.permute(0, 2, 3, 1), self.h_a(y).permute(0, 2, 3, 1), quality
-        )
-        x_hat = self.synthesise(from_cells(cells).permute(0, 3, 1, 2), quality)
+    def forward(self, x: Tensor, quality: Tensor, deep: Tensor | None = None) -> Output:
+        v = self._latent(x, quality)
+        octaves = self.octaves(quality, deep)
+        y = _finer(v, octaves).permute(0, 2, 3, 1)
+        cells, bits = self._quantised(y, self.h_a(v).permute(0, 2, 3, 1), quality, octaves)
+        x_hat = self.synthesise(from_cells(cells).permute(0, 3, 1, 2), quality, octaves)
         return Output(x_hat.float(), bits)
 
-    def _quantised(self, y: Tensor, z: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+    def _quantised(
+        self, y: Tensor, z: Tensor, quality: Tensor, octaves: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Y and z, NHWC, as training has them coded: y_hat as cells, and the bits."""
         side_bits = gaussian.symbol_bits(z, self.side_scale(z, quality))
         p = self.h_s(_round_through(z), quality)
-        cells, y_bits = self._code_floats(y.float(), p, quality)
+        cells, y_bits = self._code_floats(y.float(), p, quality, octaves)
         return cells, side_bits.flatten(1).sum(1) + y_bits
 
     def side_scale(self, z: Tensor, quality: Tensor) -> Tensor:
         """The scale of each value of z, NHWC."""
         return on_nhwc(self.z_scale(coarser(quality, PLACES))).expand_as(z)
 
-    def synthesise(self, y_hat: Tensor, quality: Tensor) -> Tensor:
-        """The picture of y_hat (N, M, h, w), about 0…1 (not clamped)."""
-        return self.g_s(y_hat * on_nchw(self.inverse_gain(quality)).exp(), quality) + 0.5
+    def synthesise(self, y_hat: Tensor, quality: Tensor, octaves: Tensor | None = None) -> Tensor:
+        """The picture of y_hat (N, M, h, w), about 0…1 (not clamped).
+
+        octaves: as `octaves` gives them; of a picture like this model's if None.
+        """
+        octaves = self.octaves(quality) if octaves is None else octaves
+        coarse = _finer(y_hat, -octaves) * on_nchw(self.inverse_gain(quality)).exp()
+        return self.g_s(coarse, quality) + 0.5
 
     def _latent(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Y (N, M, h, w), but with the steps of 8 bits."""
         return self.g_a(x - 0.5, quality) * on_nchw(self.gain(quality)).exp()
 
-    def _code_floats(self, y: Tensor, p: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+    def octaves(self, quality: Tensor, deep: Tensor | None = None) -> Tensor:
+        """How often the step of each latent is halved (fineness.py), as a ladder gives it.
+
+        quality: 0…100. deep: bool (N,), which pictures have more than 8 bits a sample; all as this
+        model is if None.
+        """
+        if deep is None:
+            deep = torch.full(quality.shape[:1], self.is_deep, device=quality.device)
+        return halvings(quality, deep)[..., None] * self.smooth
+
+    def _code_floats(
+        self, y: Tensor, p: Tensor, quality: Tensor, octaves: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The quadtree on floats: y_hat as cells, and the bits of each picture."""
 
         def code(target: Tensor, mean: Tensor, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,13 +182,19 @@ class Lictor(LatentCodec):
             bits = gaussian.symbol_bits(residual, scale).sum(dim=(0, 2, 3, 4))
             return _round_through(residual) + mean, bits
 
-        return self.walk(y, p, quality, code)
+        return self.walk(y, p, quality, code, octaves)
 
-    def walk(self, y: Tensor, p: Tensor, quality: Tensor, code: Code) -> tuple[Tensor, Tensor]:
-        """The quadtree on floats, quantised and priced by `code`: y_hat as cells, and the bits."""
+    def walk(
+        self, y: Tensor, p: Tensor, quality: Tensor, code: Code, octaves: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The quadtree on floats, quantised and priced by `code`: y_hat as cells, and the bits.
+
+        octaves: as for `synthesise`.
+        """
         cells = to_cells(y)
-        octave = to_cells(2.0 ** self.octave.expand_as(y))
-        base = to_cells(on_nhwc(self.context.scale(quality)).expand_as(y))
+        octaves = on_nhwc(self.octaves(quality) if octaves is None else octaves)
+        octave = to_cells(torch.exp2(self.octave + octaves).expand_as(y))
+        base = to_cells((on_nhwc(self.context.scale(quality)) + octaves).expand_as(y))
         known = torch.zeros_like(cells)
         total = y.new_zeros(y.shape[0])
         phases = torch.arange(4, device=y.device)
@@ -183,12 +215,19 @@ class Lictor(LatentCodec):
         if was_training:
             self.eval()
         y, z, own = self._latents(x, quality, tile)
-        _, bits = self._quantised(y, z, condition(own, x))
+        own = condition(own, x)
+        _, bits = self._quantised(y, z, own, self.octaves(own))
         if was_training:
             self.train()
         return bits.item()
 
     # ---------------------------------------------------------------- coding
+
+    def deep(self) -> Lictor:
+        self._exact()  # both share the twins
+        deep = copy.copy(self)
+        deep.is_deep = True
+        return deep
 
     def train(self, mode: bool = True) -> Lictor:
         self._twins = None
@@ -222,8 +261,9 @@ class Lictor(LatentCodec):
         with torch.inference_mode():
             wide, place = padded(x, tile, self.stride)
             quality = self._fitted(quality, wide)
-            around = self._latent(wide, condition(quality, x))
-            plain = State(*self._cut(around, place))
+            v = self._latent(wide, condition(quality, x))
+            around = _finer(v, self.octaves(condition(quality, x)))
+            plain = State(*self._cut(v, place, quality))
             seen = place.grown(self.synthesis_halo).within(Box(0, 0, *wide.shape[2:]))
             picture = Picture(
                 padded=crop(wide, seen),
@@ -242,19 +282,20 @@ class Lictor(LatentCodec):
         """What is rounded and coded, y (1, h, w, M) and z (1, h/4, w/4, Z), and their quality."""
         wide, place = padded(x, tile, self.stride)
         quality = self._fitted(quality, wide)
-        y, z = self._cut(self._latent(wide, condition(quality, x)), place)
+        y, z = self._cut(self._latent(wide, condition(quality, x)), place, quality)
         return y, z, part(quality, place.in_cells(self.cell))
 
     def _fitted(self, quality: Quality, x: Tensor) -> Quality:
         return fitted(quality, *(side // self.cell for side in x.shape[2:]))
 
-    def _cut(self, y: Tensor, place: Box) -> tuple[Tensor, Tensor]:
-        """Y and z, NHWC, of a tile, from the y of all that is around it, NCHW."""
+    def _cut(self, v: Tensor, place: Box, quality: Quality) -> tuple[Tensor, Tensor]:
+        """Y and z, NHWC, of a tile, from what `_latent` gave of all that is around it."""
         core = place.in_cells(self.cell)
         # The first place of z must be one of the tile's grid.
-        z = self.h_a(y[:, :, core.top % PLACES :, core.left % PLACES :])
+        z = self.h_a(v[:, :, core.top % PLACES :, core.left % PLACES :])
         z = crop(z, core.in_cells(PLACES))
-        return crop(y, core).permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
+        y = _finer(crop(v, core), self.octaves(condition(part(quality, core), v)))
+        return y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
 
     @torch.inference_mode()
     def push(self, y: Tensor, z: Tensor, quality: Quality, encoder: Encoder) -> Tensor:
@@ -314,8 +355,10 @@ class Lictor(LatentCodec):
         scale = on_nhwc(twins["z_scale"](coarser(step, PLACES))).expand(z_shape)
         p = twins["h_s"]((code_z(_index(scale)) * unit).clamp_(-LIMIT, LIMIT), step)
         n, h, w, _ = p.shape
-        octave = to_cells(power_of_two(self.octave).expand(n, h, w, -1))
-        base = to_cells(on_nhwc(twins["context"].scale(step)).expand(n, h, w, -1))
+        octaves = on_nhwc(self.octaves(step * (100 / QUALITY_STEPS))).double()
+        octave = to_cells(power_of_two(self.octave + octaves).expand(n, h, w, -1))
+        base = on_nhwc(twins["context"].scale(step)) + octaves * unit
+        base = to_cells(base.expand(n, h, w, -1))
         known = torch.zeros_like(octave)
         phases = torch.arange(4, device=device)
         for k in range(STEPS):
@@ -333,6 +376,11 @@ class Lictor(LatentCodec):
 def _index(scale: Tensor) -> np.ndarray:
     """Fixed-point scales to indexes of the coder's table: nearest, held inside."""
     return gaussian.table_index(scale * 2.0**-FRACTION).flatten().cpu().numpy().astype(np.uint8)
+
+
+def _finer(y: Tensor, octaves: Tensor) -> Tensor:
+    """Y (N, M, h, w) in steps that many times halved."""
+    return y * on_nchw(octaves).exp2()
 
 
 def _round_through(x: Tensor) -> Tensor:

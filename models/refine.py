@@ -110,11 +110,12 @@ def _slope(model: Lictor, picture: Picture, trained: float) -> float:
 
 @torch.inference_mode()
 def _measure(model: Lictor, picture: Picture, state: State) -> tuple[float, float]:
-    """Bits of the real stream, and error of the decoded 8-bit picture."""
+    """Bits of the real stream, and error of the decoded picture."""
     encoder = Encoder(checksum=False)
     y_hat = model.push(state.y, state.z, picture.own_quality, encoder)
     x_hat = picture.synthesised(model, y_hat.permute(0, 2, 3, 1))
-    return 8.0 * len(encoder.finish()), float(picture.error(x_hat.mul(255).round().div(255)))
+    most = 65535 if model.is_deep else 255
+    return 8.0 * len(encoder.finish()), float(picture.error(x_hat.mul(most).round().div(most)))
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,13 @@ class Config:
     batch: int = 8  # crops of a step, all processes together
     accumulate: int = 1  # a step's crops are taken in so many parts: less memory
     memory: float = 4.0  # GB of decoded pictures that each process keeps
+    smooth: float = 0.0  # made-up smooth crops of 16 bits beside each crop of a picture
     workers: int = -1  # processes that cut crops on the CPU; -1: as the machine wants
 
     # model
     model: str = ""  # architecture to train from scratch, such as lictor-s
     weights: str = ""  # weights to start from; neither model nor weights: lictor-s.mse
+    parts: str = ""  # train only these, such as g_s,inverse_gain; none: all
     tag: str = "mine"  # the new weights are called ARCHITECTURE.TAG
 
     # loss
@@ -147,7 +149,7 @@ def _check(config: Config) -> None:
     for key, low in at_least.items():
         if not getattr(config, key) >= low:
             raise ValueError(f"{key} is {getattr(config, key)}; give {low} or more")
-    for key in ("hold_out", "late", "ema"):
+    for key in ("hold_out", "late", "ema", "smooth"):
         if not 0 <= getattr(config, key) <= 1:
             raise ValueError(f"{key} is {getattr(config, key)}; give 0 to 1")
     for key in ("minutes", "learning_rate", "decay", "clip", "save_every", "watch_every"):

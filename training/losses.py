@@ -25,6 +25,10 @@ Distortion = Callable[[Tensor, Tensor], Tensor]
 """Of x_hat and x, float (N, 3, H, W) in 0…1, for each picture: (N,)."""
 
 
+DEEP = 64.0
+"""What errors of crops of more than 8 bits count: as on a scale three bits longer."""
+
+
 class Criterion:
     """The loss that the settings `loss`, `task` and `task_weight` name."""
 
@@ -38,10 +42,17 @@ class Criterion:
         if config.task:
             self.parts.append((_task(config.task, device), config.task_weight))
 
-    def __call__(self, out: Output, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, all rates weighing alike; and bpp and mean squared error (0…255), all (N,)."""
+    def __call__(
+        self, out: Output, x: Tensor, quality: Tensor, deep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, all rates weighing alike; and bpp and mean squared error (0…255), all (N,).
+
+        deep: bool (N,), the crops of more than 8 bits.
+        """
         bpp = out.bits / (x.shape[-1] * x.shape[-2])
         distortion = sum(weight * of(out.x_hat, x) for of, weight in self.parts)
+        if deep is not None:
+            distortion = distortion * torch.where(deep, DEEP, 1.0)
         lagrange = quality_to_lambda(quality)
         loss = (bpp + lagrange * distortion) * (0.01 / lagrange).sqrt()
         return loss, bpp, squared_error(out.x_hat.detach(), x)

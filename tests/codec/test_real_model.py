@@ -213,6 +213,41 @@ def test_salvage(china: np.ndarray):
     assert np.abs(near).mean() < 8
 
 
+def gradients(name: str) -> np.ndarray:
+    """Smooth pictures of 16 bits, 256x384, gray or RGB."""
+    y, x = np.mgrid[:256, :384] / 384
+    planes = {
+        "slope": 0.8 * x + 0.2 * y,
+        "light": np.exp(-((x - 0.5) ** 2 + (y - 0.3) ** 2) / 0.15),
+        "sky": np.dstack([0.3 + 0.3 * y, 0.5 + 0.25 * y, 0.9 - 0.1 * y]),
+        "colours": np.dstack([x, y / y.max(), 1 - (x + y) / 2]),
+        "waves": 0.5 + 0.4 * np.dstack([np.sin(4 * x), np.cos(4 * y), np.sin(3 * (x + y))]),
+    }
+    return np.rint(65535 * planes[name]).astype(np.uint16)
+
+
+@pytest.mark.parametrize("model", ["lictor-s.mse", "lictor-m.mse"])
+@pytest.mark.parametrize("name", ["slope", "light", "sky", "colours", "waves"])
+def test_16_bits_have_ten_bits_of_precision(name: str, model: str):
+    picture = gradients(name)
+    data = encode(picture, quality=100, model=model)
+    error = decode_picture(data).pixels.reshape(picture.shape) / 65535 - picture / 65535
+    assert np.sqrt(np.square(error).mean()) < 1 / 1024
+
+
+def test_16_bits_agree_wherever_they_are_decoded(china: np.ndarray, monkeypatch):
+    """In tiles, in parts and with maps; finer steps are of the places that have the quality."""
+    picture = np.array(china[:192, :256], np.uint16) * 257
+    report = verify(picture, quality=100)
+    assert report.ok, report
+    monkeypatch.setattr(tiles, "SIDE", 64)
+    roi = np.tile(np.linspace(0, 1, 16), (12, 1))
+    data = encode(picture, quality=100, roi=roi)
+    assert info(data).tiles == 12
+    part = decode_picture(data, region=(70, 30, 100, 90)).pixels
+    np.testing.assert_array_equal(part, decode_picture(data).pixels[30:120, 70:170])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(40_000, 1), (1, 40_000), (40_000, 64)])
 def test_long_pictures(china: np.ndarray, size: tuple[int, int]):

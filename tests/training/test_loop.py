@@ -87,18 +87,22 @@ def test_a_run_from_nothing_leaves_weights_that_code_and_something_to_see(
         assert list(tmp_path.glob("events.out.tfevents.*"))
 
 
-@pytest.mark.parametrize(("workers", "optimiser"), [(0, "soap"), (1, "adamw")])
-def test_an_interrupted_run_resumes_to_the_same_bits(
-    run, task, tmp_path, capsys, workers, optimiser
-):
-    settings = ("steps=8", "late=0.4", "late_crop=128", f"workers={workers}")
-    settings += (f"optimiser={optimiser}",)
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("workers=0", "optimiser=soap"),
+        ("workers=1", "optimiser=adamw"),
+        ("workers=0", "optimiser=adamw", "smooth=0.5"),
+    ],
+)
+def test_an_interrupted_run_resumes_to_the_same_bits(run, task, tmp_path, capsys, more):
+    settings = ("steps=8", "late=0.4", "late_crop=128", *more)
     interrupt = task(
         "import os, signal\n"
         "calls = 0\n"
         "def at_third(x_hat, x):\n"
         "    global calls\n"
-        "    calls += len(x) == 4\n"  # validation has one picture at a time
+        "    calls += len(x) >= 4\n"  # validation has one picture at a time
         "    if calls == 3:\n"
         "        os.kill(os.getpid(), signal.SIGTERM)\n"
         "    return 0 * x_hat.flatten(1).sum(1)\n"
@@ -139,7 +143,7 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(run, task, tmp_path):
         "calls = 0\n"
         "def broken(x_hat, x):\n"
         "    global calls\n"
-        "    calls += len(x) == 4\n"
+        "    calls += len(x) >= 4\n"
         "    return x_hat.flatten(1).sum(1) * (float('nan') if calls == 2 else 0)\n"
     )
     assert run(tmp_path / "run", "steps=4", f"task={name}:broken") == 0
@@ -227,3 +231,30 @@ def test_a_run_is_not_overwritten(run, tmp_path, capsys):
     capsys.readouterr()
     assert run(tmp_path, "steps=1") == 2
     assert "go on with it (resume=true)" in capsys.readouterr().err
+
+
+def test_only_the_parts_that_are_named_are_trained(run, start, tmp_path):
+    assert run(tmp_path, "steps=3", "parts=g_s,inverse_gain", "smooth=0.5") == 0
+    before = checkpoint.load(str(start)).state_dict()
+    after = last(tmp_path)["model"]
+    changed = {
+        name.partition(".")[0]
+        for name in before
+        if not torch.equal(before[name].half(), after[name].half())
+    }
+    assert changed == {"g_s", "inverse_gain"}
+
+
+def test_an_unknown_part_is_named(run, tmp_path, capsys):
+    assert run(tmp_path, "steps=3", "parts=g_s,g_x") == 2
+    assert "there is no 'g_x'; there are g_a, g_s" in capsys.readouterr().err
+
+
+def test_smooth_crops_join_the_batch(script):
+    x, quality = torch.rand(4, 3, 64, 64), torch.tensor([1.0, 2.0, 3.0, 4.0])
+    wide, qualities, deep = script.with_smooth(x, quality, 2, np.random.default_rng(1))
+    assert torch.equal(wide[:4], x) and torch.equal(qualities[:4], quality)
+    assert deep.tolist() == [False] * 4 + [True] * 2
+    assert (qualities[4:] >= 75).all() and (qualities <= 100).all()
+    again = script.with_smooth(x, quality, 2, np.random.default_rng(1))
+    assert torch.equal(again[0], wide) and torch.equal(again[1], qualities)

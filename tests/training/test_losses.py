@@ -43,6 +43,14 @@ def test_each_distortion(name, photo):
     assert of(worse - 1e-3 * worse.grad.sign(), photo) < cost
 
 
+def test_errors_of_deep_crops_count_more(photo):
+    both = torch.cat([photo, photo])
+    out, quality = Output(both + 0.01, torch.zeros(2)), torch.tensor([90.0, 90.0])
+    loss, _, mse = Criterion(Config(), CPU)(out, both, quality, torch.tensor([False, True]))
+    assert (loss[1] / loss[0]).item() == pytest.approx(64)
+    assert mse[0] == mse[1]
+
+
 def test_the_criterion_weighs_rate_and_distortion(photo):
     out = Output(photo + 0.1, torch.tensor([192 * 192 * 0.5]))
     quality = torch.tensor([60.0])
