@@ -50,6 +50,8 @@ class LatentCodec(nn.Module):
             an encoder the part of the picture it sees, too.
         view: 0 for a model that codes pictures. Else it looks at the middle of a picture, resized
             to a square of so many pixels a side, and what it codes is made for a task.
+        channels: 0 for a model that codes pictures. Else it codes arrays of so many channels
+            (models/plane.py).
     """
 
     name: str = ""
@@ -61,6 +63,7 @@ class LatentCodec(nn.Module):
     synthesis_halo: int = 0
     takes_maps: bool = False
     view: int = 0
+    channels: int = 0
 
     @property
     def device(self) -> torch.device:

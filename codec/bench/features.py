@@ -63,21 +63,12 @@ def measure(path: str, depth: int = 8) -> list[Row]:
     named = found if isinstance(found, dict) else {"": found}
     rows: list[Row] = []
     for name, array in named.items():
-        x = _plain(array)
+        x = feature_files.plain(array)
         if x is not None:
             rows += measure_array(f"{path}:{name}" if name else path, x, depth)
     if not rows:
         raise UnsupportedArray("holds no finite float arrays; give features")
     return rows
-
-
-def _plain(array: Any) -> FloatArray | None:
-    """An array that all methods take: float32 or wider, finite, with values."""
-    if type(array).__module__.startswith("torch"):
-        array = array.float().numpy()
-    if array.dtype.kind != "f" or not array.size or not np.isfinite(array).all():
-        return None
-    return np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
 
 
 def measure_array(name: str, x: FloatArray, depth: int = 8) -> list[Row]:
