@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec import weights
-from lictor.codec.errors import CorruptFile, LatentMismatch
+from lictor.codec.errors import CorruptFile, InvalidTarget, LatentMismatch
 from lictor.codec.feature_coder import Io, Puller, Pusher
 from lictor.codec.feature_exact import pack_patch
 from lictor.codec.feature_format import LEARNED, Array, Learned
@@ -47,8 +47,7 @@ class Scaling:
 
     def centre_and_unit(self, model: PlaneHyper) -> tuple[FloatArray, FloatArray]:
         """What is taken from each channel's values, and what they are then divided by."""
-        slots = np.arange(self.octaves.size) % model.channels
-        mean, spread = (t.double().cpu().numpy()[slots] for t in (model.mean, model.spread))
+        mean, spread = _known(model, self.octaves.size)
         return (
             mean + self.shifts * np.ldexp(spread, self.octaves.astype(np.int32)),
             np.ldexp(float(model.unit), self.octaves.astype(np.int32)),
@@ -61,29 +60,40 @@ def measure(x: FloatArray, layout: Layout, model: PlaneHyper) -> Scaling:
     Only a channel four times as loud as the others make expect gets an octave of its own: one step
     for all gives the least squared error. A shift is sent for a mean more than a spread off.
     """
-    rows = layout.by_channel(x)
-    slots = np.arange(len(rows)) % model.channels
-    mean, spread = (t.double().cpu().numpy()[slots] for t in (model.mean, model.spread))
+    centre, loudness = _centre_and_loudness(layout.by_channel(x))
+    mean, spread = _known(model, len(centre))
+    ratio = loudness / spread
+    heard = ratio[ratio > 0]
+    common = int(np.trunc(np.log2(np.median(heard)))) if heard.size else 0
+    own = np.log2(np.maximum(np.ldexp(ratio, -common), 1.0))
+    octaves = common + np.maximum(np.floor(own) - 1, 0).astype(np.int64)
+    octaves = np.clip(octaves, -MAX_OCTAVE, MAX_OCTAVE)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        shifts = (centre - mean) / np.ldexp(spread, octaves.astype(np.int32))
+    shifts = np.clip(np.trunc(np.nan_to_num(shifts)), -MAX_SHIFT, MAX_SHIFT)
+    return Scaling(octaves, shifts.astype(np.int64))
+
+
+def _centre_and_loudness(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of each row, without values far outside most of the others."""
     middle = np.median(rows, axis=1, keepdims=True)
     with np.errstate(over="ignore", invalid="ignore"):
-        apart = np.abs(rows - middle)
-        bound = 4 * np.quantile(apart, _INLIERS, axis=1, method="lower", keepdims=True)
-        inside = (apart <= bound) & np.isfinite(apart)
-        scale = np.maximum(bound, np.finfo(np.float64).tiny)
-        near = np.where(inside, (rows - middle) / scale, 0.0)
-        count = np.maximum(inside.sum(1), 1)
-        offset = near.sum(1) / count
-        loud = scale[:, 0] * np.sqrt(np.maximum(np.square(near).sum(1) / count - offset**2, 0))
-        centre = middle[:, 0] + offset * scale[:, 0]
-        ratio = np.where(np.isfinite(loud), loud, np.finfo(np.float64).max) / spread
-        whole = float(np.median(ratio[ratio > 0])) if (ratio > 0).any() else 1.0
-        common = int(np.trunc(np.log2(whole)))
-        own = np.log2(np.maximum(np.ldexp(ratio, -common), 1.0))
-        octaves = common + np.maximum(np.floor(own) - 1, 0)
-        octaves = np.clip(octaves, -MAX_OCTAVE, MAX_OCTAVE).astype(np.int64)
-        unit = np.ldexp(spread, octaves.astype(np.int32))
-        shifts = np.nan_to_num(np.trunc((centre - mean) / unit))
-    return Scaling(octaves, np.clip(shifts, -MAX_SHIFT, MAX_SHIFT).astype(np.int64))
+        apart = rows - middle
+        most = np.quantile(np.abs(apart), _INLIERS, axis=1, method="lower", keepdims=True)
+        # In parts of what is still inside, so that squares are finite.
+        unit = np.clip(4 * most, np.finfo(np.float64).tiny, np.finfo(np.float64).max)
+        inside = np.abs(apart) <= unit
+        parts = np.where(inside, apart / unit, 0.0)
+    count = np.maximum(inside.sum(1), 1)
+    offset = parts.sum(1) / count
+    deviation = np.sqrt(np.maximum(np.square(parts).sum(1) / count - offset**2, 0.0))
+    return middle[:, 0] + offset * unit[:, 0], deviation * unit[:, 0]
+
+
+def _known(model: PlaneHyper, channels: int) -> tuple[FloatArray, FloatArray]:
+    """Mean and spread that the model expects of channels; those beyond its own begin anew."""
+    slots = np.arange(channels) % model.channels
+    return model.mean.double().cpu().numpy()[slots], model.spread.double().cpu().numpy()[slots]
 
 
 def _scaling_syntax(io: Io, scaling: Scaling | None, count: int) -> Scaling:
@@ -102,12 +112,18 @@ class Planes:
         x: float64 values of the array.
         axis: of its channels; found by its shape if None.
         model: that will code it.
+
+    Raises InvalidTarget for an axis that most of what is coded would be padding with.
     """
 
     def __init__(self, x: FloatArray, axis: int | None, model: PlaneHyper) -> None:
         width = model.channels
-        own = likely_axis(x.shape, width) if axis is None else axis
-        self.axis = own if own >= 0 and fits(x.shape[own], width) else -1
+        self.axis = likely_axis(x.shape, width) if axis is None else axis
+        if self.axis >= 0 and not fits(x.shape[self.axis], width):
+            raise InvalidTarget(
+                f"axis {axis} has {x.shape[self.axis]} channels, {model.name} knows {width}; give "
+                "another axis, or none"
+            )
         self.layout = Layout(x.shape, self.axis, width)
         self.model = model
         finite = np.where(np.isfinite(x), x, 0.0)
@@ -118,8 +134,7 @@ class Planes:
             self.patched = ~(np.isfinite(x) & (np.abs(scaled) <= FAR))
         kept = finite[~self.patched]
         self.low, self.high = _bounds(kept) if kept.size else (0.0, 0.0)
-        scaled[self.patched] = 0.0
-        self.frames = self.layout.pack(scaled.astype(np.float32))
+        self.frames = self.layout.pack(np.where(self.patched, 0.0, scaled).astype(np.float32))
 
     def push(self, io: Pusher, quality: float) -> None:
         """Code all symbols."""

@@ -120,7 +120,7 @@ class Layout:
         if self.axis < 0:
             return x[:, : self.rest[0]].T.reshape(-1)[: math.prod(self.shape)].reshape(self.shape)
         x = x[: self.channels, : math.prod(self.rest)].reshape(self.channels, *self.rest)
-        return np.moveaxis(x, 0, self.axis)
+        return np.ascontiguousarray(np.moveaxis(x, 0, self.axis))
 
     def pieces(self) -> Iterator[Piece]:
         """All pieces in the order of coding: rows, columns, frames."""
