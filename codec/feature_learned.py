@@ -20,10 +20,12 @@ from lictor.codec.errors import CorruptFile, InvalidTarget, LatentMismatch
 from lictor.codec.feature_coder import Io, Puller, Pusher
 from lictor.codec.feature_exact import pack_patch
 from lictor.codec.feature_format import LEARNED, Array, Learned
-from lictor.codec.feature_planes import Layout, fits, likely_axis
+from lictor.codec.feature_planes import Layout, Piece, fits, likely_axis
 from lictor.entropy import CorruptStream
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lictor.models.plane import PlaneHyper
 
 FloatArray = npt.NDArray[np.float64]
@@ -184,34 +186,54 @@ def encode(name: str, dtype: str, raw: npt.NDArray[Any], planes: Planes, step: i
     )
 
 
-def decode(a: Array) -> FloatArray:
-    """The values of an array, float64, without its patch.
+@dataclass(frozen=True)
+class Latents:
+    """What an array's stream holds: the model, and for each piece its latents (N, M, h, w)."""
+
+    model: PlaneHyper
+    layout: Layout
+    scaling: Scaling
+    pieces: list[tuple[Piece, Tensor]]
+
+
+def latents(a: Array) -> Latents:
+    """Decode the stream of an array: the same numbers on every machine.
 
     Raises CorruptFile, LatentMismatch, ModelUnavailable.
     """
     model: Any = weights.find(a.learned, arrays=True)
     if a.axis >= 0 and not fits(a.shape[a.axis], model.channels):
         raise CorruptFile("an array has another axis of channels than any encoder gives it")
-    layout = Layout(a.shape, a.axis, model.channels)
+    layout, quality = Layout(a.shape, a.axis, model.channels), a.learned.step / 4
     with _whole():
         io = Puller(a.coded, checksum=True)
         scaling = _scaling_syntax(io, None, layout.channels)
-        frames = np.zeros((layout.planes[0], model.channels, *layout.planes[1:]), np.float32)
-        for piece in layout.pieces():
-            latents = model.pull(piece.shape, a.learned.step / 4, io.decoder, piece.count)
-            rows, columns = piece.shape
-            planes = model.reconstruct(latents, a.learned.step / 4)
-            frames[piece.place] = planes[:, :, :rows, :columns].cpu().numpy()
+        pieces = [
+            (piece, model.pull(piece.shape, quality, io.decoder, piece.count))
+            for piece in layout.pieces()
+        ]
         io.decoder.close()
     if io.decoder.checksum != a.learned.latents:
         raise LatentMismatch(
             "other latents were decoded than were encoded: this machine computes the model "
             "differently, or the encoder was broken; please report it with the file"
         )
-    centre, unit = map(layout.spread_out, scaling.centre_and_unit(model))
+    return Latents(model, layout, scaling, pieces)
+
+
+def decode(a: Array) -> FloatArray:
+    """The values of an array, float64, without its patch. Errors: as for `latents`."""
+    found = latents(a)
+    model, layout, low, high = found.model, found.layout, a.learned.low, a.learned.high
+    frames = np.zeros((layout.planes[0], model.channels, *layout.planes[1:]), np.float32)
+    for piece, part in found.pieces:
+        rows, columns = piece.shape
+        planes = model.reconstruct(part, a.learned.step / 4)
+        frames[piece.place] = planes[:, :, :rows, :columns].cpu().numpy()
+    centre, unit = map(layout.spread_out, found.scaling.centre_and_unit(model))
     with np.errstate(over="ignore", invalid="ignore"):
         x = layout.unpack(frames).astype(np.float64) * unit + centre
-    return np.clip(np.nan_to_num(x, nan=a.learned.low), a.learned.low, a.learned.high)
+    return np.clip(np.nan_to_num(x, nan=low), low, high)
 
 
 @contextmanager
