@@ -12,19 +12,19 @@ specification. What makes y, and what becomes of y_hat, is for the models built 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lictor.models import gaussian
-from lictor.models.base import LatentCodec
 from lictor.models.context import STEPS, Quadtree, from_cells, group_of_phase, to_cells
 from lictor.models.hyperprior import HyperAnalysis, HyperSynthesis
-from lictor.models.integer import FRACTION, LIMIT, exact, power_of_two, round_half_up
+from lictor.models.integer import FRACTION, LIMIT, power_of_two, round_half_up
 from lictor.models.quality import Quality, coarser, steps
 from lictor.models.rate import Ladder, on_nhwc
+from lictor.models.twinned import Twinned
 
 if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder
@@ -46,12 +46,11 @@ which values are coded (None: all) to all symbols, float64, of the shape of mean
 coded."""
 
 
-class Latents(LatentCodec):
+class Latents(Twinned):
     """What models with a hyperprior and a four-step quadtree context have in common."""
 
+    twinned = ("h_s", "context", "z_scale")
     octave: Tensor
-
-    _twins: dict[str, Any] | None = None
 
     def code_latents(self, latent: int, hidden: int, side: int, prior: int) -> None:
         """Make the parts, once the transforms are made.
@@ -142,20 +141,6 @@ class Latents(LatentCodec):
         return known, total
 
     # ---------------------------------------------------------------- coding
-
-    def train(self, mode: bool = True) -> Latents:
-        self._twins = None
-        return super().train(mode)
-
-    def _apply(self, *args: Any, **kwargs: Any) -> Latents:
-        self._twins = None  # they follow the weights to another device
-        return super()._apply(*args, **kwargs)
-
-    def _exact(self) -> dict[str, Any]:
-        """The integer twins, made once from the weights as they are."""
-        if self._twins is None:
-            self._twins = {n: exact(getattr(self, n)) for n in ("h_s", "context", "z_scale")}
-        return self._twins
 
     @torch.inference_mode()
     def push(

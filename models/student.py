@@ -28,15 +28,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.models import gaussian
-from lictor.models.base import LatentCodec, Output, crop, padded
+from lictor.models.base import Output, crop, padded
 from lictor.models.context import Quadtree, from_cells, group_of_phase, to_cells
-from lictor.models.integer import FRACTION, LIMIT, exact, round_half_up
+from lictor.models.integer import FRACTION, LIMIT, round_half_up
 from lictor.models.layers import Block
 from lictor.models.mobile import CUT_CHANNELS, Front, Seen, Tail
 from lictor.models.quality import Quality, condition, steps
 from lictor.models.rate import Ladder
 from lictor.models.registry import register
 from lictor.models.transforms import Bypassed
+from lictor.models.twinned import Twinned
 from lictor.models.window import Box
 
 if TYPE_CHECKING:
@@ -106,9 +107,10 @@ class Coded(NamedTuple):
 
 
 @register("student-lite0", latent=64, prior=64, narrow=64, wide=160, depth=2)
-class Student(LatentCodec):
+class Student(Twinned):
     """Looks at a picture as EfficientNet-Lite0 does, through a stream of some hundred bytes."""
 
+    twinned = ("prior", "context")
     stride = 32
     cell = 16
     view = 224
@@ -128,7 +130,6 @@ class Student(LatentCodec):
         self.g_s = Restore(latent, wide, depth)
         self.tail = Tail()
         self.preview = Preview(latent, narrow)
-        self._twins: dict[str, Any] | None = None
 
     def sender(self) -> Iterable[nn.Module]:
         """The parts that an encoder needs."""
@@ -200,20 +201,6 @@ class Student(LatentCodec):
         return self._coded(y, q).bits.item()
 
     # ---------------------------------------------------------------- coding
-
-    def train(self, mode: bool = True) -> Student:
-        self._twins = None
-        return super().train(mode)
-
-    def _apply(self, *args: Any, **kwargs: Any) -> Student:
-        self._twins = None  # they follow the weights to another device
-        return super()._apply(*args, **kwargs)
-
-    def _exact(self) -> dict[str, Any]:
-        """The integer twins, made once from the weights as they are."""
-        if self._twins is None:
-            self._twins = {name: exact(getattr(self, name)) for name in ("prior", "context")}
-        return self._twins
 
     @torch.inference_mode()
     def encode(

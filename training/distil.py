@@ -22,9 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lictor.codec.errors import CodecError
 from lictor.datasets.pictures import load, sources
-from lictor.models import ModelError, checkpoint, registry
+from lictor.models import checkpoint, registry
 from lictor.models.mobile import Front, Tail
 from lictor.models.student import Student
 from lictor.training import export, pool, steps, teacher, validation
@@ -33,7 +32,7 @@ from lictor.training.distil_config import Distil, configure
 from lictor.training.pool import Pool
 from lictor.training.sensitivity import klt
 from lictor.training.soap import Soap
-from lictor.training.state import LAST, State, follower, read
+from lictor.training.state import State, follower, read
 
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
 KLT_CROPS = 160
@@ -169,14 +168,8 @@ def groups(model: Student, config: Distil) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------- loop
 def train(config: Distil) -> tuple[State, Pool]:
     """Run the stage that config describes, to its end."""
-    run = Path(config.out)
-    if not config.resume and (run / LAST).exists():
-        raise ValueError(f"{run} holds a run; go on with it (resume=true), or name another out")
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
+    run = steps.begin(config)
     model = create(config)
-    run.mkdir(parents=True, exist_ok=True)
     parts = teacher.load()
     kept, held = pools(config, parts)
     if not config.resume:
@@ -245,18 +238,15 @@ def finish(config: Distil) -> Path:
 
 def main(arguments: list[str]) -> int:
     """Train, then export; returns the exit status."""
-    if arguments in (["--help"], ["-h"]):
-        print(f"{__doc__}\nSettings:\n\n{listing(Distil)}")
-        return 0
-    try:
+
+    def work() -> str:
         config = configure(arguments)
         train(config)
         weights = finish(config)
-    except (ValueError, OSError, ModelError, CodecError, export.ExportFailed) as error:
-        print(f"lictor distil: {error}", file=sys.stderr)
-        return 2
-    print(f"{weights}: done; LICTOR_CHECKPOINTS={os.path.dirname(weights)} lictor classify uses it")
-    return 0
+        where = os.path.dirname(weights)
+        return f"{weights}: done; LICTOR_CHECKPOINTS={where} lictor classify uses it"
+
+    return export.command("distil", f"{__doc__}\nSettings:\n\n{listing(Distil)}", arguments, work)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,7 +25,8 @@ import torch
 
 from lictor.codec import api
 from lictor.codec.bench import curves, learned, measure, pictures, runner
-from lictor.models import checkpoint
+from lictor.codec.errors import CodecError
+from lictor.models import ModelError, checkpoint
 from lictor.models.base import LatentCodec
 from lictor.models.zoo import SUFFIX
 from lictor.training import state, validation
@@ -172,6 +174,22 @@ def curve(model: str, folder: str) -> dict[str, Any]:
         f"{name}_bpp": [round(p["bpp"], 4) for p in points],
         f"{name}_psnr": [round(p["psnr"], 3) for p in points],
     }
+
+
+def command(name: str, about: str, arguments: list[str], work: Callable[[], str]) -> int:
+    """A command that trains and exports; returns the exit status.
+
+    about: what --help prints. work: does it; returns what to print at the end.
+    """
+    if arguments in (["--help"], ["-h"]):
+        print(about)
+        return 0
+    try:
+        print(work())
+    except (ValueError, OSError, ModelError, CodecError, ExportFailed) as error:
+        print(f"lictor {name}: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _write_index(path: Path, entries: list[dict[str, Any]]) -> None:

@@ -22,18 +22,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lictor.codec import feature_files
-from lictor.codec.errors import CodecError
 from lictor.codec.feature_format import kind_of
 from lictor.codec.feature_learned import Planes
 from lictor.codec.feature_planes import Layout
 from lictor.codec.features import decode_features, encode_features
-from lictor.models import ModelError, checkpoint, registry
+from lictor.models import checkpoint, registry
 from lictor.models.plane import LAMBDA_MIN, PlaneHyper, quality_to_lambda
 from lictor.training import export, steps
 from lictor.training.config import SETTINGS, listing, write
 from lictor.training.features_config import Features, configure
 from lictor.training.soap import Soap
-from lictor.training.state import LAST, State, follower, read
+from lictor.training.state import State, follower, read
 
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
 WATCHED = 64
@@ -153,16 +152,10 @@ def loss(bits: Tensor, error: Tensor, quality: Tensor, balance: float) -> Tensor
 # ------------------------------------------------------------------------------- loop
 def train(config: Features) -> Tensor:
     """Run to the end; returns the held-out samples."""
-    run = Path(config.out)
-    if not config.resume and (run / LAST).exists():
-        raise ValueError(f"{run} holds a run; go on with it (resume=true), or name another out")
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
+    run = steps.begin(config)
     found, fold = samples(config)
     kept, held = split(found, config)
     model = create(config, kept.shape[1], fold)
-    run.mkdir(parents=True, exist_ok=True)
     if not config.resume:
         start(model, config, kept)
     optim = Soap(groups(model, config), lr=config.learning_rate)
@@ -235,18 +228,15 @@ OVERHEAD = 200
 
 def main(arguments: list[str]) -> int:
     """Train, then export; returns the exit status."""
-    if arguments in (["--help"], ["-h"]):
-        print(f"{__doc__}\nSettings:\n\n{listing(Features)}")
-        return 0
-    try:
+
+    def work() -> str:
         config = configure(arguments)
         weights = finish(config, train(config))
-    except (ValueError, OSError, ModelError, CodecError, export.ExportFailed) as error:
-        print(f"lictor train-features: {error}", file=sys.stderr)
-        return 2
-    where = os.path.dirname(weights)
-    print(f"{weights}: done; LICTOR_CHECKPOINTS={where} lictor encode --model {weights.stem}")
-    return 0
+        where = os.path.dirname(weights)
+        return f"{weights}: done; LICTOR_CHECKPOINTS={where} lictor encode --model {weights.stem}"
+
+    about = f"{__doc__}\nSettings:\n\n{listing(Features)}"
+    return export.command("train-features", about, arguments, work)
 
 
 if __name__ == "__main__":

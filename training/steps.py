@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lictor.training.state import State
+from lictor.training.state import LAST, State
 
 
 class Schedule(Protocol):
@@ -24,11 +25,27 @@ class Schedule(Protocol):
     decay: float
     clip: float
     ema: float
+    threads: int
     seed: int
     out: str
     resume: bool
     save_every: float
     watch_every: float
+
+
+def begin(config: Schedule) -> Path:
+    """The run folder, made if it is not there, with threads and seed set.
+
+    Raises ValueError for a folder that holds a run that is not to go on.
+    """
+    run = Path(config.out)
+    if not config.resume and (run / LAST).exists():
+        raise ValueError(f"{run} holds a run; go on with it (resume=true), or name another out")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    run.mkdir(parents=True, exist_ok=True)
+    return run
 
 
 def batches(size: int, config: Schedule, position: int) -> Iterator[Tensor]:

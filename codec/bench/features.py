@@ -186,7 +186,7 @@ def _multiples(error: float, x: FloatArray) -> Method:
 
     def decode(data: bytes) -> npt.NDArray[Any]:
         planes = np.frombuffer(_unzstd(data), np.uint8).reshape(kind().itemsize, -1)
-        return np.ascontiguousarray(planes.T).view(kind).ravel() * step
+        return np.ascontiguousarray(planes.T).view(kind).ravel().astype(np.float64) * step
 
     return Method("int+zstd", encode, decode)
 

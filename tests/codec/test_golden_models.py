@@ -5,10 +5,9 @@ tests/golden/make_models.py made them. A file that is missing is a failure.
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import runpy
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,15 +23,6 @@ def only_fake_models() -> None:
     """In place of the fixture that hides the shipped models."""
 
 
-@pytest.fixture(scope="module")
-def maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("lictor_make_models", HERE / "make_models.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def index() -> dict[str, Any]:
     return json.loads((FOLDER / "index.json").read_text())
 
@@ -46,13 +36,14 @@ def test_every_model_that_codes_no_pictures_has_one():
 
 
 @pytest.mark.parametrize("name", sorted(index()))
-def test_decodes_as_it_did(name: str, maker: ModuleType):
+def test_decodes_as_it_did(name: str):
     golden = index()[name]
     assert golden["weights"] == zoo.index()[name].sha256, (
         f"{name} is not what its golden file was made with: put the old weights back, or, if they "
         f"were replaced on purpose, run python tests/golden/make_models.py {name}"
     )
-    found = maker.describe(name, (FOLDER / f"{name}.bin").read_bytes())
+    maker = runpy.run_path(str(HERE / "make_models.py"))
+    found = maker["describe"](name, (FOLDER / f"{name}.bin").read_bytes())
     assert found["latents"] == golden["latents"]
     assert found.get("answers") == golden.get("answers")
     for value, expected in zip(found.get("values", []), golden.get("values", []), strict=True):
