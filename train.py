@@ -122,7 +122,10 @@ def build(config: Config, crops: Crops) -> LatentCodec:
         raise ValueError(f"unknown model {config.model!r}; there are {known}")
     model = registry.create(config.model)
     if not isinstance(model, Lictor):
-        raise ValueError(f"{config.model} is trained with CompressAI; then `lictor import` it")
+        raise ValueError(
+            f"{config.model} is not trained by this: `lictor distil` trains students, `lictor "
+            "train-features` plane-hyper, CompressAI its own, for `lictor import`"
+        )
     if config.resume:
         pass  # State.restore fills it
     elif given and given.name.partition(".")[0] == config.model:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from lictor.models.base import LatentCodec
 
 
-def load(model: str | os.PathLike[str], device: str = "cpu", arrays: bool = False) -> LatentCodec:
+def load(
+    model: str | os.PathLike[str], device: str = "cpu", arrays: bool | None = False
+) -> LatentCodec:
     """The model of a name or path.
 
-    arrays: one that codes arrays is wanted, else one that codes pictures.
+    arrays: one that codes arrays is wanted, else one that codes pictures; None: either.
     Raises ModelUnavailable, DeviceUnavailable.
     """
     from lictor import models
@@ -37,13 +39,13 @@ def find(h: Named, device: str = "cpu", arrays: bool = False) -> LatentCodec:
         return placed(_suitable(found, arrays), device)
 
 
-def _suitable(codec: LatentCodec, arrays: bool) -> LatentCodec:
+def _suitable(codec: LatentCodec, arrays: bool | None) -> LatentCodec:
     if arrays and not codec.channels:
         raise ModelUnavailable(
             f"{codec.name} codes pictures, not arrays; leave the model out, or give one that codes "
             "features"
         )
-    if codec.channels and not arrays:
+    if codec.channels and arrays is False:
         raise ModelUnavailable(
             f"{codec.name} codes arrays of {codec.channels} channels, not pictures; give another"
         )

@@ -104,7 +104,12 @@ def create(config: Features, channels: int, fold: int) -> PlaneHyper:
 def start(model: PlaneHyper, config: Features, kept: Tensor) -> None:
     """Give a model given weights, or what its samples look like and their KLT."""
     if config.weights:
-        model.load_state_dict(checkpoint.load(config.weights).state_dict())
+        given = checkpoint.load(config.weights)
+        if not (isinstance(given, PlaneHyper) and given.channels == model.channels):
+            raise ValueError(f"{given.name} is not for features of {model.channels} channels")
+        if given.fold != model.fold:
+            raise ValueError(f"{given.name} has a fold of {given.fold}; give fold={given.fold}")
+        model.load_state_dict(given.state_dict())
         return
     deviation, mean = torch.std_mean(kept.double(), dim=(0, 2, 3), correction=0)
     model.mean.copy_(mean)

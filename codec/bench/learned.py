@@ -23,7 +23,11 @@ _ONE_RATE = Scale("the number of the weights", 0, 1e6)
 
 def model(name: str, effort: int, threads: int) -> Codec:
     """A checkpoint by name, or a weights file by path. Raises ModelUnavailable, Missing."""
-    codec = weights.load(name)
+    codec = weights.load(name, arrays=None)
+    if codec.channels:
+        raise Missing(
+            f"{codec.name} codes features, not pictures; `lictor bench features --model` measures it"
+        )
     if codec.view:
         raise Missing(
             f"{codec.name} codes what a classifier needs, not pictures; "

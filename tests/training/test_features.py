@@ -73,6 +73,18 @@ def test_weights_to_start_from(run: Path, tmp_path: Path):
     assert torch.equal(model.mean, checkpoint.load(str(weights)).mean)
 
 
+def test_weights_of_other_features(run: Path):
+    weights = str(run / "plane-hyper.mine.safetensors")
+    for given, channels, fold, words in (
+        (weights, 5, 2, "5 channels"),
+        (weights, 4, 1, "give fold=2"),
+        ("lictor-s.mse", 4, 2, "lictor-s.mse is not for features"),
+    ):
+        config = Features(weights=given)
+        with pytest.raises(ValueError, match=words):
+            features.start(features.create(config, channels, fold), config, torch.zeros(1))
+
+
 def test_high_quality_weighs_by_its_error():
     quality = torch.tensor([0.0, 100.0])
     bits, error = torch.tensor([1.0, 1.0]), torch.tensor([0.5, 0.5 / 1024])
