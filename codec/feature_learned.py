@@ -196,12 +196,13 @@ class Latents:
     pieces: list[tuple[Piece, Tensor]]
 
 
-def latents(a: Array) -> Latents:
+def latents(a: Array, model: Any = None) -> Latents:
     """Decode the stream of an array: the same numbers on every machine.
 
+    model: that coded it, found by what the file says if None.
     Raises CorruptFile, LatentMismatch, ModelUnavailable.
     """
-    model: Any = weights.find(a.learned, arrays=True)
+    model = model or weights.find(a.learned, arrays=True)
     if a.axis >= 0 and not fits(a.shape[a.axis], model.channels):
         raise CorruptFile("an array has another axis of channels than any encoder gives it")
     layout, quality = Layout(a.shape, a.axis, model.channels), a.learned.step / 4
@@ -221,9 +222,9 @@ def latents(a: Array) -> Latents:
     return Latents(model, layout, scaling, pieces)
 
 
-def decode(a: Array) -> FloatArray:
-    """The values of an array, float64, without its patch. Errors: as for `latents`."""
-    found = latents(a)
+def decode(a: Array, model: Any = None) -> FloatArray:
+    """The values of an array, float64, without its patch. Model and errors: as for `latents`."""
+    found = latents(a, model)
     model, layout, low, high = found.model, found.layout, a.learned.low, a.learned.high
     frames = np.zeros((layout.planes[0], model.channels, *layout.planes[1:]), np.float32)
     for piece, part in found.pieces:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from lictor.codec import feature_format
 from lictor.codec.bitstream import QUALITY_STEPS, Bytes
-from lictor.codec.errors import CorruptFile, InvalidTarget, UnsupportedArray
+from lictor.codec.errors import CodecError, CorruptFile, InvalidTarget, UnsupportedArray
 from lictor.codec.feature_exact import pack, pack_patch, unpack, unpack_patch
 from lictor.codec.feature_format import CODED, DTYPES, EXACT, FLOATS, LEARNED, Array, File
 
@@ -97,11 +97,13 @@ def encode_features(
     named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
     kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
     file = File(kind)
-    for name, array in named.items():
-        dtype, raw = _bits_of(array)
-        file.arrays.append(_encode_array(name, dtype, raw, target, axis, way))
     try:
+        for name, array in named.items():
+            dtype, raw = _bits_of(array)
+            file.arrays.append(_encode_array(name, dtype, raw, target, axis, way))
         return feature_format.write(file)
+    except CodecError:
+        raise  # some are ValueErrors, too
     except ValueError as e:
         raise UnsupportedArray(f"does not fit the format: {e}") from e
 
@@ -307,7 +309,8 @@ def _encode_learned(
     wanted = target.mse or 0.0
 
     def too_far(step: int) -> bool:
-        error = (to_float64(dtype, _decode_array(attempt(step))) - x)[known]
+        back = _decode_array(attempt(step), way.model)
+        error = (to_float64(dtype, back) - x)[known]
         return not np.square(error).mean() <= wanted
 
     step = _last(too_far) + 1 if too_far(0) else 0
@@ -557,18 +560,19 @@ def _next_step(tried: dict[float, int], wanted: float, size: int) -> float:
     return step * 2.0 ** min(max(octaves, -12.0), 12.0)
 
 
-def _decode_array(a: Array) -> npt.NDArray[Any]:
+def _decode_array(a: Array, model: Any = None) -> npt.NDArray[Any]:
     if a.way == EXACT:
         return unpack(a.payload, a.dtype, a.shape)
-    raw = from_float64(a.dtype, _decode_learned(a) if a.way == LEARNED else _decode_fitted(a))
+    values = _decode_learned(a, model) if a.way == LEARNED else _decode_fitted(a)
+    raw = from_float64(a.dtype, values)
     unpack_patch(a.patch, raw)
     return raw
 
 
-def _decode_learned(a: Array) -> FloatArray:
+def _decode_learned(a: Array, model: Any) -> FloatArray:
     from lictor.codec import feature_learned
 
-    return feature_learned.decode(a)
+    return feature_learned.decode(a, model)
 
 
 def _decode_fitted(a: Array) -> FloatArray:

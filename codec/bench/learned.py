@@ -26,7 +26,8 @@ def model(name: str, effort: int, threads: int) -> Codec:
     codec = weights.load(name, arrays=None)
     if codec.channels:
         raise Missing(
-            f"{codec.name} codes features, not pictures; `lictor bench features --model` measures it"
+            f"{codec.name} codes features, not pictures; `lictor bench features --model` measures "
+            "it"
         )
     if codec.view:
         raise Missing(

@@ -21,6 +21,7 @@ from lictor.codec import (
 )
 from lictor.codec.cli import cli
 from lictor.codec.errors import (
+    CodecError,
     CorruptFile,
     FileError,
     InvalidQuality,
@@ -140,6 +141,20 @@ def test_wrong_targets(weights: Path, options: dict[str, float], words: str) -> 
         encode_features(maps(), quality=50)
     with pytest.raises(InvalidQuality):
         encode_features(maps(), model=weights, quality=101)
+
+
+def test_weights_need_not_be_where_decoders_look(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LICTOR_CHECKPOINTS")
+    assert feature_info(encode_features(maps(), model=weights, mse=0.05)).values == maps().size
+
+
+def test_a_name_that_no_file_can_hold(weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "odd.safetensors"
+    checkpoint.save(checkpoint.load(str(weights)), path, "plane-hyper.a b", {})
+    with pytest.raises(CodecError, match="plain ASCII"):
+        encode_features(maps(), model=path)
 
 
 def test_models_of_the_other_kind(weights: Path, photo: np.ndarray) -> None:
