@@ -173,12 +173,13 @@ def _multiples(error: float, x: FloatArray) -> Method:
     def within(step: float) -> bool:
         return float(np.square(np.rint(wide / step) * step - wide).mean()) <= error
 
+    largest = float(np.abs(wide).max())
     step = float(np.sqrt(12 * error)) or 1.0
-    while not within(step):
+    while step > largest * 2.0**-24 and not within(step):  # as fine as float32
         step *= 0.99
-    while step < 2 * np.abs(wide).max() and within(1.01 * step):
+    while step < 2 * largest and within(1.01 * step):
         step *= 1.01
-    kind = np.int8 if np.abs(wide).max() < 127 * step else np.int32
+    kind = np.int8 if largest < 127 * step else np.int32
 
     def encode(x: FloatArray) -> bytes:
         levels = np.rint(wide / step).astype(kind)

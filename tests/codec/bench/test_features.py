@@ -83,6 +83,8 @@ def test_a_model_and_the_others_at_its_error(
         assert grid["ratio"] == 1 and own["ratio"] == own["bytes"] / grid["bytes"]
         assert max(grid["mse"], plain["mse"]) <= own["mse"] * (1 + 1e-6)
     assert "of int+zstd" in lictor(*call).stdout
+    np.save(tmp_path / "a.npy", np.full((30, 6), 1 / 3, np.float32))  # which comes back exactly
+    assert lictor(*call).exit_code == 0
     result = lictor(*call, "--qualities", "high")
     assert result.exit_code == 2 and "write numbers" in result.stderr
     result = lictor("bench", "features", tmp_path / "a.npy", "--model", "nothing.here")
