@@ -123,8 +123,8 @@ def build(config: Config, crops: Crops) -> LatentCodec:
     model = registry.create(config.model)
     if not isinstance(model, Lictor):
         raise ValueError(
-            f"{config.model} is not trained by this: `lictor distil` trains students, `lictor "
-            "train-features` plane-hyper, CompressAI its own, for `lictor import`"
+            f"{config.model} is not trained by this: students by `lictor distil`, plane-hyper by "
+            "`lictor train-features`, others with CompressAI, for `lictor import`"
         )
     if config.resume:
         pass  # State.restore fills it

@@ -73,14 +73,14 @@ class Latents(Twinned):
     # ---------------------------------------------------------------- starting point
 
     @torch.no_grad()
-    def start_from_steps(self, step: Tensor, deviation: Tensor) -> None:
-        """Gains and scales for quantisation steps (rungs of a ladder, 1) of a linear transform.
+    def start_from_gains(self, gain: Tensor, deviation: Tensor) -> None:
+        """Gains (rungs of a ladder, 1) of a linear transform, and the scales that go with them.
 
-        deviation: of each coefficient (M,), the largest first.
+        gain: 1 / quantisation step. deviation: of each coefficient (M,), the largest first.
         """
-        self.gain.rungs.copy_(-step.log().expand_as(self.gain.rungs))
+        self.gain.rungs.copy_(gain.log().expand_as(self.gain.rungs))
         self.inverse_gain.rungs.copy_(-self.gain.rungs)
-        sigma = deviation / step
+        sigma = deviation * gain
         self.context.scale.rungs.copy_(gaussian.sigma_to_scale(sigma.clamp(min=0.05)))
         self.octave.copy_((1 + sigma[len(sigma) // 2]).log2().round())
 

@@ -73,8 +73,8 @@ class Lictor(Latents):
         self.g_a.shortcut.weight.copy_(basis[:, :, None, None])
         self.g_s.shortcut.weight.copy_(basis.T[:, :, None, None])
         quality = torch.linspace(0, 100, self.gain.rungs.shape[0])
-        step = (26 / quality_to_lambda(quality)).sqrt()[:, None] / 255
-        self.start_from_steps(step, deviation)
+        gain = (255**2 * quality_to_lambda(quality) / 26).sqrt()[:, None]
+        self.start_from_gains(gain, deviation)
         # The network part of g_s starts with inputs of like size, too.
         self.g_s.enter.weight.div_(deviation.clamp(min=1e-3).sqrt()[None, :, None, None])
 

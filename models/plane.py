@@ -105,8 +105,8 @@ class PlaneHyper(Latents):
         self.g_a.start_linear(forward, torch.zeros(latent))
         self.g_s.start_linear(forward.T, torch.zeros(size))
         quality = torch.linspace(0, 100, ANCHORS)
-        step = (12 / (2 * math.log(2) * quality_to_lambda(quality))).sqrt()[:, None]
-        self.start_from_steps(step, F.pad(variance.sqrt(), (0, latent - size)))
+        gain = (2 * math.log(2) * quality_to_lambda(quality) / 12).sqrt()[:, None]
+        self.start_from_gains(gain, F.pad(variance.sqrt(), (0, latent - size)))
 
     # ---------------------------------------------------------------- training
 
