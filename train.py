@@ -124,7 +124,10 @@ def build(config: Config, crops: Crops) -> LatentCodec:
         raise ValueError(f"unknown model {config.model!r}; there are {known}")
     model = registry.create(config.model)
     if not isinstance(model, Lictor):
-        raise ValueError(f"{config.model} is trained with CompressAI; then `lictor import` it")
+        raise ValueError(
+            f"{config.model} is not trained by this: students by `lictor distil`, plane-hyper by "
+            "`lictor train-features`, others with CompressAI, for `lictor import`"
+        )
     if config.resume:
         pass  # State.restore fills it
     elif given and given.name.partition(".")[0] == config.model:

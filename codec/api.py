@@ -9,13 +9,11 @@ import math
 import operator
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lictor.codec import bitstream
+from lictor.codec import bitstream, weights
 from lictor.codec.bitstream import (
     ALPHA,
     EXIF,
@@ -121,8 +119,8 @@ def encode(
             TaskUnavailable, DeviceUnavailable or OutOfMemory.
     """
     picture = _picture(image)
-    step, effort = _step(quality), _effort(effort)
-    codec = _load(model, device)
+    step, effort = quality_step(quality), _effort(effort)
+    codec = weights.load(model, device)
     if strip:
         from lictor.codec.image import stripped
 
@@ -348,7 +346,7 @@ def info(data: Bytes) -> Info:
     grid = Grid.of_file(h, bitstream.read_table(h, sections))
     return Info(
         format_version=h.version,
-        model=h.model_name or _shipped_name(h.model_id),
+        model=h.model_name or weights.shipped_name(h.model_id),
         model_id=h.model_id,
         weights=h.weights.hex(),
         width=h.width,
@@ -388,8 +386,8 @@ def estimate(
 
     Args and errors: as for `encode`.
     """
-    codec = _load(model)
-    return _estimate(_viewed(_picture(image), codec), _step(quality), codec)
+    codec = weights.load(model)
+    return _estimate(_viewed(_picture(image), codec), quality_step(quality), codec)
 
 
 @dataclass(frozen=True)
@@ -442,8 +440,8 @@ def verify(
     import numpy as np
     import torch
 
-    step, effort = _step(quality), _effort(effort)
-    codec = _load(model)
+    step, effort = quality_step(quality), _effort(effort)
+    codec = weights.load(model)
     picture = _viewed(replace(_picture(image), icc=b"", exif=b""), codec)
     start = perf_counter()
     data, expected = _encode_and_expect(picture, step, codec, effort)
@@ -506,8 +504,8 @@ def _encode_and_expect(
     height, width, channels = picture.pixels.shape
     grid = Grid.for_picture(width, height)
     quality = _quality(step) if isinstance(step, int) else step
-    with _model_errors():
-        codec = _for_depth(codec, picture.depth)
+    with weights.model_errors():
+        codec = weights.for_depth(codec, picture.depth)
         tiles = coding.encode(picture.colours, grid, codec, quality, effort, progress)
     table = _table(grid, tiles) if len(tiles) > 1 else None
     header = Header(
@@ -539,7 +537,7 @@ def _map(
     picture: Picture, roi: Any, step: int, drop: float, codec: LatentCodec
 ) -> int | NDArray[np.int16]:
     """The quality that a region of interest asks for; one number if it is all the same."""
-    from lictor.codec.roi import quality_map, weights
+    from lictor.codec import roi as regions
 
     if not codec.takes_maps:
         raise InvalidRoi(f"{codec.name} has one quality for all of a picture; leave the region out")
@@ -549,8 +547,8 @@ def _map(
 
         wanted = saliency.weights(picture, roi, drop)
     else:
-        wanted = weights(roi, width, height)
-    steps = quality_map(wanted, step, drop)
+        wanted = regions.weights(roi, width, height)
+    steps = regions.quality_map(wanted, step, drop)
     return steps if steps.min() < steps.max() else int(steps.max())
 
 
@@ -657,7 +655,8 @@ def _reader(file: _File, device: str) -> TileReader:
     h = file.header
     stream = bitstream.payload(file.sections, LATENTS)
     streams = coding.Streams(stream, file.table, h.latents)
-    grid, codec = Grid.of_file(h, file.table), _find(h, device)
+    grid = Grid.of_file(h, file.table)
+    codec = weights.for_depth(weights.find(h, device), h.depth)
     quality: coding.Qualities = _quality(h.step)
     if h.mapped:
         from lictor.codec import quality_map
@@ -711,7 +710,7 @@ def _estimate(picture: Picture, step: int, codec: LatentCodec) -> float:
 
     height, width, _ = picture.pixels.shape
     grid = Grid.for_picture(width, height)
-    codec = _for_depth(codec, picture.depth)
+    codec = weights.for_depth(codec, picture.depth)
     return coding.estimate(picture.colours, grid, codec, _quality(step)) / 8
 
 
@@ -792,8 +791,8 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _step(quality: Any) -> int:
-    """Quality as the file stores it: 0…400."""
+def quality_step(quality: Any) -> int:
+    """Quality as files store it: 0…400. Raises InvalidQuality."""
     try:
         value = float(quality)
     except (TypeError, ValueError):
@@ -843,45 +842,3 @@ def _bytes(data: Any) -> memoryview:
         raise NotALictorFile(
             f"the bytes of a file are needed, not {type(data).__name__}; read the file first"
         ) from None
-
-
-# ---- models
-
-
-def _load(model: str | os.PathLike[str], device: str = "cpu") -> LatentCodec:
-    from lictor import models
-    from lictor.codec.device import placed
-
-    with _model_errors():
-        return placed(models.load(os.fspath(model)), device)
-
-
-def _find(h: Header, device: str = "cpu") -> LatentCodec:
-    from lictor import models
-    from lictor.codec.device import placed
-
-    with _model_errors():
-        codec = placed(models.find(h.model_id, h.model_name, h.weights), device)
-        return _for_depth(codec, h.depth)
-
-
-def _for_depth(codec: LatentCodec, depth: int) -> LatentCodec:
-    """The model as it codes samples of so many bits."""
-    return codec.deep() if depth > 8 else codec
-
-
-@contextmanager
-def _model_errors() -> Iterator[None]:
-    from lictor import models
-
-    try:
-        yield
-    except models.ModelError as e:
-        raise ModelUnavailable(str(e)) from e
-
-
-def _shipped_name(model_id: int) -> str | None:
-    """Name of a shipped checkpoint; None if this release does not have it."""
-    from lictor import models
-
-    return next((e.name for e in models.index().values() if e.id == model_id), None)

@@ -11,7 +11,7 @@ import binascii
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from lictor.codec.errors import (
     CorruptFile,
@@ -197,10 +197,7 @@ def header_syntax(io: Reader | Writer, h: Header) -> Header:
             f"format version {h.version} is not known to this release, which reads version "
             f"{VERSION}; install the newest Lictor"
         )
-    h.model_id = io.varint("model id", h.model_id, 0, MAX_MODEL_ID)
-    if h.model_id == 0:
-        h.model_name = _name_syntax(io, h.model_name)
-    h.weights = bytes(io.raw("hash of the weights", h.weights, 4))
+    model_syntax(io, h)
     h.width = io.varint("width", h.width, 1, MAX_SIDE)
     h.height = io.varint("height", h.height, 1, MAX_SIDE)
     if h.width * h.height > MAX_PIXELS:
@@ -210,6 +207,22 @@ def header_syntax(io: Reader | Writer, h: Header) -> Header:
     h.latents = io.uint("checksum of the latents", h.latents, size=4)
     io.crc16("header")
     return h
+
+
+class Named(Protocol):
+    """What names the model that a file was written with: as in Header."""
+
+    model_id: int
+    model_name: str
+    weights: bytes
+
+
+def model_syntax(io: Reader | Writer, h: Named) -> None:
+    """Which model, and which weights."""
+    h.model_id = io.varint("model id", h.model_id, 0, MAX_MODEL_ID)
+    if h.model_id == 0:
+        h.model_name = _name_syntax(io, h.model_name)
+    h.weights = bytes(io.raw("hash of the weights", h.weights, 4))
 
 
 def _name_syntax(io: Reader | Writer, name: str) -> str:

@@ -103,7 +103,8 @@ def encode(
     """Encode pictures, and arrays of numbers (.npy, .npz, .safetensors).
 
     IN: pictures or arrays, or folders to search for both through all levels. OUT: a .bin file, or
-    a folder for several inputs. Arrays without a target come as near as int8 with one scale does.
+    a folder for several inputs. Arrays without a target come as near as int8 with one scale does;
+    with a --model of features, --quality counts, or --mse or --bits find it.
     """
     inputs, output = _split(paths, as_json)
     jobs = files.plan(inputs, output, files.ENCODABLE, ".bin")
@@ -112,16 +113,23 @@ def encode(
         raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
 
     work = Encode(
-        quality=quality,
+        quality=quality if _named("quality") else None,
         effort=effort,
-        model=model,
+        model=model if _named("model") else None,
         strip=strip,
         device=device,
         roi=_roi(roi, roi_task),
         roi_drop=roi_drop,
         features=features,
+        mixed=feature_cli.mixed(jobs),
     )
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
+
+
+def _named(option: str) -> bool:
+    """Whether the command line has an option."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not click.core.ParameterSource.DEFAULT
 
 
 def _roi(named: tuple[str, ...], task: str | None) -> Any:
@@ -396,6 +404,26 @@ def distil(inputs: tuple[str, ...], resume: bool, settings: bool, **given: str |
     from lictor.training import distil
 
     return distil.main(["--help"] if settings else _settings(inputs, resume, given))
+
+
+@cli.command("train-features")
+@click.argument("inputs", nargs=-1, metavar="FILE... [KEY=VALUE...] [SETTINGS.toml...]")
+@click.option("--out", metavar="FOLDER", help="Run folder.  [default: runs/features]")
+@click.option("--minutes", metavar="M", help="Training time.  [default: 15]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--weights", metavar="NAME|PATH", help="Start from these.")
+@click.option("--settings", is_flag=True, help="List every setting that KEY=VALUE can give.")
+def train_features(
+    inputs: tuple[str, ...], resume: bool, settings: bool, **given: str | None
+) -> int:
+    """Train a model for features of your own, those of one layer of a network.
+
+    FILE: .npy, .npz, .safetensors files, or folders of them. `lictor encode features.npy f.bin
+    --model` takes the weights it makes.
+    """
+    from lictor.training import features
+
+    return features.main(["--help"] if settings else _settings(inputs, resume, given))
 
 
 def _settings(inputs: tuple[str, ...], resume: bool, given: dict[str, str | None]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lictor.codec import feature_format, files
-from lictor.codec.errors import InvalidTarget, UnwritableImage
+from lictor.codec.errors import InvalidTarget, ModelUnavailable, UnwritableImage
 from lictor.codec.feature_format import is_features, kind_of
 from lictor.codec.files import STREAM, Job, UsageError, show
 
@@ -22,15 +22,39 @@ def is_arrays(name: str) -> bool:
     return bool(kind_of(name))
 
 
+def mixed(jobs: list[Job]) -> bool:
+    """Whether some inputs are arrays by their names, and some are not."""
+    return len({is_arrays(job.source) for job in jobs}) > 1
+
+
+def model_for(name: str | None, arrays: bool, mixed: bool) -> str | None:
+    """The model that was named, if it codes such an input; None for the usual way.
+
+    mixed: there are inputs of both kinds, and the model is for the other kind's.
+    Raises UsageError where there are not.
+    """
+    if name is None:
+        return None
+    from lictor.codec import weights
+
+    try:
+        weights.load(name, arrays=arrays)
+    except ModelUnavailable as e:
+        if mixed:
+            return None
+        raise UsageError(str(e)) from e
+    return name
+
+
 def encode(job: Job, options: dict[str, Any]) -> dict[str, Any]:
-    """Encode a file of arrays; the row to report."""
+    """Encode a file of arrays; the row to report. options: as encode_features takes them."""
     from lictor.codec import feature_files, features
 
     form = kind(job)
     arrays = feature_files.read(files.read(job.source), form)
     try:
         coded = features.encode_features(arrays, **options, kind=form)
-    except InvalidTarget as e:
+    except (InvalidTarget, ModelUnavailable) as e:
         raise UsageError(str(e)) from e
     with files.writing(job.target) as file:
         file.write(coded)
@@ -65,10 +89,15 @@ def line(row: dict[str, Any]) -> str:
         for a in arrays[:3]
     )
     more = f", … {len(arrays)} arrays" if len(arrays) > 3 else ""
+    models = sorted({_model_line(a) for a in arrays if a["model"]})
     return (
         f"features, {row['kind']}: {shapes}{more}; {row['values']} values, {row['bytes']} bytes, "
-        f"{row['bits']:.3f} bits a value"
+        f"{row['bits']:.3f} bits a value{''.join(models)}"
     )
+
+
+def _model_line(array: dict[str, Any]) -> str:
+    return f", {array['model']} (weights {array['weights']}), quality {array['quality']:g}"
 
 
 def named_for_content(jobs: list[Job]) -> list[Job]:

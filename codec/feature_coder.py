@@ -1,6 +1,6 @@
 """Quantised feature tensors to an entropy-coded stream and back: FEATURES.md, "The stream".
 
-Syntax functions are written once: `io` is a _Pusher or a _Puller, which give back what is coded.
+Syntax functions are written once: `io` is a Pusher or a Puller, which give back what is coded.
 """
 
 from __future__ import annotations
@@ -29,16 +29,21 @@ _CHOICE = 104
 _MIDDLE = 64
 
 
-class _Io(Protocol):
+class Io(Protocol):
+    """A Pusher or a Puller."""
+
     def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
         """Code `count` integers of int32 of about one magnitude."""
 
 
-class _Pusher:
-    def __init__(self) -> None:
-        self.encoder = Encoder(checksum=False)
+class Pusher:
+    """Codes lists; checksum: of all symbols, for the encoder to keep."""
+
+    def __init__(self, checksum: bool = False) -> None:
+        self.encoder = Encoder(checksum=checksum)
 
     def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
+        """Push a list; values: int32, count of them."""
         integers = np.asarray(values, np.int64).ravel()
         symbols = integers.astype(np.int32)
         if count:
@@ -61,11 +66,14 @@ def _gaussian_for(symbols: npt.NDArray[np.int32]) -> int:
     return min(sorted(near), key=lambda t: float(cost(symbols, np.full(symbols.size, t)).sum()))
 
 
-class _Puller:
-    def __init__(self, data: Bytes) -> None:
-        self.decoder = Decoder(data, checksum=False)
+class Puller:
+    """Decodes what a Pusher pushed."""
+
+    def __init__(self, data: Bytes, checksum: bool = False) -> None:
+        self.decoder = Decoder(data, checksum=checksum)
 
     def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
+        """Pull a list of `count`; the values do not matter. Raises CorruptFile, CorruptStream."""
         if not count:
             return np.zeros(0, np.int64)
         choice = int(self._pull(1, _CHOICE)[0]) + _MIDDLE
@@ -102,7 +110,7 @@ class Model:
 # ---- syntax
 
 
-def _model_syntax(io: _Io, g: Grid, model: Model) -> Model:
+def _model_syntax(io: Io, g: Grid, model: Model) -> Model:
     weights = _weights_syntax(io, g, [w for turns in model.weights for w in turns])
     start = io.ints([model.mode, model.low, len(model.bounds)], 3)
     mode, low, count = (int(v) for v in start)
@@ -117,7 +125,7 @@ def _model_syntax(io: _Io, g: Grid, model: Model) -> Model:
     return Model(pairs, mode, low, bounds, _shapes_syntax(io, model.shapes, count + 1))
 
 
-def _weights_syntax(io: _Io, g: Grid, weights: list[Weights]) -> list[Weights]:
+def _weights_syntax(io: Io, g: Grid, weights: list[Weights]) -> list[Weights]:
     """All channels' taps, then their distances, places, weights, biases and spreads."""
     size = g.channels * PASSES
     counts = io.ints([len(w.taps) for w in weights], size)
@@ -146,7 +154,7 @@ def _weights_syntax(io: _Io, g: Grid, weights: list[Weights]) -> list[Weights]:
     return found
 
 
-def _shapes_syntax(io: _Io, shapes: list[Shape], count: int) -> list[Shape]:
+def _shapes_syntax(io: Io, shapes: list[Shape], count: int) -> list[Shape]:
     """Entries, offsets and shifts of all tables, then each table's logarithms as differences."""
     sizes = io.ints([len(s.logs) - 1 for s in shapes], count)
     offsets = io.ints([s.offset for s in shapes], count).tolist()
@@ -183,7 +191,7 @@ def encode(q: IntArray, g: Grid) -> bytes:
 def sizes(q: IntArray, g: Grid) -> tuple[int, int]:
     """Bytes of what the stream says before its symbols, about, and of all of it."""
     model, data = _encode(q, g)
-    io = _Pusher()
+    io = Pusher()
     _model_syntax(io, g, model)
     return len(io.encoder.finish()), len(data)
 
@@ -192,7 +200,7 @@ def _encode(q: IntArray, g: Grid) -> tuple[Model, bytes]:
     sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
     analysis = _analyse(q, g, sparse)
     model, contexts = _choose(analysis)
-    io = _Pusher()
+    io = Pusher()
     _model_syntax(io, g, model)
     tables, index = feature_tables.tables(model.shapes), contexts.astype(np.uint8)
     if model.mode == RESIDUAL:
@@ -335,7 +343,7 @@ def decode(data: Bytes, g: Grid) -> IntArray:
 
 
 def _decode(data: Bytes, g: Grid) -> IntArray:
-    io = _Puller(data)
+    io = Puller(data)
     model = _model_syntax(io, g, Model([]))
     try:
         tables = feature_tables.tables(model.shapes)

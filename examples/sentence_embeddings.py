@@ -14,28 +14,30 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import wordllama
-from tokenizers import Tokenizer
 
 
-def sentences() -> Iterator[str]:
-    """Sentences of docstrings, in the order of the files' names."""
-    for path in sorted(Path(ast.__file__).parent.glob("*.py")):
+def sentences(first: str = "_", last: str = "z") -> Iterator[str]:
+    """Sentences of docstrings, in the order of the files' names, which begin with first…last."""
+    found = sorted(Path(ast.__file__).parent.glob("*.py"))
+    for path in (p for p in found if first <= p.name[0] <= last):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8", errors="replace"))):
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
                 text = " ".join((ast.get_docstring(node) or "").split())
                 yield from (s for s in re.split(r"(?<=[.!?])\s+", text) if 20 < len(s) < 300)
 
 
-def model() -> wordllama.WordLlamaInference:
+def model() -> Any:
     """The model, from the files of its wheel alone."""
+    import wordllama
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
     folder = Path(wordllama.__file__).parent
     weights = folder / "weights" / "l2_supercat_256.safetensors"
     words = folder / "tokenizers" / "l2_supercat_tokenizer_config.json"
-    from safetensors.numpy import load_file
-
     (embedding,) = load_file(weights).values()
     return wordllama.WordLlamaInference(embedding, Tokenizer.from_file(str(words)))
 

@@ -51,6 +51,8 @@ class LatentCodec(nn.Module):
         is_deep: whether this is the model for pictures of more than 8 bits a sample (`deep`).
         view: 0 for a model that codes pictures. Else it looks at the middle of a picture, resized
             to a square of so many pixels a side, and what it codes is made for a task.
+        channels: 0 for a model that codes pictures. Else it codes arrays of so many channels
+            (models/plane.py).
     """
 
     name: str = ""
@@ -63,6 +65,7 @@ class LatentCodec(nn.Module):
     takes_maps: bool = False
     is_deep: bool = False
     view: int = 0
+    channels: int = 0
 
     @property
     def device(self) -> torch.device:

@@ -13,6 +13,7 @@ _architectures: dict[str, Callable[[], LatentCodec]] = {}
 _HOMES = (
     "lictor.models.lictor",
     "lictor.models.student",
+    "lictor.models.plane",
     "lictor.models.compressai_adapter",
 )
 """Modules whose import registers architectures."""

@@ -28,14 +28,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.models import gaussian
-from lictor.models.base import LatentCodec, Output, crop, padded
+from lictor.models.base import Output, crop, padded
 from lictor.models.context import Quadtree, from_cells, group_of_phase, to_cells
-from lictor.models.integer import FRACTION, LIMIT, exact, round_half_up
-from lictor.models.layers import Block, silence
+from lictor.models.integer import FRACTION, LIMIT, round_half_up
+from lictor.models.layers import Block
 from lictor.models.mobile import CUT_CHANNELS, Front, Seen, Tail
 from lictor.models.quality import Quality, condition, steps
-from lictor.models.rate import Gain, Ladder
+from lictor.models.rate import Ladder
 from lictor.models.registry import register
+from lictor.models.transforms import Bypassed
+from lictor.models.twinned import Twinned
 from lictor.models.window import Box
 
 if TYPE_CHECKING:
@@ -50,40 +52,24 @@ Code = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Phases, the group of each, mean and scale of a quarter of y, to y_hat there."""
 
 
-class Squeeze(nn.Module):
+class Squeeze(Bypassed):
     """g_a: the front's output (N, 40, 2h, 2w) to v (N, M, h, w). A linear map, and what learns."""
 
     def __init__(self, latent: int, channels: int, depth: int) -> None:
-        super().__init__()
-        inputs = CUT_CHANNELS * FOLD**2
-        self.shortcut = nn.Conv2d(inputs, latent, 1)
-        self.enter = nn.Conv2d(inputs, channels, 1)
-        self.gain = Gain(channels)
-        self.blocks = nn.Sequential(*(Block(channels) for _ in range(depth)))
-        self.leave = nn.Conv2d(channels, latent, 1)
-        silence(self.leave)
+        super().__init__(CUT_CHANNELS * FOLD**2, latent, channels, depth)
 
     def forward(self, f: Tensor, quality: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(f, FOLD)
-        return self.shortcut(x) + self.leave(self.blocks(self.gain(self.enter(x), quality)))
+        return super().forward(F.pixel_unshuffle(f, FOLD), quality)
 
 
-class Restore(nn.Module):
+class Restore(Bypassed):
     """g_s: v (N, M, h, w) to what the tail takes (N, 40, 2h, 2w), the mirror of Squeeze."""
 
     def __init__(self, latent: int, channels: int, depth: int) -> None:
-        super().__init__()
-        outputs = CUT_CHANNELS * FOLD**2
-        self.shortcut = nn.Conv2d(latent, outputs, 1)
-        self.enter = nn.Conv2d(latent, channels, 1)
-        self.gain = Gain(channels)
-        self.blocks = nn.Sequential(*(Block(channels) for _ in range(depth)))
-        self.leave = nn.Conv2d(channels, outputs, 1)
-        silence(self.leave)
+        super().__init__(latent, CUT_CHANNELS * FOLD**2, channels, depth)
 
     def forward(self, v: Tensor, quality: Tensor) -> Tensor:
-        x = self.leave(self.blocks(self.gain(self.enter(v), quality)))
-        return F.pixel_shuffle(self.shortcut(v) + x, FOLD)
+        return F.pixel_shuffle(super().forward(v, quality), FOLD)
 
 
 class Preview(nn.Module):
@@ -121,9 +107,10 @@ class Coded(NamedTuple):
 
 
 @register("student-lite0", latent=64, prior=64, narrow=64, wide=160, depth=2)
-class Student(LatentCodec):
+class Student(Twinned):
     """Looks at a picture as EfficientNet-Lite0 does, through a stream of some hundred bytes."""
 
+    twinned = ("prior", "context")
     stride = 32
     cell = 16
     view = 224
@@ -143,7 +130,6 @@ class Student(LatentCodec):
         self.g_s = Restore(latent, wide, depth)
         self.tail = Tail()
         self.preview = Preview(latent, narrow)
-        self._twins: dict[str, Any] | None = None
 
     def sender(self) -> Iterable[nn.Module]:
         """The parts that an encoder needs."""
@@ -158,12 +144,8 @@ class Student(LatentCodec):
         coarse, fine: quantisation steps at quality 0 and 100; the largest deviation is 1.
         """
         basis, inverse = klt.basis[: self.latent], klt.inverse[:, : self.latent]
-        self.g_a.shortcut.weight.copy_(basis[:, :, None, None])
-        self.g_s.shortcut.weight.copy_(inverse[:, :, None, None])
-        assert self.g_a.shortcut.bias is not None  # Conv2d makes one unless told otherwise
-        assert self.g_s.shortcut.bias is not None
-        self.g_a.shortcut.bias.copy_(-basis @ klt.mean)
-        self.g_s.shortcut.bias.copy_(klt.mean)
+        self.g_a.start_linear(basis, -basis @ klt.mean)
+        self.g_s.start_linear(inverse, klt.mean)
         steps = torch.linspace(coarse, fine, 2).log()
         rungs = torch.lerp(steps[0], steps[1], torch.linspace(0, 1, self.gain.rungs.shape[0]))
         self.gain.rungs.copy_(-rungs[:, None].expand_as(self.gain.rungs))
@@ -219,20 +201,6 @@ class Student(LatentCodec):
         return self._coded(y, q).bits.item()
 
     # ---------------------------------------------------------------- coding
-
-    def train(self, mode: bool = True) -> Student:
-        self._twins = None
-        return super().train(mode)
-
-    def _apply(self, *args: Any, **kwargs: Any) -> Student:
-        self._twins = None  # they follow the weights to another device
-        return super()._apply(*args, **kwargs)
-
-    def _exact(self) -> dict[str, Any]:
-        """The integer twins, made once from the weights as they are."""
-        if self._twins is None:
-            self._twins = {name: exact(getattr(self, name)) for name in ("prior", "context")}
-        return self._twins
 
     @torch.inference_mode()
     def encode(

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.models.layers import Block, full_precision, silence
 from lictor.models.quality import finer
 from lictor.models.rate import Gain
+
+
+class Bypassed(nn.Module):
+    """A linear map of channels, (N, inputs, h, w) to (N, outputs, h, w), and a network beside it.
+
+    The map works from the first step, often as a KLT; the network starts at zero.
+    """
+
+    def __init__(self, inputs: int, outputs: int, channels: int, depth: int) -> None:
+        super().__init__()
+        self.shortcut = nn.Conv2d(inputs, outputs, 1)
+        self.enter = nn.Conv2d(inputs, channels, 1)
+        self.gain = Gain(channels)
+        self.blocks = nn.Sequential(*(Block(channels) for _ in range(depth)))
+        self.leave = nn.Conv2d(channels, outputs, 1)
+        silence(self.leave)
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        h = self.blocks(self.gain(self.enter(x), quality))
+        return self.shortcut(x) + self.leave(h)
+
+    @torch.no_grad()
+    def start_linear(self, weight: Tensor, bias: Tensor) -> None:
+        """Set the linear map: weight (outputs, inputs), bias (outputs,)."""
+        assert self.shortcut.bias is not None  # Conv2d makes one unless told otherwise
+        self.shortcut.weight.copy_(weight[:, :, None, None])
+        self.shortcut.bias.copy_(bias)
 
 
 class Analysis(nn.Module):

@@ -71,14 +71,8 @@ def configure(arguments: list[str]) -> Config:
     """Defaults, then files, then key=value. Raises ValueError for an unknown key or a bad value."""
     # A shell makes several arguments of data=shard-{000..003}.tar.
     data = [a.removeprefix("data=") for a in arguments if a.startswith("data=")]
-    parts = [given(argument) for argument in arguments] + [{"data": ",".join(data)}] * bool(data)
     config = Config()
-    last = {key: value for settings in parts for key, value in settings.items()}
-    update(config, {key: last[key] for key in ("out", "resume") if key in last})
-    if config.resume:
-        parts.insert(0, given(str(Path(config.out) / SETTINGS)))
-    for settings in parts:
-        update(config, settings)
+    gather(config, [*arguments, f"data={','.join(data)}"] if data else arguments)
     _settle(config)
     _check(config)
     return config
@@ -145,14 +139,36 @@ def _check(config: Config) -> None:
     for side in (config.crop, config.late_crop or config.crop):
         if side < 64 or side % 64:
             raise ValueError(f"crops are multiples of 64 pixels, not {side}")
-    at_least = dict(batch=1, accumulate=1, workers=-1, steps=0, warmup=0, threads=0, memory=0)
+    check(
+        config,
+        at_least=dict(batch=1, accumulate=1, workers=-1, steps=0, warmup=0, threads=0, memory=0),
+        shares=("hold_out", "late", "ema", "smooth"),
+        positive=("minutes", "learning_rate", "decay", "clip", "save_every", "watch_every"),
+    )
+
+
+def gather(config: Any, arguments: list[str]) -> None:
+    """Arguments into settings; of a run that goes on, those of its folder first."""
+    parts = [given(argument) for argument in arguments]
+    last = {key: value for settings in parts for key, value in settings.items()}
+    update(config, {key: last[key] for key in ("out", "resume") if key in last})
+    if config.resume:
+        parts.insert(0, given(str(Path(config.out) / SETTINGS)))
+    for settings in parts:
+        update(config, settings)
+
+
+def check(
+    config: Any, at_least: dict[str, float], shares: tuple[str, ...], positive: tuple[str, ...]
+) -> None:
+    """Raise ValueError unless settings are at least so much, shares 0…1, or above 0."""
     for key, low in at_least.items():
         if not getattr(config, key) >= low:
             raise ValueError(f"{key} is {getattr(config, key)}; give {low} or more")
-    for key in ("hold_out", "late", "ema", "smooth"):
+    for key in shares:
         if not 0 <= getattr(config, key) <= 1:
             raise ValueError(f"{key} is {getattr(config, key)}; give 0 to 1")
-    for key in ("minutes", "learning_rate", "decay", "clip", "save_every", "watch_every"):
+    for key in positive:
         if not getattr(config, key) > 0:  # nor is nan
             raise ValueError(f"{key} is {getattr(config, key)}; give more than 0")
 

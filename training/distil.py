@@ -14,31 +14,25 @@ from __future__ import annotations
 
 import csv
 import os
-import platform
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lictor.codec.errors import CodecError
 from lictor.datasets.pictures import load, sources
-from lictor.models import ModelError, checkpoint, registry
+from lictor.models import checkpoint, registry
 from lictor.models.mobile import Front, Tail
 from lictor.models.student import Student
-from lictor.training import export, pool, teacher, validation
+from lictor.training import export, pool, steps, teacher, validation
 from lictor.training.config import SETTINGS, listing, write
 from lictor.training.distil_config import Distil, configure
 from lictor.training.pool import Pool
 from lictor.training.sensitivity import klt
 from lictor.training.soap import Soap
-from lictor.training.state import LAST, State, follower, read
+from lictor.training.state import State, follower, read
 
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
 KLT_CROPS = 160
@@ -72,16 +66,6 @@ def pools(config: Distil, parts: tuple[Front, Tail]) -> tuple[Pool, Pool]:
         kept = pool.fill(pool.random_crops(found, config.crops, config.seed), config.crops, parts)
         kept.save(path)
     return kept, pool.fill(pool.middles(held), len(held), parts)
-
-
-def batches(size: int, config: Distil, position: int) -> Iterator[Tensor]:
-    """Numbers of crops, and so their qualities, without end: a function of (seed, position)."""
-    while True:
-        random = np.random.default_rng((config.seed, position // size))
-        order = torch.from_numpy(random.permutation(size))
-        for start in range(position % size, size - config.batch + 1, config.batch):
-            yield order[start : start + config.batch]
-        position += size - position % size
 
 
 # ------------------------------------------------------------------------------- loss
@@ -184,14 +168,8 @@ def groups(model: Student, config: Distil) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------- loop
 def train(config: Distil) -> tuple[State, Pool]:
     """Run the stage that config describes, to its end."""
-    run = Path(config.out)
-    if not config.resume and (run / LAST).exists():
-        raise ValueError(f"{run} holds a run; go on with it (resume=true), or name another out")
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
+    run = steps.begin(config)
     model = create(config)
-    run.mkdir(parents=True, exist_ok=True)
     parts = teacher.load()
     kept, held = pools(config, parts)
     if not config.resume:
@@ -207,51 +185,13 @@ def train(config: Distil) -> tuple[State, Pool]:
         state.restore(run)
     write(config, run / SETTINGS)
     criterion = Criterion(config, kept, parts[1])
-    _loop(state, config, criterion, kept, held)
+
+    def loss_of(picked: Tensor, quality: Tensor) -> Tensor:
+        errors = criterion.errors(model, kept[picked], quality, config.stage == 2)
+        return criterion.loss(errors, quality)
+
+    steps.run(state, config, len(kept), loss_of, lambda: watch(state, config, criterion, held))
     return state, held
-
-
-def _loop(state: State, config: Distil, criterion: Criterion, kept: Pool, held: Pool) -> None:
-    feed = batches(len(kept), config, state.position)
-    began = time.monotonic() - 60 * state.spent
-    saved = watched = state.spent
-    if not config.resume:
-        watch(state, config, criterion, held)
-    mean: list[float] = []
-    while (progress := progress_of(state, config)) < 1:
-        picked = next(feed)
-        random = np.random.default_rng((config.seed, 1, state.position))
-        quality = torch.from_numpy(random.uniform(0, 100, len(picked)).astype(np.float32))
-        errors = criterion.errors(state.model, kept[picked], quality, config.stage == 2)  # type: ignore[arg-type]
-        loss = criterion.loss(errors, quality)
-        loss.backward()
-        rate = config.learning_rate * schedule(state.step, progress, config)
-        state.advance(rate, config.clip, config.ema, config.batch)
-        mean.append(loss.item())
-        state.spent = (time.monotonic() - began) / 60
-        if state.step % 50 == 0:
-            print(f"step {state.step}  {state.spent:.1f} min  loss {np.mean(mean):.4f}", flush=True)
-            mean.clear()
-        if state.spent - saved >= config.save_every:
-            state.save(config)  # type: ignore[arg-type]
-            saved = state.spent
-        if state.spent - watched >= config.watch_every:
-            watch(state, config, criterion, held)
-            watched = state.spent
-    state.save(config)  # type: ignore[arg-type]
-    watch(state, config, criterion, held)
-
-
-def progress_of(state: State, config: Distil) -> float:
-    """How much of the training is done, 0…1."""
-    done = state.step + state.skipped
-    return done / config.steps if config.steps else state.spent / config.minutes
-
-
-def schedule(step: int, progress: float, config: Distil) -> float:
-    """Linear warm-up, 1 for most of progress 0…1, then a straight fall to 0."""
-    rise = min(1.0, (step + 1) / max(config.warmup, 1))
-    return rise * max(min(1.0, (1 - progress) / config.decay), 0.0)
 
 
 @torch.inference_mode()
@@ -286,37 +226,27 @@ def finish(config: Distil) -> Path:
     model = registry.create(config.model).eval().requires_grad_(False)
     model.load_state_dict(saved["average"])
     squares = list(pool.middles(load(sources(config.val or config.data), 1, 0)[:8]))
-    _, target = export.publish(
-        run, model, f"{config.model}.{config.tag}", recipe(config, saved["step"]), squares
-    )
+
+    def check(weights: str) -> dict[str, Any]:
+        export.verify(weights, squares)
+        return {}
+
+    name, training = f"{config.model}.{config.tag}", export.recipe(config, saved["step"])
+    _, target = export.publish(run, model, name, training, check)
     return target
-
-
-def recipe(config: Distil, steps: int) -> dict[str, Any]:
-    """What is told of the making of weights: the settings that shaped them, no folder names."""
-    told = asdict(config)
-    for place in ("out", "resume", "save_every", "watch_every", "memory", "threads", "pool"):
-        del told[place]
-    for key in ("data", "val"):
-        told[key] = [Path(part).name for part in told[key].split(",") if part]
-    told["weights"] = Path(config.weights).name
-    return told | {"steps": steps, "machine": f"{platform.machine()}, torch {torch.__version__}"}
 
 
 def main(arguments: list[str]) -> int:
     """Train, then export; returns the exit status."""
-    if arguments in (["--help"], ["-h"]):
-        print(f"{__doc__}\nSettings:\n\n{listing(Distil)}")
-        return 0
-    try:
+
+    def work() -> str:
         config = configure(arguments)
         train(config)
         weights = finish(config)
-    except (ValueError, OSError, ModelError, CodecError, export.ExportFailed) as error:
-        print(f"lictor distil: {error}", file=sys.stderr)
-        return 2
-    print(f"{weights}: done; LICTOR_CHECKPOINTS={os.path.dirname(weights)} lictor classify uses it")
-    return 0
+        where = os.path.dirname(weights)
+        return f"{weights}: done; LICTOR_CHECKPOINTS={where} lictor classify uses it"
+
+    return export.command("distil", f"{__doc__}\nSettings:\n\n{listing(Distil)}", arguments, work)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from lictor.training import config as common
 
@@ -57,14 +56,8 @@ class Distil:
 
 def configure(arguments: list[str]) -> Distil:
     """Defaults, then files, then key=value. Raises ValueError for an unknown key or a bad value."""
-    given = [common.given(argument) for argument in arguments]
     config = Distil()
-    last = {key: value for settings in given for key, value in settings.items()}
-    common.update(config, {key: last[key] for key in ("out", "resume") if key in last})
-    if config.resume:
-        given.insert(0, common.given(str(Path(config.out) / common.SETTINGS)))
-    for settings in given:
-        common.update(config, settings)
+    common.gather(config, arguments)
     if not config.learning_rate:
         config.learning_rate = 1e-3 if config.stage == 1 else 1e-4
     _check(config)
@@ -79,14 +72,11 @@ def _check(config: Distil) -> None:
         raise ValueError(f"stage is {config.stage}; give 1 or 2")
     if config.stage == 2 and not config.weights:
         raise ValueError("stage 2 starts from weights of stage 1: weights=PATH")
-    for key, low in dict(batch=1, steps=0, warmup=0, threads=0, memory=0, least=1).items():
-        if not getattr(config, key) >= low:
-            raise ValueError(f"{key} is {getattr(config, key)}; give {low} or more")
     if config.crops < config.batch:
         raise ValueError(f"crops is {config.crops}; give at least one batch ({config.batch})")
-    for key in ("hold_out", "ema"):
-        if not 0 <= getattr(config, key) <= 1:
-            raise ValueError(f"{key} is {getattr(config, key)}; give 0 to 1")
-    for key in ("minutes", "learning_rate", "decay", "clip", "beta", "coarse", "fine", "gentle"):
-        if not getattr(config, key) > 0:  # nor is nan
-            raise ValueError(f"{key} is {getattr(config, key)}; give more than 0")
+    common.check(
+        config,
+        at_least=dict(batch=1, steps=0, warmup=0, threads=0, memory=0, least=1),
+        shares=("hold_out", "ema"),
+        positive=("minutes", "learning_rate", "decay", "clip", "beta", "coarse", "fine", "gentle"),
+    )

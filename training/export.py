@@ -12,7 +12,8 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,11 +25,11 @@ import torch
 
 from lictor.codec import api
 from lictor.codec.bench import curves, learned, measure, pictures, runner
-from lictor.models import checkpoint
+from lictor.codec.errors import CodecError
+from lictor.models import ModelError, checkpoint
 from lictor.models.base import LatentCodec
 from lictor.models.zoo import SUFFIX
 from lictor.training import state, validation
-from lictor.training.config import Config
 
 QUALITIES = (0.0, 50.0, 100.0)
 MEASURED_AT = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
@@ -51,7 +52,13 @@ def export(run: Path, measure: str = "", into: str = "") -> Path:
     name = f"{config.model}.{config.tag}"
     training = recipe(config, steps)
     summary = f"trained on {', '.join(training['data'])}"
-    entry, target = publish(run, model, name, training, validation.kept(run), summary, measure)
+    samples = validation.kept(run)
+
+    def check(weights: str) -> dict[str, Any]:
+        verify(weights, samples)
+        return curve(weights, measure) if measure else {}
+
+    entry, target = publish(run, model, name, training, check, summary)
     if into:
         _add(entry, target, Path(into))
     return target
@@ -62,20 +69,19 @@ def publish(
     model: LatentCodec,
     name: str,
     training: dict[str, Any],
-    samples: Sequence[np.ndarray],
+    check: Callable[[str], dict[str, Any]],
     summary: str = "",
-    measure: str = "",
 ) -> tuple[dict[str, Any], Path]:
-    """Write run/NAME.safetensors, verify it on the samples, and run/index.json.
+    """Write run/NAME.safetensors, verify it, and run/index.json.
 
-    Returns the entry of the index, and the weights. Errors: as for `export`.
+    check: verifies the weights of a path; returns what it measured.
+    Returns the entry of the index, and the weights. Errors: as for `export`, and those of check.
     """
     target = run / f"{name}{SUFFIX}"
     checkpoint.save(model, target, name, training)
     checkpoint.load.cache_clear()  # weights of this name may have been used before
     with _decodable(run):
-        verify(str(target), samples)
-        measured = curve(str(target), measure) if measure else {}
+        measured = check(str(target))
     entry = {
         "name": name,
         "id": 0,
@@ -90,16 +96,20 @@ def publish(
     return entry, target
 
 
-def recipe(config: Config, steps: int) -> dict[str, Any]:
+def recipe(config: Any, steps: int) -> dict[str, Any]:
     """What is told of the making of weights: the settings that shaped them, no folder names."""
-    told = asdict(config)
-    for place in ("out", "resume", "save_every", "watch_every", "memory", "workers", "threads"):
-        del told[place]
-    for key in ("data", "val", "measure"):
+    told = {key: value for key, value in asdict(config).items() if key not in _UNTOLD}
+    for key in told.keys() & {"data", "val", "measure"}:
         told[key] = [Path(part).name for part in told[key].split(",") if part]
     told["weights"] = Path(config.weights).name
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     return told | {"steps": steps, "machine": f"{device}, torch {torch.__version__}"}
+
+
+_UNTOLD = (
+    *("out", "resume", "save_every", "watch_every"),
+    *("memory", "workers", "threads", "pool"),
+)
 
 
 @contextmanager
@@ -124,7 +134,6 @@ def verify(model: str, pictures: Sequence[np.ndarray]) -> None:
     if not pictures:
         raise ExportFailed(f"{model}: no validation pictures to verify it on")
     print(f"{'quality':>7} {'bpp':>8} {'PSNR dB':>8} {'bytes against estimate':>23}")
-    wide = []
     for quality in QUALITIES:
         data = [api.encode(p, quality=quality, model=model) for p in pictures]
         psnr = fmean(
@@ -135,12 +144,14 @@ def verify(model: str, pictures: Sequence[np.ndarray]) -> None:
         expected = sum(api.estimate(p, quality=quality, model=model) for p in pictures)
         gap = real / expected - 1
         print(f"{quality:7g} {bpp:8.4f} {psnr:8.3f} {gap:23.2%}")
-        allowed = LARGEST_GAP + STREAM_ENDS * len(pictures) / expected
-        if not abs(gap) <= allowed:  # not a number, too
-            wide.append(gap)
-    if wide:
+        refuse_gap(model, gap, LARGEST_GAP + STREAM_ENDS * len(pictures) / expected)
+
+
+def refuse_gap(model: str, gap: float, allowed: float) -> None:
+    """Raise ExportFailed if real files differ from the estimate by more than what is allowed."""
+    if not abs(gap) <= allowed:  # not a number, too
         raise ExportFailed(
-            f"{model}: real files differ by {wide[0]:.1%} from what the model expects; train it"
+            f"{model}: real files differ by {gap:.1%} from what the model expects; train it"
             " longer, or with a lower learning rate, and do not use these weights"
         )
 
@@ -163,6 +174,22 @@ def curve(model: str, folder: str) -> dict[str, Any]:
         f"{name}_bpp": [round(p["bpp"], 4) for p in points],
         f"{name}_psnr": [round(p["psnr"], 3) for p in points],
     }
+
+
+def command(name: str, about: str, arguments: list[str], work: Callable[[], str]) -> int:
+    """A command that trains and exports; returns the exit status.
+
+    about: what --help prints. work: does it; returns what to print at the end.
+    """
+    if arguments in (["--help"], ["-h"]):
+        print(about)
+        return 0
+    try:
+        print(work())
+    except (ValueError, OSError, ModelError, CodecError, ExportFailed) as error:
+        print(f"lictor {name}: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _write_index(path: Path, entries: list[dict[str, Any]]) -> None:

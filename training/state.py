@@ -34,8 +34,8 @@ class State:
     spent: float = 0.0
     skipped: int = 0
 
-    def save(self, config: Config) -> None:
-        """Write last.pt into the run folder, whole or not at all."""
+    def save(self, config: Any) -> None:
+        """Write last.pt into the run folder, whole or not at all. config: a dataclass of them."""
         run = Path(config.out)
         state = {
             "model": self.model.state_dict(),

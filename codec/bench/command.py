@@ -255,11 +255,16 @@ def _chosen(qualities: tuple[str, ...], wanted: list[str]) -> dict[str, list[flo
         name, equals, numbers = text.rpartition("=")
         if equals and name not in wanted:
             raise UsageError(f"--qualities {text}: {name} is not among --codecs")
-        try:
-            chosen[name] = [float(number) for number in numbers.split(",")]
-        except ValueError:
-            raise UsageError(f"--qualities {text}: write numbers with commas between") from None
+        chosen[name] = _numbers(numbers)
     return chosen
+
+
+def _numbers(qualities: str) -> list[float]:
+    """Numbers with commas between. Raises UsageError."""
+    try:
+        return [float(number) for number in qualities.split(",")]
+    except ValueError:
+        raise UsageError(f"--qualities {qualities}: write numbers with commas between") from None
 
 
 def _at(codec: Codec, chosen: Sequence[float] | None, points: int | None) -> tuple[float, ...]:
@@ -427,10 +432,7 @@ def exactness(inputs: tuple[str, ...], model: str, qualities: str, as_json: bool
     """
     from lictor.codec.bench import exactness as measuring
 
-    try:
-        steps = [float(q) for q in qualities.split(",")]
-    except ValueError:
-        raise UsageError(f"--qualities {qualities}: write numbers with commas between") from None
+    steps = _numbers(qualities)
     paths = [path for path, _ in files.find(inputs, files.PICTURES)]
     screen, failed = Screen(), 0
     rows: list[measuring.Row] = []
@@ -456,8 +458,18 @@ def exactness(inputs: tuple[str, ...], model: str, qualities: str, as_json: bool
     show_default=True,
     help="Bits of the integers to compare with, whose error the others may make.",
 )
+@click.option("--model", metavar="NAME|PATH", help="Measure a model of features, too.")
+@click.option(
+    "--qualities",
+    metavar="Q,Q,...",
+    default="0,25,50,75,100",
+    show_default=True,
+    help="Of the model; its error is what the others may make.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
-def features(inputs: tuple[str, ...], depth: int, as_json: bool) -> int:
+def features(
+    inputs: tuple[str, ...], depth: int, model: str | None, qualities: str, as_json: bool
+) -> int:
     """Measure the feature codec on arrays (.npy, .npz, .safetensors), and what else there is.
 
     Beside it: intN+zstd and float16+zstd; blosc2 and zfp where installed.
@@ -465,14 +477,16 @@ def features(inputs: tuple[str, ...], depth: int, as_json: bool) -> int:
     from lictor.codec.bench import features as measuring
 
     screen, rows, failed = Screen(), [], 0
+    wanted = _numbers(qualities)
     paths = [path for path, _ in files.find(inputs, files.FEATURES)]
     for path in screen.progress(paths, len(paths)):
         try:
-            rows += measuring.measure(path, depth)
+            with same_for_all_files():
+                rows += measuring.measure(path, depth, model, wanted)
         except (CodecError, OSError) as e:
             failed += 1
             screen.say(f"lictor: {show(path)}: {reason(e)}", err=True)
     if rows:
-        report = measuring.report(rows, depth)
+        report = measuring.report(rows, 0 if model else depth)
         click.echo(json.dumps(report) if as_json else measuring.table(report))
     return 1 if failed else 0

@@ -4,6 +4,9 @@ All are measured in this process on whole arrays: bytes of what would be stored,
 against the array as it is, seconds of one run. `intN+zstd` rounds to N-bit integers with one scale
 for the array, symmetric or affine, whichever has the smaller error. zfp and Lictor are given that
 error and take the fewest bytes with no more of it.
+
+With a model, its error at each quality is what the others may make; `int+zstd` then rounds to
+multiples of the largest step that keeps it.
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ _LEVEL = 19
 class Row:
     """One array by one method.
 
-    bits: per value, from the bytes. ratio: bytes over those of intN+zstd, at no more error, except
-    of float16 and lossless methods, which have less of it.
+    bits: per value, from the bytes. ratio: bytes over those of intN+zstd or int+zstd, at no more
+    error, except of float16 and lossless methods, which have less of it.
     """
 
     array: str
@@ -56,28 +59,28 @@ class Method:
     decode: Callable[[bytes], npt.NDArray[Any]]
 
 
-def measure(path: str, depth: int = 8) -> list[Row]:
-    """All methods on the float arrays of a file. Raises UnsupportedArray, OSError."""
+def measure(
+    path: str, depth: int = 8, model: str | None = None, qualities: Sequence[float] = ()
+) -> list[Row]:
+    """All methods on the float arrays of a file; model: and that, at some qualities.
+
+    Raises UnsupportedArray, ModelUnavailable, OSError.
+    """
     with open(path, "rb") as file:
         found = feature_files.read(file.read(), kind_of(path))
     named = found if isinstance(found, dict) else {"": found}
     rows: list[Row] = []
     for name, array in named.items():
-        x = _plain(array)
+        x = feature_files.plain(array)
         if x is not None:
-            rows += measure_array(f"{path}:{name}" if name else path, x, depth)
+            own = f"{path}:{name}" if name else path
+            if model is None:
+                rows += measure_array(own, x, depth)
+            else:
+                rows += measure_model(own, x, model, qualities)
     if not rows:
         raise UnsupportedArray("holds no finite float arrays; give features")
     return rows
-
-
-def _plain(array: Any) -> FloatArray | None:
-    """An array that all methods take: float32 or wider, finite, with values."""
-    if type(array).__module__.startswith("torch"):
-        array = array.float().numpy()
-    if array.dtype.kind != "f" or not array.size or not np.isfinite(array).all():
-        return None
-    return np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
 
 
 def measure_array(name: str, x: FloatArray, depth: int = 8) -> list[Row]:
@@ -88,6 +91,19 @@ def measure_array(name: str, x: FloatArray, depth: int = 8) -> list[Row]:
     error = first.mse
     others = [_float16(), *_blosc(x), *_zfp(x, error), _lictor(error)]
     return [first, *(_run(name, m, x, first.bytes) for m in others)]
+
+
+def measure_model(name: str, x: FloatArray, model: str, qualities: Sequence[float]) -> list[Row]:
+    """A model at some qualities, and the others at no more error than it makes."""
+    _need_zstd()
+    rows = []
+    for quality in qualities:
+        learned = _learned(model, quality)
+        error = _run(name, learned, x, None).mse
+        first = _run(name, _multiples(error, x), x, None)
+        others = [learned, _lictor(error), *_zfp(x, error)]
+        rows += [first, *(_run(name, m, x, first.bytes) for m in others)]
+    return rows + [_run(name, m, x, rows[0].bytes) for m in (_float16(), *_blosc(x))]
 
 
 def _run(name: str, method: Method, x: FloatArray, reference: int | None) -> Row:
@@ -150,6 +166,32 @@ def _integers(depth: int, x: FloatArray) -> Method:
     return Method(f"int{depth}+zstd", encode, decode)
 
 
+def _multiples(error: float, x: FloatArray) -> Method:
+    """Multiples of the largest step, nearly, that makes no more than the error; and zstd."""
+    wide = x.astype(np.float64)
+
+    def within(step: float) -> bool:
+        return float(np.square(np.rint(wide / step) * step - wide).mean()) <= error
+
+    largest = float(np.abs(wide).max())
+    step = float(np.sqrt(12 * error)) or 1.0
+    while step > largest * 2.0**-24 and not within(step):  # as fine as float32
+        step *= 0.99
+    while step < 2 * largest and within(1.01 * step):
+        step *= 1.01
+    kind = np.int8 if largest < 127 * step else np.int32
+
+    def encode(x: FloatArray) -> bytes:
+        levels = np.rint(wide / step).astype(kind)
+        return _zstd(levels.reshape(-1, 1).view(np.uint8).T.tobytes())
+
+    def decode(data: bytes) -> npt.NDArray[Any]:
+        planes = np.frombuffer(_unzstd(data), np.uint8).reshape(kind().itemsize, -1)
+        return np.ascontiguousarray(planes.T).view(kind).ravel().astype(np.float64) * step
+
+    return Method("int+zstd", encode, decode)
+
+
 def _float16() -> Method:
     return Method(
         "float16+zstd",
@@ -198,17 +240,27 @@ def _lictor(error: float) -> Method:
     return Method("lictor", encode, decode_features)
 
 
+def _learned(model: str, quality: float) -> Method:
+    name = model.rpartition("/")[2].removesuffix(".safetensors")
+    return Method(
+        f"{name} {quality:g}",
+        lambda x: encode_features(x, model=model, quality=quality),
+        decode_features,
+    )
+
+
 def report(rows: Sequence[Row], depth: int) -> dict[str, Any]:
-    """Everything `lictor bench features --json` prints."""
+    """Everything `lictor bench features --json` prints; depth: of integers, 0 with a model."""
     packages = {p: version(p) for p in ("numpy", "zstandard", "blosc2", "zfpy") if find_spec(p)}
     return {"depth": depth, "packages": packages, "rows": [asdict(r) for r in rows]}
 
 
 def table(report: dict[str, Any]) -> str:
     """The report for people."""
-    reference = f"int{report['depth']}+zstd"
+    reference = f"int{report['depth'] or ''}+zstd"
+    wide = max(14, *(len(r["method"]) for r in report["rows"]))
     lines = [
-        f"{'method':14} {'bits/value':>10} {'MSE':>10} {'of ' + reference:>13} "
+        f"{'method':{wide}} {'bits/value':>10} {'MSE':>10} {'of ' + reference:>13} "
         f"{'encode':>8} {'decode':>8} Mvalues/s"
     ]
     name = None
@@ -217,7 +269,7 @@ def table(report: dict[str, Any]) -> str:
             name = r["array"]
             lines.append(f"{name}: {r['values']} values")
         lines.append(
-            f"{r['method']:14} {r['bits']:10.3f} {r['mse']:10.3g} {r['ratio']:12.1%} "
+            f"{r['method']:{wide}} {r['bits']:10.3f} {r['mse']:10.3g} {r['ratio']:12.1%} "
             f"{r['encode_mvalues_s']:9.2f} {r['decode_mvalues_s']:8.2f}"
         )
     return "\n".join(lines)

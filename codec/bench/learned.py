@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lictor.codec import api
+from lictor.codec import api, weights
 from lictor.codec.bench.contest import Codec, Missing, Scale
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ _ONE_RATE = Scale("the number of the weights", 0, 1e6)
 
 def model(name: str, effort: int, threads: int) -> Codec:
     """A checkpoint by name, or a weights file by path. Raises ModelUnavailable, Missing."""
-    codec = api._load(name)
+    codec = weights.load(name, arrays=None)
+    if codec.channels:
+        raise Missing(
+            f"{codec.name} codes features, not pictures; `lictor bench features --model` measures "
+            "it"
+        )
     if codec.view:
         raise Missing(
             f"{codec.name} codes what a classifier needs, not pictures; "
@@ -68,7 +73,7 @@ def compressai(architecture: str, threads: int) -> Codec:
 
 def _fixed_rates(name: str, files: dict[float, str], threads: int) -> Codec:
     """A codec whose quality chooses the weights."""
-    digests = [api._load(path).digest.hex() for path in files.values()]
+    digests = [weights.load(path).digest.hex() for path in files.values()]
 
     def encode(pixels: NDArray[Any], quality: float) -> bytes:
         return api.encode(pixels, model=files[quality])

@@ -187,8 +187,15 @@ def test_in_a_batch_as_alone():
 
     decoders = [Decoder(data) for data in coded]
 
-    def pull(index: np.ndarray, shape: tuple[int, ...], axis: int) -> torch.Tensor:
-        each = np.split(index.reshape(shape), len(parts), axis)
+    def pull(
+        target: torch.Tensor | None,
+        mean: torch.Tensor,
+        index: np.ndarray,
+        coded: torch.Tensor | None,
+    ) -> torch.Tensor:
+        assert target is None and coded is None
+        axis = 0 if mean.ndim == 4 else 1
+        each = np.split(index.reshape(mean.shape), len(parts), axis)
         symbols = [
             d.pull(np.ascontiguousarray(i).ravel()).astype(np.float64).reshape(i.shape)
             for d, i in zip(decoders, each, strict=True)
@@ -198,11 +205,12 @@ def test_in_a_batch_as_alone():
     z_shape = (len(parts), height // 64, width // 64, model.sizes.side)
     with torch.inference_mode():
         together = model._code(
-            torch.tensor([step]),
-            z_shape,
-            lambda index: pull(index, z_shape, 0),
-            lambda phases, groups, mean, index: pull(index, tuple(mean.shape), 1),
-            torch.device("cpu"),
+            step=torch.tensor([step]),
+            z=None,
+            cells=None,
+            z_shape=z_shape,
+            symbols=pull,
+            inside=None,
         )
     for decoder in decoders:
         decoder.close()

@@ -10,7 +10,7 @@ import torch
 
 from lictor import codec
 from lictor.models import checkpoint, registry
-from lictor.training import distil, distil_config, pool
+from lictor.training import distil, distil_config, pool, steps
 from lictor.training.pool import Pool
 from lictor.training.sensitivity import klt
 
@@ -85,10 +85,10 @@ def test_klt_of_half_the_places_is_whitened():
 
 def test_every_crop_comes_once_a_round():
     config = distil_config.Distil(batch=4)
-    feed = distil.batches(12, config, 0)
+    feed = steps.batches(12, config, 0)
     first = torch.cat([next(feed) for _ in range(3)])
     assert sorted(first.tolist()) == list(range(12))
-    later = distil.batches(12, config, 8)
+    later = steps.batches(12, config, 8)
     assert torch.equal(next(later), first[8:])
     assert not torch.equal(torch.cat([next(later) for _ in range(3)]), first)
 

@@ -54,3 +54,38 @@ def test_command(tmp_path: Path) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     result = lictor("bench", "features", tmp_path)
     assert result.exit_code == 2 and "holds no arrays" in result.stderr
+
+
+def test_a_model_and_the_others_at_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from lictor import models
+    from lictor.models import checkpoint, registry
+
+    model = registry.create("plane-hyper").resized(6, 2).eval()
+    model.start_from_klt(torch.eye(24).double())
+    weights = tmp_path / "plane-hyper.test.safetensors"
+    checkpoint.save(model, weights, "plane-hyper.test", {})
+    monkeypatch.setattr(models, "load", checkpoint.load)
+    monkeypatch.setattr(models, "find", checkpoint.find)
+    monkeypatch.setenv("LICTOR_CHECKPOINTS", str(tmp_path))
+    np.save(tmp_path / "a.npy", maps())
+    call = ("bench", "features", tmp_path / "a.npy", "--model", weights)
+    result = lictor(*call, "--qualities", "30,60", "--json")
+    assert result.exit_code == 0, result.stderr
+    rows = json.loads(result.stdout)["rows"]
+    for quality in (30, 60):
+        (place,) = (i for i, r in enumerate(rows) if r["method"] == f"plane-hyper.test {quality}")
+        grid, own, plain = rows[place - 1 : place + 2]
+        assert (grid["method"], plain["method"]) == ("int+zstd", "lictor")
+        assert grid["ratio"] == 1 and own["ratio"] == own["bytes"] / grid["bytes"]
+        assert max(grid["mse"], plain["mse"]) <= own["mse"] * (1 + 1e-6)
+    assert "of int+zstd" in lictor(*call).stdout
+    np.save(tmp_path / "a.npy", np.full((30, 6), 1 / 3, np.float32))  # which comes back exactly
+    assert lictor(*call).exit_code == 0
+    result = lictor(*call, "--qualities", "high")
+    assert result.exit_code == 2 and "write numbers" in result.stderr
+    result = lictor("bench", "features", tmp_path / "a.npy", "--model", "nothing.here")
+    assert result.exit_code == 2 and "unknown model" in result.stderr
