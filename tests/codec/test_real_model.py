@@ -20,6 +20,7 @@ from lictor.codec import (
     decode_picture,
     encode,
     info,
+    latents,
     tiles,
     verify,
 )
@@ -78,7 +79,9 @@ def test_pictures_unlike_photos(kind: str):
             assert np.abs(back.astype(int) - picture).mean() < 12
 
 
-def test_same_pixels_in_other_processes_with_other_thread_counts(china: np.ndarray, tmp_path: Path):
+def test_same_picture_in_other_processes_with_other_thread_counts(
+    china: np.ndarray, tmp_path: Path
+):
     source, coded = tmp_path / "a.png", tmp_path / "a.bin"
     Image.fromarray(china[:200, :300]).save(source)
     expected = np.asarray(decode(encode(china[:200, :300], quality=60)))
@@ -89,7 +92,8 @@ def test_same_pixels_in_other_processes_with_other_thread_counts(china: np.ndarr
         environment = {**os.environ, "OMP_NUM_THREADS": threads}
         subprocess.run([*lictor, "decode", coded, output], env=environment, check=True)
         with Image.open(output) as picture:
-            np.testing.assert_array_equal(np.asarray(picture), expected)
+            # To a level: the synthesis is floating point.
+            np.testing.assert_allclose(np.asarray(picture, int), expected, atol=1, rtol=0)
 
 
 def test_damage_is_found(china: np.ndarray):
@@ -155,10 +159,13 @@ def test_workers_change_nothing(china: np.ndarray):
         for count in (1, 3, 16):
             torch.set_num_threads(count)
             data = encode(china[:192, :256], quality=40)
-            results.append((data, decode(data).tobytes()))
+            results.append((data, latents(data).sha256, np.asarray(decode(data), int)))
     finally:
         torch.set_num_threads(threads)
-    assert results[0] == results[1] == results[2]
+    (data, sha256, pixels), *others = results
+    for other in others:
+        assert other[:2] == (data, sha256)
+        np.testing.assert_allclose(other[2], pixels, atol=1, rtol=0)
 
 
 def test_no_seam_shows(china: np.ndarray, monkeypatch: pytest.MonkeyPatch):
@@ -214,8 +221,8 @@ def test_salvage(china: np.ndarray):
 
 
 def gradients(name: str) -> np.ndarray:
-    """Smooth pictures of 16 bits, 256x384, gray or RGB."""
-    y, x = np.mgrid[:256, :384] / 384
+    """Smooth pictures of 16 bits, 512x768, gray or RGB."""
+    y, x = np.mgrid[:512, :768] / 768
     planes = {
         "slope": 0.8 * x + 0.2 * y,
         "light": np.exp(-((x - 0.5) ** 2 + (y - 0.3) ** 2) / 0.15),
