@@ -29,15 +29,16 @@ DTYPES = (
 )
 ITEM_BYTES = dict(zip(DTYPES, (2, 2, 4, 8, 1, 1, 2, 4, 8, 1, 2, 4, 8), strict=True))
 FLOATS = DTYPES[:4]
-EXACT, CODED, LEARNED = 0, 1, 2
-"""Ways of an array: its bytes packed without loss, its values quantised and coded, or coded by a
-model that learned what such arrays look like."""
+EXACT, CODED, LEARNED, MIXED = 0, 1, 2, 3
+"""Ways of an array: its bytes packed without loss, its values quantised and coded, coded by a model
+that learned what such arrays look like, or mixed from components that are quantised and coded."""
 
 MAX_ARRAYS = 2**16
 MAX_NAME = 2**10
 """Bytes of an array's name in UTF-8."""
 MAX_DIMENSIONS = 32
 MAX_VALUES = 2**36
+MAX_COMPONENTS = 2**12
 MAX_PAYLOAD = 2**40
 FREE_VALUES = 2**22
 VALUES_PER_BYTE = 2**12
@@ -65,14 +66,29 @@ class Learned:
 
 
 @dataclass
+class Mixed:
+    """What a file says of an array whose channels are mixtures of components.
+
+    components: how many. low, high: decoded values are held between them; infinite for none.
+    basis: the stream of the mixtures' weights.
+    """
+
+    components: int = 1
+    low: float = -math.inf
+    high: float = math.inf
+    basis: Bytes = b""
+
+
+@dataclass
 class Array:
     """One array as the file has it.
 
-    way: EXACT, CODED or LEARNED.
-    payload: of EXACT, the packed bytes. The rest is of the other two:
+    way: EXACT, CODED, LEARNED or MIXED.
+    payload: of EXACT, the packed bytes. The rest is of the others:
     axis: the axis of the channels; -1 if there is none.
     patch: values that are kept exactly, packed; coded: the entropy coder's stream.
-    step: of CODED, the distance of the quantiser's levels. learned: of LEARNED.
+    step: of CODED and MIXED, the distance of the quantiser's levels. learned: of LEARNED. mixed: of
+        MIXED.
     """
 
     name: str = ""
@@ -85,6 +101,7 @@ class Array:
     coded: Bytes = b""
     payload: Bytes = b""
     learned: Learned = field(default_factory=Learned)
+    mixed: Mixed = field(default_factory=Mixed)
 
     @property
     def size(self) -> int:
@@ -160,7 +177,7 @@ def _array_syntax(io: Reader | Writer, a: Array) -> Array:
     a.shape = tuple(io.varint("length of an axis", n, 0, MAX_VALUES) for n in shape[:dimensions])
     if math.prod(n for n in a.shape if n) > MAX_VALUES:
         raise io.complaint(f"an array has more than {MAX_VALUES} values")
-    a.way = io.uint("way of an array", a.way, EXACT, LEARNED)
+    a.way = io.uint("way of an array", a.way, EXACT, MIXED)
     if a.way != EXACT and (a.dtype not in FLOATS or not a.size):
         raise io.complaint("an array is coded in a way that it cannot be")
     _seal(io, "description of an array", start)
@@ -173,10 +190,12 @@ def _payload_syntax(io: Reader | Writer, a: Array) -> Array:
         a.payload = _block(io, "array", a.payload)
     else:
         a.axis = io.uint("axis of the channels", a.axis + 1, 0, len(a.shape)) - 1
-        if a.way == CODED:
-            a.step = _positive(io, "step", a.step)
-        else:
+        if a.way == LEARNED:
             _learned_syntax(io, a.learned)
+        else:
+            a.step = _positive(io, "step", a.step)
+        if a.way == MIXED:
+            _mixed_syntax(io, a)
         a.patch = _block(io, "exact values", a.patch)
         a.coded = _block(io, "coded values", a.coded)
     _seal(io, "payload of an array", start)
@@ -190,6 +209,19 @@ def _learned_syntax(io: Reader | Writer, m: Learned) -> None:
     if not m.low <= m.high:  # nor is nan
         raise io.complaint(f"values lie between {m.low} and {m.high}")
     m.latents = io.uint("checksum of the latents", m.latents, size=4)
+
+
+def _mixed_syntax(io: Reader | Writer, a: Array) -> None:
+    if a.axis < 0:
+        raise io.complaint("an array without channels is said to be mixed")
+    channels, m = a.shape[a.axis], a.mixed
+    # No more than channels or places: then the weights are no more than the values.
+    most = min(channels, a.size // channels, MAX_COMPONENTS)
+    m.components = io.varint("number of components", m.components, 1, most)
+    m.low, m.high = struct.unpack("<dd", io.raw("bounds", struct.pack("<dd", m.low, m.high), 16))
+    if not m.low <= m.high:  # nor is nan
+        raise io.complaint(f"values lie between {m.low} and {m.high}")
+    m.basis = _block(io, "weights of the mixtures", m.basis)
 
 
 def _seal(io: Reader | Writer, name: str, start: int) -> None:

@@ -21,10 +21,21 @@ from lictor.codec import feature_format
 from lictor.codec.bitstream import QUALITY_STEPS, Bytes
 from lictor.codec.errors import CodecError, CorruptFile, InvalidTarget, UnsupportedArray
 from lictor.codec.feature_exact import pack, pack_patch, unpack, unpack_patch
-from lictor.codec.feature_format import CODED, DTYPES, EXACT, FLOATS, LEARNED, Array, File
+from lictor.codec.feature_format import (
+    CODED,
+    DTYPES,
+    EXACT,
+    FLOATS,
+    LEARNED,
+    MIXED,
+    Array,
+    File,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from lictor.codec.feature_mixed import Mixer
 
 AnyArray: TypeAlias = "npt.NDArray[Any] | Tensor"
 FloatArray = npt.NDArray[np.float64]
@@ -135,7 +146,7 @@ class FeatureInfo:
 
     kind: ".npy", ".npz" or ".safetensors". values: of all arrays. bits: of the file, a value.
     arrays: for each name, dtype, shape, axis of the channels, step or else the model, the start of
-        the hash of its weights and quality, and bytes.
+        the hash of its weights and quality, components if channels are mixtures, and bytes.
     """
 
     kind: str
@@ -153,9 +164,10 @@ def feature_info(data: Bytes) -> FeatureInfo:
     for a in file.arrays:
         row: dict[str, Any] = {"name": a.name, "dtype": a.dtype, "shape": list(a.shape)}
         row["axis"] = a.axis if a.way != EXACT and a.axis >= 0 else None
-        row["step"] = a.step if a.way == CODED else None
+        row["step"] = a.step if a.way not in (EXACT, LEARNED) else None
+        row["components"] = a.mixed.components if a.way == MIXED else None
         row |= _said_of_model(a)
-        row["bytes"] = len(a.payload) + len(a.patch) + len(a.coded)
+        row["bytes"] = len(a.payload) + len(a.patch) + len(a.coded) + len(a.mixed.basis)
         rows.append(row)
     values = sum(a.size for a in file.arrays)
     return FeatureInfo(file.kind, values, len(data), 8 * len(data) / max(values, 1), rows)
@@ -285,8 +297,36 @@ def _encode_fitted(quantiser: Quantiser, target: Target) -> Array:
     if target.max_error is not None:
         return quantiser.encode(quantiser.step_for_bound(target.max_error), target.max_error)
     if target.bits is not None:
-        return _search(quantiser, target.bits * quantiser.raw.size / 8)
-    return quantiser.encode(quantiser.step_for_mse(target.mse or quantiser.int8_mse()))
+        return _encode_to_size(quantiser, target.bits * quantiser.raw.size / 8)
+    mse = target.mse or quantiser.int8_mse()
+    plain = quantiser.encode(quantiser.step_for_mse(mse))
+    mixer = _mixer(quantiser, mse)
+    step = mixer.step_for_mse(mse) if mixer else None
+    if mixer is None or step is None:
+        return plain
+    return min(plain, mixer.encode(step), key=size_of)
+
+
+def _encode_to_size(quantiser: Quantiser, wanted: float) -> Array:
+    """The array in at most so many bytes, in the way whose values are nearer."""
+    plain = _search(quantiser, quantiser.step_for_mse(quantiser.int8_mse()), wanted)
+    mse = quantiser.mse_of(plain)
+    # Components cost less than channels, so that they will be nearer: with a finer step.
+    mixer = _mixer(quantiser, mse / 16)
+    if mixer is None:
+        return plain
+    mixed = _search(mixer, mixer.step_for_mse(mse) or plain.step, wanted)
+    fits = size_of(mixed) <= max(wanted, size_of(plain))
+    return mixed if fits and quantiser.mse_of(mixed) < mse else plain
+
+
+def _mixer(quantiser: Quantiser, mse: float) -> Mixer | None:
+    from lictor.codec import feature_mixed
+
+    if not quantiser.finite.all():
+        return None
+    about = Array(quantiser.name, quantiser.dtype, quantiser.raw.shape)
+    return feature_mixed.mixer(about, quantiser.x, quantiser.axes(), mse, quantiser.rounded)
 
 
 def _encode_learned(
@@ -351,7 +391,7 @@ class Quantiser:
         self.x = to_float64(dtype, raw)
         self.finite = np.isfinite(self.x)
         self.known = self.x[self.finite]
-        self._axis = axis
+        self._given = self._axis = axis
         self._dead = 0.0
 
     def int8_mse(self) -> float:
@@ -405,11 +445,22 @@ class Quantiser:
 
     def _mse(self, step: float) -> float:
         levels, patched = _levels(self.known, step, self._dead)
-        error = np.where(patched, 0.0, self._rounded(levels * step) - self.known)
+        error = np.where(patched, 0.0, self.rounded(levels * step) - self.known)
         return float(np.square(error).mean())
 
-    def _rounded(self, values: FloatArray) -> FloatArray:
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return self.raw.size
+
+    def rounded(self, values: FloatArray) -> FloatArray:
+        """Values as the array's type has them."""
         return to_float64(self.dtype, from_float64(self.dtype, values))
+
+    def mse_of(self, coded: Array) -> float:
+        """Mean squared error of the finite values as they will be decoded."""
+        decoded = to_float64(self.dtype, _decode_array(coded))
+        return float(np.square(decoded[self.finite] - self.known).mean())
 
     def encode(self, step: float, bound: float = math.inf) -> Array:
         """The array coded with a step; values further off than the bound are kept exactly."""
@@ -418,7 +469,7 @@ class Quantiser:
 
         with np.errstate(invalid="ignore"):
             levels, patched = _levels(self.x, step, self._dead)
-            decoded = self._rounded(levels * step)
+            decoded = self.rounded(levels * step)
             patched |= ~(np.abs(decoded - self.x) <= bound)
         axis = self.axis(step)
         g = grid(self.raw.shape, axis)
@@ -433,6 +484,10 @@ class Quantiser:
             patch=pack_patch(self.raw, patched),
             coded=coded,
         )
+
+    def axes(self) -> list[int]:
+        """Those that may be the channels': the one that was given, or all."""
+        return list(range(self.raw.ndim)) if self._given is None else [self._given]
 
     def axis(self, step: float) -> int | None:
         """The axis of the channels by which a part of the array takes the fewest bytes."""
@@ -521,10 +576,9 @@ def _join(
     return np.moveaxis(levels.reshape(shape[axis], *rest), 0, axis)
 
 
-def _search(quantiser: Quantiser, wanted: float) -> Array:
-    """The array coded in at most `wanted` bytes, and in little less."""
-    step = quantiser.step_for_mse(quantiser.int8_mse())
-    size = quantiser.raw.size
+def _search(quantiser: Quantiser | Mixer, step: float, wanted: float) -> Array:
+    """The array coded in at most `wanted` bytes, and in little less. step: to begin with."""
+    size = quantiser.size
     tried: dict[float, tuple[int, Array]] = {}
 
     def attempt(s: float) -> int:
@@ -563,16 +617,21 @@ def _next_step(tried: dict[float, int], wanted: float, size: int) -> float:
 def _decode_array(a: Array, model: Any = None) -> npt.NDArray[Any]:
     if a.way == EXACT:
         return unpack(a.payload, a.dtype, a.shape)
-    values = _decode_learned(a, model) if a.way == LEARNED else _decode_fitted(a)
-    raw = from_float64(a.dtype, values)
+    raw = from_float64(a.dtype, _decoded_values(a, model))
     unpack_patch(a.patch, raw)
     return raw
 
 
-def _decode_learned(a: Array, model: Any) -> FloatArray:
-    from lictor.codec import feature_learned
+def _decoded_values(a: Array, model: Any) -> FloatArray:
+    if a.way == LEARNED:
+        from lictor.codec import feature_learned
 
-    return feature_learned.decode(a, model)
+        return feature_learned.decode(a, model)
+    if a.way == MIXED:
+        from lictor.codec import feature_mixed
+
+        return feature_mixed.decode(a)
+    return _decode_fitted(a)
 
 
 def _decode_fitted(a: Array) -> FloatArray:
