@@ -18,7 +18,7 @@ import numpy as np
 
 from lictor.codec.feature_context import FloatArray, IntArray
 
-MOST_CHANNELS = 640
+MOST_CHANNELS = 768
 """Components of more take minutes to find."""
 LEAST_CHANNELS = 8
 _ITERATIONS, _LOOK, _FALLING = 100, 20, 0.9

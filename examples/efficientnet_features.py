@@ -39,7 +39,7 @@ SPREAD = torch.tensor([0.502, 0.502, 0.502])
 STAGES = {"s2-16": 0, "s4-24": 2, "s8-40": 4, "s16-80": 7, "s16-112": 10, "s32-192": 14}
 """Name (stride and channels), and the block whose output it is."""
 LAST = {"s32-320": 15}
-WIDE = {"s8-240-relu6": 4, "s16-480-relu6": 7}
+WIDE = {"s4-144-relu6": 2, "s8-240-relu6": 4, "s16-480-relu6": 7, "s16-672-relu6": 10}
 """The block whose widened input, after ReLU6, is taken."""
 
 
