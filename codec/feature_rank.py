@@ -21,9 +21,9 @@ from lictor.codec.feature_context import FloatArray, IntArray
 MOST_CHANNELS = 768
 """Components of more take minutes to find."""
 LEAST_CHANNELS = 8
-_ITERATIONS, _LOOK, _FALLING = 100, 20, 0.9
-"""Rounds of completion; when to give up on too many components; share of them in which the
-threshold still falls."""
+_ROUNDS, _MOST_ROUNDS, _LOOK, _FALLING = 80, 400, 20, 0.9
+"""Rounds of completion, more where more is clipped; when to give up on too many components; share
+of the rounds in which the threshold still falls."""
 _START = 0.04
 """The first threshold, as a part of the strongest component's variance."""
 _SAMPLE, _SAMPLE_A_CHANNEL = 4096, 8
@@ -131,9 +131,9 @@ class Clip:
 def _span(x: FloatArray, clip: Clip, mse: float) -> Span | None:
     """The span of x, completed; None if it is too large."""
     seen = clip.seen(x)
-    rounds = 1 if seen.mean() > 1 - _CLIPPED else _ITERATIONS
     if not seen.any():
         return None
+    rounds = 1 if seen.mean() > 1 - _CLIPPED else min(round(_ROUNDS / seen.mean()), _MOST_ROUNDS)
     full = before = np.where(x <= clip.low, 1.5 * clip.low - 0.5 * x[seen].mean(), x)
     for i in range(rounds):
         trial = clip.hold(x, full + i / (i + 3) * (full - before))

@@ -56,7 +56,7 @@ def test_the_rank_is_found(activation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "error"), [((500, 30), 0.001), ((500, 7), 1.0), ((9, 30), 1.0), ((500, 700), 1.0)]
+    ("shape", "error"), [((500, 30), 0.001), ((500, 7), 1.0), ((9, 30), 1.0), ((500, 900), 1.0)]
 )
 def test_noise_and_what_is_small_have_none(shape: tuple[int, int], error: float) -> None:
     assert find(np.random.default_rng(1).normal(size=shape), error) is None
