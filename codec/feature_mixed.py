@@ -159,12 +159,15 @@ def mixer(
 
     x: its values, float64, finite. axes: those that may be its channels'.
     """
-    spans = {axis: feature_rank.find(by_channel(x, axis).T, mse) for axis in axes}
-    found = {axis: span for axis, span in spans.items() if span}
-    if not found:
+    try:
+        spans = {axis: feature_rank.find(by_channel(x, axis).T, mse) for axis in axes}
+        found = {axis: span for axis, span in spans.items() if span}
+        if not found:
+            return None
+        axis, span = min(found.items(), key=lambda item: item[1].share)
+        parts = feature_rank.resolve(by_channel(x, axis).T, span, mse)
+    except np.linalg.LinAlgError:  # numbers so odd that no system of equations is solved with them
         return None
-    axis, span = min(found.items(), key=lambda item: item[1].share)
-    parts = feature_rank.resolve(by_channel(x, axis).T, span, mse)
     return Mixer(array, x, axis, parts, rounded) if _fits(parts, math.sqrt(mse)) else None
 
 

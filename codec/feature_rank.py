@@ -24,6 +24,9 @@ LEAST_CHANNELS = 8
 _ROUNDS, _MOST_ROUNDS, _LOOK, _FALLING = 80, 400, 20, 0.9
 """Rounds of completion, more where more is clipped; when to give up on too many components; share
 of the rounds in which the threshold still falls."""
+_CHANNELS_EACH = 3
+"""Least number of channels to a component: with fewer, little is gained, and memory is wanted."""
+_LARGEST = 1e100
 _START = 0.04
 """The first threshold, as a part of the strongest component's variance."""
 _SAMPLE, _SAMPLE_A_CHANNEL = 4096, 8
@@ -78,12 +81,12 @@ class Span:
 def find(x: FloatArray, mse: float) -> Span | None:
     """What x (places, channels), finite, spans, as far as it matters at this mean squared error.
 
-    None where that takes more components than half of the channels, or could not be told from
-    chance.
+    None where that takes more components than a third of the channels, or could not be told from
+    chance. May raise LinAlgError.
     """
     places, channels = x.shape
     few = not LEAST_CHANNELS <= channels <= MOST_CHANNELS or places < channels // 2
-    if few or not mse > 0:
+    if few or not mse > 0 or not np.abs(x).max() < _LARGEST:
         return None
     step = max(1, places // max(_SAMPLE, _SAMPLE_A_CHANNEL * channels))
     return _span(x[::step], Clip.of(x), mse)
@@ -95,7 +98,7 @@ def resolve(x: FloatArray, span: Span, mse: float) -> Components:
     z = _solve(x, clip, basis, mean, np.full(len(basis), np.inf), mse)
     for _ in range(_ALTERNATIONS):
         basis, mean = _fitted(x, clip, z, basis, mean)
-        z = _solve(x, clip, basis, mean, z.var(0), mse)
+        z = _solve(x, clip, basis, mean, z.var(0).clip(min=mse), mse)
     # The principal axes of what was found, the strongest first.
     variance, turn = np.linalg.eigh(np.atleast_2d(np.cov(z.T)))
     basis, variance = turn.T[::-1] @ basis, variance[::-1].clip(min=mse)
@@ -142,7 +145,7 @@ def _span(x: FloatArray, clip: Clip, mse: float) -> Span | None:
         first = max(variance[-1] * _START, mse)
         part = min(1.0, i / (rounds * _FALLING)) if rounds > 1 else 1.0
         basis = axes[:, variance > first * (mse / first) ** part].T
-        if i in (_LOOK, rounds - 1) and not 0 < len(basis) <= x.shape[1] // 2:
+        if i in (_LOOK, rounds - 1) and not 0 < len(basis) <= x.shape[1] // _CHANNELS_EACH:
             return None
         before, full = full, clip.hold(x, (trial - mean) @ basis.T @ basis + mean)
     return Span(basis, mean)
@@ -172,7 +175,7 @@ def _fitted(
     """Orthonormal components and mean, fitted to z by what is seen; where little is, as before."""
     design = np.column_stack([z, np.ones(len(z))])
     size, channels = design.shape[1], x.shape[1]
-    prior = np.diag(_TRUSTED * np.square(design).mean(0))
+    prior = np.diag(_TRUSTED * np.square(design).mean(0) + np.finfo(float).tiny)
     left = np.tile(prior.ravel(), (channels, 1))
     right = np.column_stack([basis.T, mean]) @ prior
     step = max(1, _CHUNK // (size * size))

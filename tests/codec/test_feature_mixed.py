@@ -124,6 +124,21 @@ def test_what_is_bounded_or_not_finite_is_coded_without() -> None:
     assert decode_features(data)[0, 0, 0, 0] == np.inf
 
 
+@pytest.mark.parametrize("scale", [1e-60, 1e-30, 1e30, 1e120])
+def test_any_magnitude(scale: float) -> None:
+    x = np.maximum(widened(3, 24, 12), 0) * scale
+    data = encode_features(x)
+    back = decode_features(data)
+    assert np.abs(back - x).max() <= 0.05 * x.max()
+
+
+def test_channels_that_are_one_another() -> None:
+    """Of rank 1, and places that are all the same."""
+    x = np.tile(np.maximum(widened(1, 1, 16), 0), (1, 12, 1, 1)).astype(np.float32)
+    for y in (x, np.tile(x[:, :, :1, :1], (1, 1, 16, 16)), np.where(x > x.mean(), x.max(), 0)):
+        assert mse(decode_features(encode_features(y, mse=1e-4)), y) <= 1e-4
+
+
 # ---- hostile files
 
 
