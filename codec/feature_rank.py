@@ -21,7 +21,7 @@ from lictor.codec.feature_context import FloatArray, IntArray
 MOST_CHANNELS = 768
 """Components of more take minutes to find."""
 LEAST_CHANNELS = 8
-_ROUNDS, _MOST_ROUNDS, _LOOK, _FALLING = 80, 400, 20, 0.9
+_ROUNDS, _MOST_ROUNDS, _LOOK, _FALLING = 80, 400, 10, 0.9
 """Rounds of completion, more where more is clipped; when to give up on too many components; share
 of the rounds in which the threshold still falls."""
 _CHANNELS_EACH = 3
