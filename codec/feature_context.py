@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +111,21 @@ def grid(shape: Sequence[int], axis: int | None) -> Grid:
     for n in rest[:-2]:
         count *= n
     return Grid(1 if axis is None else shape[axis], count, rest[-2], rest[-1])
+
+
+def cut(array: npt.NDArray[Any], axis: int | None) -> npt.NDArray[Any]:
+    """An array as (channels, plane)."""
+    if axis is None:
+        return array.reshape(1, -1)
+    return np.ascontiguousarray(np.moveaxis(array, axis, 0)).reshape(array.shape[axis], -1)
+
+
+def join(planes: npt.NDArray[Any], shape: tuple[int, ...], axis: int | None) -> npt.NDArray[Any]:
+    """The array of (channels, plane)."""
+    if axis is None:
+        return planes.reshape(shape)
+    rest = [n for i, n in enumerate(shape) if i != axis]
+    return np.moveaxis(planes.reshape(shape[axis], *rest), 0, axis)
 
 
 @dataclass

@@ -17,7 +17,7 @@ import numpy as np
 from lictor.codec import feature_coder, feature_rank
 from lictor.codec.errors import CorruptFile
 from lictor.codec.feature_coder import Io, Puller, Pusher
-from lictor.codec.feature_context import MAX_SYMBOL, FloatArray, IntArray, grid
+from lictor.codec.feature_context import MAX_SYMBOL, FloatArray, IntArray, cut, grid, join
 from lictor.codec.feature_format import MIXED, Array, Mixed
 from lictor.codec.feature_rank import Components
 from lictor.entropy import CorruptStream
@@ -96,7 +96,7 @@ class Mixer:
         rounded: Callable[[FloatArray], FloatArray],
     ) -> None:
         self.array, self.axis, self.parts, self.rounded = array, axis, parts, rounded
-        self.wanted = by_channel(x, axis)
+        self.wanted = cut(x, axis)
 
     @property
     def size(self) -> int:
@@ -160,12 +160,12 @@ def mixer(
     x: its values, float64, finite. axes: those that may be its channels'.
     """
     try:
-        spans = {axis: feature_rank.find(by_channel(x, axis).T, mse) for axis in axes}
+        spans = {axis: feature_rank.find(cut(x, axis).T, mse) for axis in axes}
         found = {axis: span for axis, span in spans.items() if span}
         if not found:
             return None
         axis, span = min(found.items(), key=lambda item: item[1].share)
-        parts = feature_rank.resolve(by_channel(x, axis).T, span, mse)
+        parts = feature_rank.resolve(cut(x, axis).T, span, mse)
     except np.linalg.LinAlgError:  # numbers so odd that no system of equations is solved with them
         return None
     return Mixer(array, x, axis, parts, rounded) if _fits(parts, math.sqrt(mse)) else None
@@ -179,11 +179,6 @@ def _fits(parts: Components, step: float) -> bool:
         and parts.shifts.max() <= MAX_SHIFT
         and np.abs(parts.rows).max() <= MAX_WEIGHT
     )
-
-
-def by_channel(x: FloatArray, axis: int) -> FloatArray:
-    """An array as (channels, places)."""
-    return np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1)
 
 
 def _shape(a: Array, axis: int, count: int) -> tuple[int, ...]:
@@ -204,5 +199,4 @@ def decode(a: Array) -> FloatArray:
         raise _damaged(f"has weights that cannot be read ({e})") from e
     levels = feature_coder.decode(a.coded, grid(_shape(a, a.axis, count), a.axis))
     values = mixture.values(levels, a.step, a.mixed.low, a.mixed.high)
-    rest = tuple(n for i, n in enumerate(a.shape) if i != a.axis)
-    return np.moveaxis(values.reshape(channels, *rest), 0, a.axis)
+    return join(values, a.shape, a.axis)

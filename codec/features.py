@@ -465,7 +465,7 @@ class Quantiser:
     def encode(self, step: float, bound: float = math.inf) -> Array:
         """The array coded with a step; values further off than the bound are kept exactly."""
         from lictor.codec import feature_coder
-        from lictor.codec.feature_context import grid
+        from lictor.codec.feature_context import cut, grid
 
         with np.errstate(invalid="ignore"):
             levels, patched = _levels(self.x, step, self._dead)
@@ -473,7 +473,7 @@ class Quantiser:
             patched |= ~(np.abs(decoded - self.x) <= bound)
         axis = self.axis(step)
         g = grid(self.raw.shape, axis)
-        coded = feature_coder.encode(_cut(levels.astype(np.int64), axis), g)
+        coded = feature_coder.encode(cut(levels.astype(np.int64), axis), g)
         return Array(
             self.name,
             self.dtype,
@@ -507,13 +507,13 @@ class Quantiser:
         What the model takes grows with the channels, the rest with the values.
         """
         from lictor.codec import feature_coder
-        from lictor.codec.feature_context import grid
+        from lictor.codec.feature_context import cut, grid
 
         shape, own = self.raw.shape, None if axis < 0 else axis
         part = self.x[_sample(shape, axis, max(_AXIS_SAMPLE, self.raw.size // 8))]
         levels = _levels(part, step, self._dead)[0].astype(np.int64)
         g = grid(levels.shape, own)
-        model, whole = feature_coder.sizes(_cut(levels, own), g)
+        model, whole = feature_coder.sizes(cut(levels, own), g)
         more = 1 if own is None else shape[own] / g.channels
         return (whole - model) / levels.size + model * more / self.raw.size
 
@@ -557,23 +557,6 @@ def _sample(shape: tuple[int, ...], axis: int, most: int) -> tuple[slice, ...]:
     return tuple(
         slice((n - size) // 2, (n - size) // 2 + size) for n, size in zip(shape, sizes, strict=True)
     )
-
-
-def _cut(levels: npt.NDArray[np.int64], axis: int | None) -> npt.NDArray[np.int64]:
-    """A tensor as (channels, plane)."""
-    if axis is None:
-        return levels.reshape(1, -1)
-    return np.ascontiguousarray(np.moveaxis(levels, axis, 0)).reshape(levels.shape[axis], -1)
-
-
-def _join(
-    levels: npt.NDArray[np.int64], shape: tuple[int, ...], axis: int | None
-) -> npt.NDArray[np.int64]:
-    """The tensor of (channels, plane)."""
-    if axis is None:
-        return levels.reshape(shape)
-    rest = [n for i, n in enumerate(shape) if i != axis]
-    return np.moveaxis(levels.reshape(shape[axis], *rest), 0, axis)
 
 
 def _search(quantiser: Quantiser | Mixer, step: float, wanted: float) -> Array:
@@ -636,9 +619,9 @@ def _decoded_values(a: Array, model: Any) -> FloatArray:
 
 def _decode_fitted(a: Array) -> FloatArray:
     from lictor.codec import feature_coder
-    from lictor.codec.feature_context import grid
+    from lictor.codec.feature_context import grid, join
 
     axis = None if a.axis < 0 else a.axis
-    levels = _join(feature_coder.decode(a.coded, grid(a.shape, axis)), a.shape, axis)
+    levels = join(feature_coder.decode(a.coded, grid(a.shape, axis)), a.shape, axis)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(levels).astype(np.float64) * a.step
