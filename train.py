@@ -38,12 +38,12 @@ from lictor.models.fineness import HALVED_FROM
 from lictor.models.grow import grow
 from lictor.models.lictor import Lictor
 from lictor.training import config as settings
-from lictor.training import export, validation
+from lictor.training import export, steps, validation
 from lictor.training.config import Config
 from lictor.training.losses import Criterion
 from lictor.training.parallel import Stop, Team, join, leave_signals
 from lictor.training.soap import Soap
-from lictor.training.state import LAST, State, follower
+from lictor.training.state import State, follower
 from lictor.training.watch import Watch
 
 Batch = tuple[int, Tensor, Tensor]
@@ -184,18 +184,12 @@ def schedule(step: int, progress: float, config: Config) -> float:
 # ------------------------------------------------------------------------------- loop
 def begin(config: Config, team: Team) -> tuple[State, Crops, Crops]:
     """The model at its start, or where the run in config.out was left; crops, and late crops."""
-    run = Path(config.out)
-    if not config.resume and (run / LAST).exists():
-        raise ValueError(f"{run} holds a run; go on with it (resume=true), or name another out")
     parts = team.size * config.accumulate
     if config.batch % parts:
         raise ValueError(f"batch is {config.batch}; give a multiple of {parts}, of its parts")
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    run = steps.begin(config)
     # What bfloat16 leaves to float32 needs all of its bits.
     torch.backends.cudnn.allow_tf32 = not config.bf16
-    torch.manual_seed(config.seed)
-    run.mkdir(parents=True, exist_ok=True)
     early, late = pictures(config, team)
     model = build(config, early).to(team.device).train()
     freeze(model, config)
@@ -211,7 +205,7 @@ def train(config: Config, team: Team, stop: Stop) -> State:
     """Run the training that config describes, to its end or until it is told to stop."""
     criterion = Criterion(config, team.device)
     state, early, late = begin(config, team)
-    watch = Watch(Path(config.out), team, criterion, progress_of(state, config))
+    watch = Watch(Path(config.out), team, criterion, steps.progress_of(state, config))
     if not config.resume:
         watch.validate(state)
 
@@ -220,7 +214,7 @@ def train(config: Config, team: Team, stop: Stop) -> State:
     began = time.monotonic() - 60 * state.spent
     saved = watched = state.spent
     while True:
-        progress, stopped = team.largest(progress_of(state, config), stop.signal)
+        progress, stopped = team.largest(steps.progress_of(state, config), stop.signal)
         if progress >= 1 or stopped:
             break
         if not is_late and progress >= 1 - config.late:
@@ -269,13 +263,6 @@ def with_smooth(
     return x, torch.cat([quality, torch.from_numpy(finest).to(quality)]), deep
 
 
-def progress_of(state: State, config: Config) -> float:
-    """How much of the training is done, 0…1."""
-    if config.steps:
-        return (state.step + state.skipped) / config.steps
-    return state.spent / config.minutes
-
-
 def gradient(model: nn.Module, criterion: Criterion, config: Config, batch: Batch) -> Tensor:
     """Add a batch's part to the gradient; returns its part of the mean loss, bpp and error."""
     first, crops, quality = batch
@@ -287,7 +274,7 @@ def gradient(model: nn.Module, criterion: Criterion, config: Config, batch: Batc
     if count := round(config.smooth * len(crops)):
         x, quality, deep = with_smooth(x, quality, count, np.random.default_rng(key))
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.bf16):
-        out = model(x, quality) if deep is None else model(x, quality, deep)
+        out = model(x, quality, deep)
     loss, *measured = criterion(out, x, quality, deep)
     means = torch.stack([loss.mean(), *(value[: len(crops)].mean() for value in measured)])
     part = means / config.accumulate

@@ -719,8 +719,9 @@ def _within_a_level(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether no sample differs by more than one level of 255."""
     import numpy as np
 
-    apart = int((np.maximum(a, b) - np.minimum(a, b)).max())
-    return a.shape == b.shape and apart <= np.iinfo(a.dtype).max // 255
+    if a.shape != b.shape:
+        return False
+    return int((np.maximum(a, b) - np.minimum(a, b)).max()) <= np.iinfo(a.dtype).max // 255
 
 
 def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:

@@ -82,6 +82,7 @@ class Mixer:
 
     Args:
         array: what the file says of it; its name, type and shape.
+        wanted: its values, (channels, places).
         axis: of its channels.
         parts: the components.
         rounded: values as its type has them.
@@ -90,13 +91,13 @@ class Mixer:
     def __init__(
         self,
         array: Array,
-        x: FloatArray,
+        wanted: FloatArray,
         axis: int,
         parts: Components,
         rounded: Callable[[FloatArray], FloatArray],
     ) -> None:
-        self.array, self.axis, self.parts, self.rounded = array, axis, parts, rounded
-        self.wanted = cut(x, axis)
+        self.array, self.wanted, self.axis = array, wanted, axis
+        self.parts, self.rounded = parts, rounded
 
     @property
     def size(self) -> int:
@@ -165,10 +166,11 @@ def mixer(
         if not found:
             return None
         axis, span = min(found.items(), key=lambda item: item[1].share)
-        parts = feature_rank.resolve(cut(x, axis).T, span, mse)
+        wanted = cut(x, axis)
+        parts = feature_rank.resolve(wanted.T, span, mse)
     except np.linalg.LinAlgError:  # numbers so odd that no system of equations is solved with them
         return None
-    return Mixer(array, x, axis, parts, rounded) if _fits(parts, math.sqrt(mse)) else None
+    return Mixer(array, wanted, axis, parts, rounded) if _fits(parts, math.sqrt(mse)) else None
 
 
 def _fits(parts: Components, step: float) -> bool:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lictor.codec.feature_context import cut, join
+
 ROW = 4
 """Values of a sequence in a row."""
 SIDE = 128
@@ -95,7 +97,7 @@ class Layout:
         if self.axis < 0:
             flat = _longer(x.reshape(1, -1), self.width * self.rest[0])
             return flat.reshape(-1, self.width).T
-        return np.moveaxis(x, self.axis, 0).reshape(self.channels, -1)
+        return cut(x, self.axis)
 
     def spread_out(self, values: Array) -> Array:
         """A value for each channel, as it goes with the array."""
@@ -119,8 +121,8 @@ class Layout:
         x = x.swapaxes(1, 2).reshape(self.groups * self.width, -1)
         if self.axis < 0:
             return x[:, : self.rest[0]].T.reshape(-1)[: math.prod(self.shape)].reshape(self.shape)
-        x = x[: self.channels, : math.prod(self.rest)].reshape(self.channels, *self.rest)
-        return np.ascontiguousarray(np.moveaxis(x, 0, self.axis))
+        x = x[: self.channels, : math.prod(self.rest)]
+        return np.ascontiguousarray(join(x, self.shape, self.axis))
 
     def pieces(self) -> Iterator[Piece]:
         """All pieces in the order of coding: rows, columns, frames."""

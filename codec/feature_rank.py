@@ -127,8 +127,8 @@ class Clip:
 
     def hold(self, x: FloatArray, guess: FloatArray) -> FloatArray:
         """X where it is seen; elsewhere what is guessed, as far as it lies beyond the bound."""
-        beyond = np.where(x <= self.low, np.minimum(guess, self.low), np.maximum(guess, self.high))
-        return np.where(self.seen(x), x, beyond)
+        above = np.where(x < self.high, x, np.maximum(guess, self.high))
+        return np.where(x > self.low, above, np.minimum(guess, self.low))
 
 
 def _span(x: FloatArray, clip: Clip, mse: float) -> Span | None:

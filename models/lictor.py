@@ -103,8 +103,8 @@ class Lictor(Latents):
         octaves: of its steps, where they are not those of the quality.
         """
         octaves = self.octaves(quality) if octaves is None else octaves
-        coarse = _finer(y_hat, -octaves) * on_nchw(self.inverse_gain(quality)).exp()
-        return self.g_s(coarse, quality) + 0.5
+        gain = self.inverse_gain(quality).exp() * torch.exp2(-octaves)
+        return self.g_s(y_hat * on_nchw(gain), quality) + 0.5
 
     def _latent(self, x: Tensor, quality: Tensor) -> Tensor:
         """Y (N, M, h, w), but in the steps of 8 bits."""

@@ -5,7 +5,7 @@
 Places of a plane come in squares of fold x fold, each of which, with all channels, is a place of y:
 what is gained here is that channels and neighbouring places depend on one another, which g_a, a
 linear map that starts as a KLT with a network beside it, was taught of one layer of one network.
-The codec brings arrays to planes (codec/feature_plane.py); models/LATENTS.md is the specification.
+The codec brings arrays to planes (codec/feature_planes.py); models/LATENTS.md is the specification.
 
 Baseline: the hyperprior of "Feature Coding in the Era of Large Models" (Gao et al., 2024,
 arXiv 2412.04307), which tiles the channels of a tensor as one picture, with a network for each
