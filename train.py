@@ -61,8 +61,10 @@ def pictures(config: Config, team: Team) -> tuple[Crops, Crops]:
         found, held = validation.split(found, config.hold_out)
     if team.leads and not config.resume:
         validation.keep(held or found[:1], Path(config.out), config.crop)
-    early = Crops(found, config.crop, config.seed)
-    late = Crops(found, config.late_crop, config.seed) if config.late_crop else early
+    early, late = (
+        Crops(found, side, config.seed, config.screens)
+        for side in (config.crop, config.late_crop or config.crop)
+    )
     return early, late
 
 

@@ -18,6 +18,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lictor.datasets.pictures import Picture, Unusable
+from lictor.datasets.screens import screen
+
+_SCREENS = 2**20
+"""Beyond all attempts at a crop: draws whether its number is one of a made-up screen, and that."""
 
 
 class Cut(NamedTuple):
@@ -35,11 +39,14 @@ class Crops(Dataset):
     """Item i: uint8 (3, size, size) and a quality; pictures are drawn by the root of their area.
 
     The root lies between drawing pictures alike, which wears small ones out, and drawing pixels
-    alike, which lets a few large photos take over.
+    alike, which lets a few large photos take over. A share `screens` of the items are made-up
+    screens and scans in place of a photo, or with the photo in them.
     """
 
-    def __init__(self, pictures: Sequence[Picture], size: int, seed: int) -> None:
-        self.size, self.seed = size, seed
+    def __init__(
+        self, pictures: Sequence[Picture], size: int, seed: int, screens: float = 0.0
+    ) -> None:
+        self.size, self.seed, self.screens = size, seed, screens
         self.pictures = [picture for picture in pictures if picture.holds(size)]
         if not self.pictures:
             raise ValueError(f"no picture holds a crop of {size}; make it smaller")
@@ -67,8 +74,19 @@ class Crops(Dataset):
             except Unusable as error:
                 print(f"{picture}: skipped, {error}", file=sys.stderr)
                 continue
-            return _crop(pixels, cut, self.size), np.float32(cut.quality)
+            crop = _crop(pixels, cut, self.size)
+            random = self._screen_random(i)
+            if random.random() < self.screens:
+                crop = screen(random, self.size, crop)
+            return crop, np.float32(cut.quality)
         raise OSError("100 pictures in a row cannot be read")
+
+    def is_screen(self, i: int) -> bool:
+        """Whether item i is a made-up screen."""
+        return bool(self._screen_random(i).random() < self.screens)
+
+    def _screen_random(self, i: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, i, _SCREENS))
 
 
 def _crop(pixels: np.ndarray, cut: Cut, size: int) -> np.ndarray:

@@ -49,13 +49,14 @@ def load(name: str) -> LatentCodec:
         raise WrongWeights(
             f"{path}: not the weights this version was shipped with; reinstall lictor"
         )
-    model = _build(path, data)
+    model = build(path, data)
     model.digest = digest.digest()
     model.id = entry.id if entry else 0
     return model
 
 
-def _build(path: Path, data: bytes) -> LatentCodec:
+def build(path: Path, data: bytes) -> LatentCodec:
+    """The model of a weights file's bytes, without number and digest. Raises BadCheckpoint."""
     metadata = _metadata(data)
     if metadata.get("format") != FORMAT:
         raise BadCheckpoint(f"{path}: not weights of a Lictor model")
@@ -73,10 +74,17 @@ def _build(path: Path, data: bytes) -> LatentCodec:
             f"{path}: architecture {architecture!r} is not in this version"
         ) from error
     except (SafetensorError, RuntimeError) as error:
+        if ".cap" in str(error):
+            raise BadCheckpoint(
+                f"{path}: made before gates had caps; measure them with `python -m"
+                f" lictor.training.caps {path} data=PHOTOS NEW{zoo.SUFFIX}`"
+            ) from error
         reason = str(error).splitlines()[0]
         raise BadCheckpoint(
             f"{path}: does not hold the weights of {architecture} ({reason})"
         ) from error
+    if not all(t.isfinite().all() for n, t in tensors.items() if not n.endswith(".cap")):
+        raise BadCheckpoint(f"{path}: holds weights that are not numbers; train it again")
     model.name = name
     return model.eval().requires_grad_(False)
 

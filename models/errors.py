@@ -19,3 +19,7 @@ class BadCheckpoint(ModelError):
 
 class NoSearch(ModelError):
     """The model codes only the latents that its analysis gives."""
+
+
+class NoNumbers(ModelError):
+    """The networks give something that is not a number, such as weights gone wrong in training."""

@@ -68,12 +68,36 @@ class Upsample(nn.Module):
         return x.reshape(n, 2 * h, 2 * w, c // 4)
 
 
+class _Gated(torch.autograd.Function):
+    """value * min(relu(gate), cap). Autograd's own way back through a minimum takes three passes."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gate: Tensor, cap: Tensor) -> Tensor:
+        cap = cap.to(gate.dtype)[:, None, None]
+        held = torch.minimum(F.relu(gate), cap)
+        ctx.save_for_backward(value, held, cap)
+        return value * held
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        value, held, cap = ctx.saved_tensors
+        inside = (held > 0) & (held < cap)
+        return grad * held, grad * value * inside, None
+
+
 class Block(nn.Module):
     """Residual block of the transforms on NCHW: spatial mixing, then a gated channel mixing.
 
     After the depthwise block of DCVC-RT (Jia et al., CVPR 2025): every multiplication that is not a
     1x1 convolution is a depthwise 3x3, so nearly all work is matrix products.
+
+    Gates have caps, one a channel, which belong to the weights: where both factors of a product may
+    grow, each block squares what is large, and pictures unlike those of the training come out at
+    infinity. With caps, a block grows with its input in proportion at most. They are what gates
+    reach on photos (training/caps.py), or 1 where training starts from nothing.
     """
+
+    cap: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -82,11 +106,12 @@ class Block(nn.Module):
         self.leave = nn.Conv2d(channels, channels, 1)
         self.expand = nn.Conv2d(channels, 2 * channels, 1)
         self.project = nn.Conv2d(channels, channels, 1)
+        self.register_buffer("cap", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.leave(self.spatial(F.leaky_relu(self.enter(x), LEAKY_SLOPE)))
         value, gate = self.expand(x).chunk(2, dim=1)
-        return x + self.project(value * F.relu(gate))
+        return x + self.project(_Gated.apply(value, gate, self.cap))
 
 
 class _Bound(torch.autograd.Function):

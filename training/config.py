@@ -28,6 +28,7 @@ class Config:
     accumulate: int = 1  # a step's crops are taken in so many parts: less memory
     memory: float = 4.0  # GB of decoded pictures that each process keeps
     smooth: float = 0.0  # made-up smooth crops of 16 bits beside each crop of a picture
+    screens: float = 0.0  # share of the crops that are made-up screens and scans instead of photos
     workers: int = -1  # processes that cut crops on the CPU; -1: as the machine wants
 
     # model
@@ -142,7 +143,7 @@ def _check(config: Config) -> None:
     check(
         config,
         at_least=dict(batch=1, accumulate=1, workers=-1, steps=0, warmup=0, threads=0, memory=0),
-        shares=("hold_out", "late", "ema", "smooth"),
+        shares=("hold_out", "late", "ema", "smooth", "screens"),
         positive=("minutes", "learning_rate", "decay", "clip", "save_every", "watch_every"),
     )
 
