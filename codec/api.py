@@ -162,7 +162,8 @@ def decode(
         16-bit modes: `decode_picture` gives all bits. Its `info` has icc_profile and exif, and what
         else is said of the colours: gamma, chromaticity and srgb, as Pillow reads them from PNG,
         and cicp, mdcv and clli. Pillow saves none of these, so that icc_profile says the same where
-        a profile can; HDR is kept by `lictor.codec.image.write` of what `decode_picture` gives.
+        a profile can (Pillow saves it as PNG, TIFF and AVIF by itself, else if it is given). HDR is
+        kept by `lictor.codec.image.write` of what `decode_picture` gives.
 
     Raises:
         CodecError: a FileError, InvalidRegion, InvalidPrecision, DeviceUnavailable,

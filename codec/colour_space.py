@@ -124,11 +124,15 @@ def _is_sound(space: Space) -> bool:
     """Whether a profile can say it: hostile numbers can be anything."""
     if not 0.1 <= space.curve[0] <= 10:
         return False
+    if space.chromaticities[0][1] < 0.01:
+        return False
     try:
-        matrix = _adapted(space, _D50)
+        matrix = space.to_xyz()
     except np.linalg.LinAlgError:
         return False
-    return bool(np.isfinite(matrix).all() and np.abs(matrix).max() < 4)
+    adaptation = _adaptation(matrix.sum(axis=1), _D50)
+    largest = np.abs([adaptation, adaptation @ matrix]).max()
+    return bool(largest < 10)  # and not NaN
 
 
 def _adaptation(white: Matrix, other: Matrix) -> Matrix:

@@ -98,8 +98,10 @@ def _by_opener(image: Image.Image, bits: int) -> NDArray[np.uint16]:
 
 def _full_range(pixels: NDArray[Any], bits: int) -> NDArray[np.uint16]:
     """Samples of 0…2^bits - 1 as 0…65535; (H, W, C)."""
+    if pixels.dtype != np.uint16:
+        raise ValueError(f"its samples come as {pixels.dtype}")
     most = 2**bits - 1
-    wide = (pixels.astype(np.uint32) * 65535 + most // 2) // most
+    wide = (np.minimum(pixels, most).astype(np.uint32) * 65535 + most // 2) // most
     return np.atleast_3d(wide.astype(np.uint16))
 
 
