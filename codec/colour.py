@@ -78,7 +78,8 @@ def foreign(icc: bytes, signalling: Signalling) -> bytes:
 
 def meant(icc: bytes, signalling: Signalling) -> Signalling:
     """What of the signalling counts beside a profile: all, or none."""
-    return signalling if signalling.cicp or not icc else Signalling()
+    tells = signalling.cicp and signalling.cicp[:2] != (2, 2)  # unspecified
+    return signalling if tells or not icc else Signalling()
 
 
 def info(icc: bytes, signalling: Signalling, gray: bool) -> dict[str, Any]:

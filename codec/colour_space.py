@@ -47,6 +47,9 @@ _PRIMARIES = {
     22: (_D65, (0.630, 0.340), (0.295, 0.605), (0.155, 0.077)),
 }
 """White, red, green and blue of H.273's numbers, in CIE x and y."""
+_UNSPECIFIED = 2
+_CURVES[_UNSPECIFIED], _PRIMARIES[_UNSPECIFIED] = _CURVES[13], _PRIMARIES[1]
+"""As in files that say nothing: sRGB."""
 
 _D50 = np.array([0x0000F6D6, 0x00010000, 0x0000D32D]) / 65536
 """The white of ICC profiles, X, Y and Z."""

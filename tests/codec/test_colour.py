@@ -271,7 +271,7 @@ def test_a_profile_of_the_same_meaning(
         assert ImageCms.getProfileDescription(profile).strip() == said.name
 
 
-@pytest.mark.parametrize("said", [PQ, HLG, SAID["narrow"], Signalling(cicp=(2, 2, 0, 1))])
+@pytest.mark.parametrize("said", [PQ, HLG, SAID["narrow"], Signalling(cicp=(10, 8, 0, 1))])
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "TIFF", "BMP", "AVIF"])
 def test_what_no_profile_says_is_noted(photo: np.ndarray, said: Signalling, format: str):
     data, notes = written(Picture(photo, signalling=said), format)
@@ -410,6 +410,16 @@ def test_any_chromaticities_give_a_profile_or_none(photo: np.ndarray):
             assert len(colour_space.icc_profile(space, "any")) < 600
             assert colour_space.to_srgb(photo[:2, :2], space).shape == (2, 2, 3)
     assert 20 < found < 480
+
+
+def test_what_is_unspecified_is_as_if_nothing_were_said(photo: np.ndarray, srgb_profile: bytes):
+    nothing = Signalling(cicp=(2, 2, 0, 1))
+    assert written(Picture(photo, signalling=nothing), "BMP")[1] == ()
+    beside = Picture(photo, srgb_profile, signalling=nothing)
+    with Image.open(io.BytesIO(written(beside, "JPEG")[0])) as jpeg:
+        assert jpeg.info["icc_profile"] == srgb_profile
+    space = colour_space.of_signalling(Signalling(cicp=(9, 2, 0, 1)))
+    assert space and not space.is_srgb and space.curve == colour_space.SRGB.curve
 
 
 def test_gamma_that_is_how_srgb_is_said(photo: np.ndarray):
