@@ -9,13 +9,15 @@ import math
 import operator
 import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lictor.codec import bitstream, weights
+from lictor.codec import bitstream, signalling, weights
 from lictor.codec.bitstream import (
     ALPHA,
+    COLOUR,
     EXIF,
     ICC,
     LATENTS,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from lictor.models.base import LatentCodec
     from lictor.models.refine import Progress
 
+T = TypeVar("T")
 Region = tuple[int, int, int, int]
 
 DEFAULT_MODEL = "lictor-s.mse"
@@ -98,7 +101,8 @@ def encode(
         model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
             for a smaller file or a better picture. Decoders see no difference.
-        strip: leave EXIF and the ICC profile out, after converting the colours to sRGB.
+        strip: leave EXIF, the ICC profile and other signalling of colours out, after converting
+            the colours to sRGB where they can be.
         roi: where quality is wanted, if not everywhere: a map, a Pillow image or an array of any
             size, which is scaled to the picture, white (255, 65535, True or 1.0) where it is and
             black where not; or a list of boxes (x, y, width, height), in pixels, with a weight of
@@ -155,7 +159,11 @@ def decode(
 
     Returns:
         A Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow has no other
-        16-bit modes: `decode_picture` gives all bits. Its `info` has icc_profile and exif.
+        16-bit modes: `decode_picture` gives all bits. Its `info` has icc_profile and exif, and what
+        else is said of the colours: gamma, chromaticity and srgb, as Pillow reads them from PNG,
+        and cicp, mdcv and clli. Pillow saves none of these, so that icc_profile says the same where
+        a profile can (Pillow saves it as PNG, TIFF and AVIF by itself, else if it is given). HDR is
+        kept by `lictor.codec.image.write` of what `decode_picture` gives.
 
     Raises:
         CodecError: a FileError, InvalidRegion, InvalidPrecision, DeviceUnavailable,
@@ -187,8 +195,8 @@ def decode_picture(
     """Decode a file to arrays, with all bits.
 
     Returns:
-        A `lictor.codec.image.Picture`: pixels, uint8 or uint16 (H, W, C), icc, exif, and what was
-        lost.
+        A `lictor.codec.image.Picture`: pixels, uint8 or uint16 (H, W, C), icc, exif, signalling,
+        and what was lost.
 
     Args and errors: as for `decode`.
     """
@@ -307,9 +315,11 @@ class Info:
     latents: checksum of the decoded latents, hexadecimal.
     tiles: in how many pieces the picture is coded; tile_width, tile_height: of one, in pixels.
     bytes: size of the file.
-    latent_bytes: of which entropy-coded latents; alpha_bytes, icc_bytes, exif_bytes and
-        map_bytes (the quality map) likewise.
+    latent_bytes: of which entropy-coded latents; alpha_bytes, icc_bytes, exif_bytes,
+        map_bytes (the quality map) and colour_bytes (colour signalling) likewise.
     bpp: bits per pixel, from the size of the file.
+    colour: what is said of the colours beside the ICC profile, by name (cicp, intent, gamma,
+        chromaticities, mastering, light), and a `name` for people; empty if nothing is.
     """
 
     format_version: int
@@ -332,7 +342,9 @@ class Info:
     icc_bytes: int
     exif_bytes: int
     map_bytes: int
+    colour_bytes: int
     bpp: float
+    colour: dict[str, Any]
 
 
 def info(data: Bytes) -> Info:
@@ -344,6 +356,7 @@ def info(data: Bytes) -> Info:
     data = _bytes(data)
     h, sections = bitstream.read(data, verify_sections=False)
     grid = Grid.of_file(h, bitstream.read_table(h, sections))
+    said = bitstream.payload(sections, COLOUR)
     return Info(
         format_version=h.version,
         model=h.model_name or weights.shipped_name(h.model_id),
@@ -365,7 +378,9 @@ def info(data: Bytes) -> Info:
         icc_bytes=len(bitstream.payload(sections, ICC)),
         exif_bytes=len(bitstream.payload(sections, EXIF)),
         map_bytes=len(bitstream.payload(sections, MAP)),
+        colour_bytes=len(said),
         bpp=8 * len(data) / (h.width * h.height),
+        colour=signalling.unpack(said).as_dict() if said else {},
     )
 
 
@@ -443,7 +458,8 @@ def verify(
 
     step, effort = quality_step(quality), _effort(effort)
     codec = weights.load(model)
-    picture = _viewed(replace(_picture(image), icc=b"", exif=b""), codec)
+    picture = replace(_picture(image), icc=b"", exif=b"", signalling=signalling.NONE)
+    picture = _viewed(picture, codec)
     start = perf_counter()
     data, expected = _encode_and_expect(picture, step, codec, effort)
     encoded = perf_counter()
@@ -567,6 +583,8 @@ def _others(picture: Picture, header: Header, step: int | NDArray[np.int16]) -> 
     for kind, data in ((ICC, picture.icc), (EXIF, picture.exif)):
         if data:
             others[kind] = metadata.pack(data)
+    if picture.signalling:
+        others[COLOUR] = signalling.pack(picture.signalling)
     return others
 
 
@@ -577,13 +595,15 @@ def _decode(
     progress: Progress | None = None,
     way: tuple[str, str] = ("float32", "cpu"),
 ) -> Picture:
+    from lictor.codec import metadata
     from lictor.codec.image import Picture
 
     file = _read(data, region is not None, salvage)
     box = _box(region, file.header)
-    icc, exif = (_unpacked(file, kind) for kind in (ICC, EXIF))
+    icc, exif = (_unpacked(file, kind, metadata.unpack, b"") for kind in (ICC, EXIF))
+    said = _unpacked(file, COLOUR, signalling.unpack, signalling.NONE)
     pixels = _decode_pixels(file, box, progress, *way)
-    return Picture(pixels, icc, exif, lost=tuple(file.lost))
+    return Picture(pixels, icc, exif, lost=tuple(file.lost), signalling=said)
 
 
 @dataclass
@@ -616,18 +636,16 @@ def _read(data: Bytes, partly: bool, salvage: bool) -> _File:
     return _File(header, sections, table, False, [])
 
 
-def _unpacked(file: _File, kind: int) -> bytes:
-    """A colour profile or EXIF, if there is one."""
-    from lictor.codec import metadata
-
+def _unpacked(file: _File, kind: int, unpack: Callable[[Bytes], T], none: T) -> T:
+    """A colour profile, EXIF or signalling, if there is one."""
     packed = bitstream.payload(file.sections, kind)
     try:
-        return metadata.unpack(packed) if packed else b""
+        return unpack(packed) if packed else none
     except CorruptFile:
         if not file.salvage:
             raise
         file.lost.append(f"the {bitstream.NAMES[kind]} is damaged and left out")
-        return b""
+        return none
 
 
 def _decode_pixels(

@@ -60,6 +60,7 @@ ICC = 4
 EXIF = 5
 TILES = 6
 MAP = 7
+COLOUR = 8
 _KNOWN_OPTIONAL = {
     LATENTS: False,
     PADDING: True,
@@ -68,6 +69,7 @@ _KNOWN_OPTIONAL = {
     EXIF: True,
     TILES: False,
     MAP: False,
+    COLOUR: True,
 }
 """Kinds of section, and whether a reader may skip them."""
 NAMES = {
@@ -78,6 +80,7 @@ NAMES = {
     EXIF: "EXIF data",
     TILES: "tile table",
     MAP: "quality map",
+    COLOUR: "colour signalling",
 }
 """What users read of the kinds of section."""
 
@@ -445,7 +448,7 @@ def write(
     Args:
         header: complete; a value that the format cannot hold raises ValueError.
         latents: what `lictor.entropy.Encoder.finish` returned, of all tiles in order.
-        others: payloads of MAP, ALPHA, ICC and EXIF, where there are such.
+        others: payloads of MAP, ALPHA, ICC, EXIF and COLOUR, where there are such.
         table: of a picture in tiles.
     """
     payloads = {LATENTS: latents, **(others or {})}

@@ -263,18 +263,29 @@ def _info_line(row: dict[str, Any]) -> str:
         ("alpha_bytes", "alpha"),
         ("icc_bytes", "colour profile"),
         ("exif_bytes", "EXIF"),
+        ("colour_bytes", "colour signalling"),
     )
     low = f"{row['quality_low']:g} to " if row["quality_low"] < row["quality"] else ""
     sha256 = row.get("latents_sha256")
     of_which = ", ".join(f"{row[key]} of {name}" for key, name in parts if row[key])
     tiles = f"{row['tiles']} tiles of {row['tile_width']}x{row['tile_height']}, "
     return (
-        f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, "
+        f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, {_colours(row)}"
         f"{tiles if row['tiles'] > 1 else ''}{model} (weights "
         f"{row['weights']}), quality {low}{row['quality']:g}, {row['bytes']} bytes"
         f"{f' ({of_which})' if of_which else ''}, {row['bpp']:.3f} bpp, format "
         f"{row['format_version']}{f', latents SHA-256 {sha256}' if sha256 else ''}"
     )
+
+
+def _colours(row: dict[str, Any]) -> str:
+    """What is said of the colours beside a profile."""
+    said = row["colour"]
+    if not said:
+        return ""
+    cicp = f"cICP {'/'.join(map(str, said['cicp']))}" if "cicp" in said else ""
+    name = said["name"] or "HDR luminances"
+    return f"{name} ({cicp}), " if cicp else f"{name}, "
 
 
 @cli.command()

@@ -16,8 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from lictor.codec import tiff
+from lictor.codec import png_chunks, tiff
 from lictor.codec.errors import DamagedImage, UnsupportedImage
+from lictor.codec.signalling import Signalling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,13 +145,16 @@ def _ppm(image: Image.Image) -> NDArray[np.uint16]:
     return pixels.reshape(image.height, image.width, 3)
 
 
-def write_png(file: IO[bytes], pixels: NDArray[np.uint16], icc: bytes, exif: bytes) -> None:
+def write_png(
+    file: IO[bytes], pixels: NDArray[np.uint16], icc: bytes, exif: bytes, said: Signalling
+) -> None:
     """A PNG of uint16 (H, W, 1…4), each row filtered by the one above it."""
     height, width, channels = pixels.shape
     chunk = PngImagePlugin.putchunk
     file.write(b"\x89PNG\r\n\x1a\n")
     sizes = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     chunk(file, b"IHDR", sizes + bytes([16, _PNG_COLOUR[channels], 0, 0, 0]))
+    png_chunks.write(file, said, with_profile=bool(icc))
     if icc:
         chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
     if exif:

@@ -2,7 +2,8 @@
 
 What is coded is what a viewer shows: upright, palettes and bilevel pictures as RGB and gray without
 loss, CMYK converted to sRGB by its profile, of an animation the first frame. 16 bits stay 16 bits.
-Alpha that is opaque everywhere is dropped. The ICC profile and EXIF come along.
+Alpha that is opaque everywhere is dropped. The ICC profile, what else is said of the colours, and
+EXIF come along.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from lictor.codec import deep, tiff
+from lictor.codec import colour, colour_space, deep, heif, png_chunks, tiff
 from lictor.codec.bitstream import MAX_METADATA
 from lictor.codec.errors import (
     CodecError,
@@ -30,6 +31,8 @@ from lictor.codec.errors import (
     UnsupportedImage,
     UnwritableImage,
 )
+from lictor.codec.signalling import NONE as NO_SIGNALLING
+from lictor.codec.signalling import Signalling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +59,7 @@ class Picture:
     exif: EXIF as a TIFF structure, from its byte order mark on, or nothing.
     notes: what was changed on the way that a user should know of, one line each.
     lost: what could not be salvaged of a damaged file, one line each.
+    signalling: what is said of the colours beside the profile: PNG's cICP, gAMA and the like.
     """
 
     pixels: NDArray[Any]
@@ -63,6 +67,7 @@ class Picture:
     exif: bytes = b""
     notes: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    signalling: Signalling = NO_SIGNALLING
 
     @property
     def depth(self) -> int:
@@ -100,6 +105,9 @@ def read(source: str | os.PathLike[str] | bytes) -> Picture:
                 return from_pillow(image)
         except UnidentifiedImageError:
             with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+                if heif.register(file):
+                    with Image.open(file) as image:
+                        return from_pillow(image)
                 if not tiff.is_tiff(file):
                     raise
                 return _from_tiff(file)
@@ -113,7 +121,10 @@ def from_pillow(image: Image.Image) -> Picture:
     """
     with _pillow_errors():
         notes = _first_frame(image)
-        pixels: NDArray[Any] | None = deep.read(image)
+        signalling = colour.read(image, notes)
+        pixels: NDArray[Any] | None = heif.read(image, notes)
+        if pixels is None:
+            pixels = deep.read(image)
         if pixels is None:
             if deep.is_reduced(image):
                 notes.append("more than 8 bits a sample are read as 8 in this kind of file")
@@ -123,9 +134,10 @@ def from_pillow(image: Image.Image) -> Picture:
             pixels = _plain(screen)
         exif, orientation = _exif(image)
         icc = b"" if image.mode == "CMYK" else image.info.get("icc_profile") or b""
+        icc = colour.foreign(icc, signalling)
         icc, exif = (_of_bearable_size(data, notes) for data in (icc, exif))
         pixels = _without_opaque_alpha(_upright(pixels, orientation))
-    return Picture(pixels, icc, exif, tuple(notes))
+    return Picture(pixels, icc, exif, tuple(notes), signalling=signalling)
 
 
 def _from_tiff(file: IO[bytes]) -> Picture:
@@ -237,21 +249,37 @@ def _of_bearable_size(data: bytes, notes: list[str]) -> bytes:
 
 
 def stripped(picture: Picture) -> Picture:
-    """The picture without EXIF and profile; where it can be, its colours become sRGB first."""
-    if not picture.icc or picture.pixels.shape[2] < 3:
-        return replace(picture, icc=b"", exif=b"")
+    """The picture without EXIF, profile and signalling; its colours become sRGB if they can."""
+    bare = replace(picture, icc=b"", exif=b"", signalling=NO_SIGNALLING)
+    said = colour.meant(picture.icc, picture.signalling)
+    if not said:
+        return _converted_by_profile(picture, bare) if picture.icc else bare
+    space = colour_space.of_signalling(said)
+    if space is None:
+        what = f"its colours are {said.name}, which are not converted"
+        note = f"{what}; without saying so they look different"
+        return replace(bare, notes=(*bare.notes, note)) if said.name else bare
+    if space.is_srgb:
+        return bare
+    return _with_colours(bare, colour_space.to_srgb(picture.colours, space))
+
+
+def _converted_by_profile(picture: Picture, bare: Picture) -> Picture:
     converted = None
     if picture.depth == 8:
-        image = Image.fromarray(np.ascontiguousarray(picture.colours))
+        colours = np.ascontiguousarray(picture.colours)
+        image = Image.fromarray(colours if colours.shape[2] == 3 else colours[:, :, 0])
         image.info["icc_profile"] = picture.icc
         converted = _by_profile(image)
     if converted is None:
         note = "its colour profile is dropped; its colours may look different"
-        return Picture(picture.pixels, notes=(*picture.notes, note))
-    pixels = np.asarray(converted)
-    if picture.alpha is not None:
-        pixels = np.dstack([pixels, picture.alpha])
-    return Picture(pixels, notes=picture.notes)
+        return replace(bare, notes=(*bare.notes, note))
+    return _with_colours(bare, np.asarray(converted)[:, :, : picture.colours.shape[2]])
+
+
+def _with_colours(picture: Picture, colours: NDArray[Any]) -> Picture:
+    alpha = [] if picture.alpha is None else [picture.alpha]
+    return replace(picture, pixels=np.ascontiguousarray(np.dstack([colours, *alpha])))
 
 
 def middle(pixels: NDArray[np.uint8], side: int, margin: float = 1 / 7) -> NDArray[np.uint8]:
@@ -323,22 +351,33 @@ def write(picture: Picture, file: IO[bytes], format: str = "PNG") -> tuple[str, 
         UnwritableImage: the format does not hold such a picture (its size or alpha, mostly).
         OSError: the file cannot be written.
     """
+    said = picture.signalling
+    lost: tuple[str, ...] = ()
+    if format != "PNG":
+        gray = picture.pixels.shape[2] < 3
+        icc, lost = colour.for_format(picture.icc, said, format, gray)
+        said, picture = NO_SIGNALLING, replace(picture, icc=icc)
     try:
         if picture.depth == 16 and format == "PNG":
-            deep.write_png(file, picture.pixels, picture.icc, picture.exif)
+            deep.write_png(file, picture.pixels, picture.icc, picture.exif, said)
             return ()
         if picture.depth == 16 and format == "TIFF":
             deep.write_tiff(file, picture.pixels, picture.icc)
-            return ("EXIF is not written into a TIFF of 16 bits",) if picture.exif else ()
-        image = to_pillow(picture, depth=8)
-        image.save(file, format, **{str(key): value for key, value in image.info.items()})
+            exif_lost = ("EXIF is not written into a TIFF of 16 bits",) if picture.exif else ()
+            return (*exif_lost, *lost)
+        image = to_pillow(replace(picture, signalling=NO_SIGNALLING), depth=8)
+        options = {str(key): value for key, value in image.info.items()}
+        if format == "PNG":
+            png_chunks.save(image, file, said, **options)
+        else:
+            image.save(file, format, **options)
     except Exception as e:
         if isinstance(e, MemoryError) or (isinstance(e, OSError) and e.errno is not None):
             raise
         raise UnwritableImage(f"cannot be written as {format} ({_one_line(e)}); use .png") from e
     if picture.depth == 16:
-        return (f"has 16 bits a sample; written as {format} with 8",)
-    return ()
+        return (f"has 16 bits a sample; written as {format} with 8", *lost)
+    return lost
 
 
 def _to_eight_bits(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
@@ -351,8 +390,7 @@ def to_pillow(picture: Picture, depth: int = 16) -> Image.Image:
     if picture.depth == 16 and (depth == 8 or pixels.shape[2] > 1):
         pixels = _to_eight_bits(pixels)
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    if picture.icc:
-        image.info["icc_profile"] = picture.icc
+    image.info.update(colour.info(picture.icc, picture.signalling, gray=pixels.shape[2] < 3))
     if picture.exif:
         image.info["exif"] = _EXIF_PREFIX + picture.exif
     return image

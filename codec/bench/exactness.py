@@ -19,6 +19,7 @@ from lictor.codec import image
 from lictor.codec.api import decode_picture, encode, estimate, info, psnr
 from lictor.codec.bitstream import QUALITY_STEPS
 from lictor.codec.errors import ModelUnavailable, UnsupportedImage
+from lictor.codec.signalling import NONE
 from lictor.codec.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Row:
 def measure(path: str, model: str, qualities: Sequence[float]) -> list[Row]:
     """Measure a picture at every quality. Raises CodecError."""
     codec = _flagship(model)
-    picture = replace(image.read(path), icc=b"", exif=b"")
+    picture = replace(image.read(path), icc=b"", exif=b"", signalling=NONE)
     with torch_threads(1):
         return [_measure_one(os.path.basename(path), picture, codec, model, q) for q in qualities]
 

@@ -24,6 +24,7 @@ from lictor import models
 from lictor.codec import CodecError, bitstream, coding, decode_picture, encode, info, tiles
 from lictor.codec.bitstream import LATENTS, MAP, TILES, Header, Reader, Section
 from lictor.codec.image import Picture
+from lictor.codec.signalling import Signalling
 
 Random = np.random.Generator
 MEMORY = 1_500_000_000
@@ -41,6 +42,7 @@ def pictures() -> list[Picture]:
     from skimage import data
 
     photo = data.astronaut()
+    said = Signalling((9, 16, 0, 1), 0, 1000, (31270,) * 8, tuple(range(10)), (4, 5))
     icc, exif = bytes(range(200)) * 3, b"MM\0*" + bytes(60)
     alpha = np.tile(np.arange(130, dtype=np.uint8), (96, 1))
     rgba = np.dstack([photo[100:196, 150:280], alpha])
@@ -48,8 +50,8 @@ def pictures() -> list[Picture]:
     return [
         Picture(np.ascontiguousarray(photo[100:140, 150:200, :1])),
         Picture(np.ascontiguousarray(photo[100:140, 150:200]), exif=exif),
-        Picture(rgba, icc, exif),
-        Picture(np.dstack([wide, wide[:, :, 0]]), icc),
+        Picture(rgba, icc, exif, signalling=said),
+        Picture(np.dstack([wide, wide[:, :, 0]]), icc, signalling=Signalling(gamma=45455)),
     ]
 
 

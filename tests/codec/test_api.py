@@ -41,6 +41,7 @@ from lictor.codec.errors import (
     UnsupportedImage,
 )
 from lictor.codec.image import Picture
+from lictor.codec.signalling import Signalling
 
 MODEL = "fake.pixels"
 
@@ -155,7 +156,8 @@ def rich(photo: np.ndarray) -> Picture:
     random = np.random.default_rng(3)
     alpha = random.integers(0, 65536, photo.shape[:2], np.uint16)
     wide = photo.astype(np.uint16) * 257 + random.integers(0, 2, photo.shape, np.uint16)
-    return Picture(np.dstack([wide, alpha]), b"icc " * 40, b"MM\0*exif")
+    said = Signalling(cicp=(9, 16, 0, 1), light=(10_000_000, 1))
+    return Picture(np.dstack([wide, alpha]), b"icc " * 40, b"MM\0*exif", signalling=said)
 
 
 @pytest.mark.parametrize("channels", [2, 4])
@@ -189,9 +191,11 @@ def test_samples_of_16_bits_are_not_rounded_to_8():
 def test_metadata_come_back(rich: Picture):
     again = decode_picture(coded(rich))
     assert (again.icc, again.exif) == (rich.icc, rich.exif)
+    assert again.signalling == rich.signalling
     image = decode(coded(rich))
     assert image.mode == "RGBA"
-    assert image.info == {"icc_profile": rich.icc, "exif": b"Exif\0\0" + rich.exif}
+    said = {"cicp": (9, 16, 0, 1), "clli": (10_000_000, 1)}
+    assert image.info == said | {"icc_profile": rich.icc, "exif": b"Exif\0\0" + rich.exif}
     i = info(coded(rich))
     assert i.channels == 4 and i.alpha_bytes > 2000 and 0 < i.icc_bytes < 30 and i.exif_bytes > 0
 
@@ -199,8 +203,8 @@ def test_metadata_come_back(rich: Picture):
 def test_strip(rich: Picture):
     data = encode(rich, quality=100, model=MODEL, strip=True)
     again = decode_picture(data)
-    assert (again.icc, again.exif) == (b"", b"")
-    assert info(data).icc_bytes == info(data).exif_bytes == 0
+    assert (again.icc, again.exif, bool(again.signalling)) == (b"", b"", False)
+    assert info(data).icc_bytes == info(data).exif_bytes == info(data).colour_bytes == 0
 
 
 def test_verify_of_a_rich_picture(rich: Picture):
@@ -217,7 +221,7 @@ def test_every_flipped_bit_of_the_other_sections_is_found(rich: Picture):
             decode(damaged)
 
 
-@pytest.mark.parametrize("kind", [bitstream.ALPHA, bitstream.ICC, bitstream.EXIF])
+@pytest.mark.parametrize("kind", [bitstream.ALPHA, bitstream.ICC, bitstream.EXIF, bitstream.COLOUR])
 @pytest.mark.parametrize("payload", [b"\0", b"\xff" * 40, bytes(60), b"\x05" + b"\xec" * 30])
 def test_hostile_sections_with_right_checks(rich: Picture, kind: int, payload: bytes):
     small = coded(replace(rich, pixels=rich.pixels[:5, :6]))

@@ -381,18 +381,18 @@ def test_latents_not_first(first: bytes):
         read(HEADER + first)
 
 
-ALPHA, ICC, EXIF = (section(tag, PAYLOAD) for tag in (0x43, 0xC4, 0xC5))
+ALPHA, ICC, EXIF, COLOUR = (section(tag, PAYLOAD) for tag in (0x43, 0xC4, 0xC5, 0xC8))
 END = section(0x82, b"")
 
 
-@pytest.mark.parametrize("kind", [ALPHA, ICC, EXIF, section(0xC2, b"")])
+@pytest.mark.parametrize("kind", [ALPHA, ICC, EXIF, COLOUR, section(0xC2, b"")])
 def test_any_section_twice(kind: bytes):
     fields = GOOD.replace(" 01 c801", " 02 c801") if kind is ALPHA else GOOD
     with pytest.raises(CorruptFile, match="twice"):
         read(header(fields) + section(0x41, PAYLOAD) + kind + kind + END)
 
 
-@pytest.mark.parametrize("tag", [0xC3, 0x44, 0x45, 0x42])
+@pytest.mark.parametrize("tag", [0xC3, 0x44, 0x45, 0x48, 0x42])
 def test_section_with_a_wrong_tag(tag: int):
     with pytest.raises(CorruptFile, match="wrong tag"):
         read(HEADER + section(0x41, PAYLOAD) + section(tag, b"") + END)
@@ -411,6 +411,7 @@ def test_sections_of_every_kind():
     h = example()
     h.channels, h.depth = 4, 16
     others = {bitstream.ALPHA: b"a", bitstream.ICC: b"bc", bitstream.EXIF: b"def"}
+    others[bitstream.COLOUR] = b"g"
     again, sections = read(write(h, PAYLOAD, others))
     assert again == h
     assert {s.kind: bytes(s.payload) for s in sections} == {1: PAYLOAD, **others}

@@ -13,7 +13,6 @@ from types import ModuleType
 import pytest
 
 from lictor.codec import CodecError, api, decode_picture, encode, info
-from lictor.codec.image import Picture
 from lictor.models import zoo
 
 SCRIPT = Path(__file__).with_name("hostile.py")
@@ -48,7 +47,7 @@ def hostile() -> ModuleType:
 def test_the_cases_are_of_all_kinds(hostile: ModuleType, fake: ModuleType):
     """Most of those with right checksums reach what lies behind them, and some even decode."""
     originals = [
-        encode(Picture(p.pixels, p.icc, p.exif), quality=70, model=fake.SHIPPED.name, roi=roi)
+        encode(p, quality=70, model=fake.SHIPPED.name, roi=roi)
         for p, roi in zip(hostile.pictures(), hostile.ROIS, strict=True)
     ]
     mended = decoded = unlike = 0

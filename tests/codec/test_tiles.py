@@ -31,6 +31,7 @@ from lictor.codec.errors import (
     TruncatedFile,
 )
 from lictor.codec.image import Picture
+from lictor.codec.signalling import Signalling
 from lictor.codec.tiles import Grid
 from lictor.models.window import Box
 
@@ -276,7 +277,8 @@ def test_regions_that_are_none(photo: np.ndarray, region: object):
 def rich(china: np.ndarray) -> Picture:
     """Six tiles of 64x64, alpha, and metadata."""
     pixels = np.ascontiguousarray(np.dstack([china, china[::-1, :, :1]])[:128, :192])
-    return Picture(pixels, b"icc " * 40, b"MM\0*exif")
+    said = Signalling(cicp=(9, 16, 0, 1), mastering=tuple(range(10)))
+    return Picture(pixels, b"icc " * 40, b"MM\0*exif", signalling=said)
 
 
 @pytest.fixture
@@ -327,6 +329,7 @@ def test_salvage_of_one_tile(whole: bytes, rich: Picture, number: int):
     np.testing.assert_array_equal(picture.pixels[~hole], rich.pixels[~hole])
     np.testing.assert_array_equal(picture.pixels[:, :, 3], rich.pixels[:, :, 3])
     assert (picture.icc, picture.exif) == (rich.icc, rich.exif)
+    assert picture.signalling == rich.signalling
     # It is nearer than flat gray.
     error = np.abs(picture.pixels[hole].astype(int) - rich.pixels[hole]).mean()
     assert error < np.abs(128 - rich.pixels[hole].astype(int)).mean()
@@ -351,7 +354,7 @@ def test_salvage_when_the_length_of_the_latents_is_damaged(whole: bytes, rich: P
     np.testing.assert_array_equal(picture.pixels, rich.pixels)
 
 
-@pytest.mark.parametrize("kind", [bitstream.ALPHA, bitstream.ICC, bitstream.EXIF])
+@pytest.mark.parametrize("kind", [bitstream.ALPHA, bitstream.ICC, bitstream.EXIF, bitstream.COLOUR])
 def test_salvage_without_other_parts(whole: bytes, rich: Picture, kind: int):
     _, sections = bitstream.read(whole)
     at = whole.rindex(bytes(bitstream.payload(sections, kind)))
@@ -360,6 +363,7 @@ def test_salvage_without_other_parts(whole: bytes, rich: Picture, kind: int):
     np.testing.assert_array_equal(picture.pixels[:, :, :3], rich.pixels[:, :, :3])
     assert picture.icc == (b"" if kind == bitstream.ICC else rich.icc)
     assert picture.exif == (b"" if kind == bitstream.EXIF else rich.exif)
+    assert bool(picture.signalling) == (kind != bitstream.COLOUR)
     if kind == bitstream.ALPHA:
         assert (picture.pixels[:, :, 3] == 255).all()
 
