@@ -42,7 +42,9 @@ from lictor.training import export, steps, validation
 from lictor.training.config import Config
 from lictor.training.losses import Criterion
 from lictor.training.parallel import Stop, Team, join, leave_signals
+from lictor.training.parcels import Parcels
 from lictor.training.soap import Soap
+from lictor.training.speed import fastest
 from lictor.training.state import State, follower
 from lictor.training.watch import Watch
 
@@ -84,24 +86,43 @@ def batches(crops: Crops, config: Config, team: Team, start: int) -> Iterator[Ba
     """What `shares` says: cut on the GPU where the pictures fit, else by loaders."""
     on_gpu = team.device.type == "cuda"
     if on_gpu and all(picture.pixels is not None for picture in crops.pictures):
-        resident = ResidentCrops(crops, team.device)
-        for numbers in shares(config, team, start):
-            yield numbers[0], *resident.batch(numbers)
-    workers = config.workers if config.workers >= 0 else 8 if on_gpu else 1
-    loader = DataLoader(
-        crops,
-        batch_sampler=shares(config, team, start),  # type: ignore[arg-type]
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=on_gpu,
-        worker_init_fn=leave_signals,
-    )
+        yield from resident_batches(ResidentCrops(crops, team.device), config, team, start)
+    loader = loading(crops, config, team, batch_sampler=shares(config, team, start))
     for numbers, (x, quality) in zip(shares(config, team, start), loader, strict=False):
         yield (
             numbers[0],
             x.to(team.device, non_blocking=True),
             quality.to(team.device, non_blocking=True),
         )
+
+
+def resident_batches(
+    resident: ResidentCrops, config: Config, team: Team, start: int
+) -> Iterator[Batch]:
+    """Photos cut where they live, among them the screens, which loaders make ahead."""
+    crops = resident.crops
+    numbers = (n for share in shares(config, team, start) for n in share if crops.is_screen(n))
+    screens = iter(loading(crops, config, team, sampler=numbers, batch_size=None))
+    for share in shares(config, team, start):
+        x, quality = resident.batch(share)
+        for place, number in enumerate(share):
+            if crops.is_screen(number):
+                x[place] = torch.as_tensor(next(screens)[0]).to(x.device, non_blocking=True)
+        yield share[0], x, quality
+
+
+def loading(crops: Crops, config: Config, team: Team, **order: Any) -> DataLoader[Any]:
+    """Loaders of crops in some order, in processes of their own."""
+    on_gpu = team.device.type == "cuda"
+    workers = config.workers if config.workers >= 0 else 8 if on_gpu else 1
+    return DataLoader(
+        crops,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=on_gpu,
+        worker_init_fn=leave_signals,
+        **order,
+    )
 
 
 def klt(crops: Crops) -> tuple[Tensor, Tensor]:
@@ -153,9 +174,9 @@ def freeze(model: LatentCodec, config: Config) -> None:
         parts[name].requires_grad_(True)
 
 
-OPTIMISERS: dict[str, Callable[[Any, float], torch.optim.Optimizer]] = {
-    "adamw": lambda groups, lr: torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98)),
-    "soap": lambda groups, lr: Soap(groups, lr=lr),
+OPTIMISERS: dict[str, Callable[[Any, Config], torch.optim.Optimizer]] = {
+    "adamw": lambda groups, c: torch.optim.AdamW(groups, lr=c.learning_rate, betas=(0.9, 0.98)),
+    "soap": lambda groups, c: Soap(groups, lr=c.learning_rate, refresh=c.refresh),
 }
 
 
@@ -171,7 +192,7 @@ def optimiser(model: LatentCodec, config: Config) -> torch.optim.Optimizer:
         {"params": fast, "relative": 1.0, "weight_decay": 1e-4},
         {"params": slow, "relative": config.shortcut_rate, "weight_decay": 0.0},
     ]
-    return OPTIMISERS[config.optimiser](groups, config.learning_rate)
+    return OPTIMISERS[config.optimiser](groups, config)
 
 
 def schedule(step: int, progress: float, config: Config) -> float:
@@ -194,6 +215,8 @@ def begin(config: Config, team: Team) -> tuple[State, Crops, Crops]:
     torch.backends.cudnn.allow_tf32 = not config.bf16
     early, late = pictures(config, team)
     model = build(config, early).to(team.device).train()
+    if team.device.type == "cuda":
+        model.to(memory_format=torch.channels_last)  # as its kernels want 1x1 convolutions
     freeze(model, config)
     state = State(model, follower(model), optimiser(model, config))
     if config.resume:
@@ -211,9 +234,13 @@ def train(config: Config, team: Team, stop: Stop) -> State:
     if not config.resume:
         watch.validate(state)
 
-    parallel = team.wrap(state.model)
-    feed, is_late = batches(early, config, team, state.position), False
+    parcels = Parcels(config.parcels, Path(config.out), f"{config.model}.{config.tag}")
+
     began = time.monotonic() - 60 * state.spent
+    parallel = team.wrap(state.model)
+    if config.compile:
+        parallel = quickest(parallel, criterion, config, team, batches(early, config, team, 0))
+    feed, is_late = batches(early, config, team, state.position), False
     saved = watched = state.spent
     while True:
         progress, stopped = team.largest(steps.progress_of(state, config), stop.signal)
@@ -241,14 +268,35 @@ def train(config: Config, team: Team, stop: Stop) -> State:
         if state.spent - watched >= config.watch_every:
             watch.validate(state)
             watched = state.spent
+        if team.leads and parcels.due(state):
+            parcels.send(state)
     watch.log(state, 0.0, progress)
     if team.leads:
+        parcels.send(state)
         state.save(config)
     if not stopped:
         watch.validate(state)
     watch.close()
     stop.signal = int(stopped)
     return state
+
+
+def quickest(
+    model: nn.Module, criterion: Criterion, config: Config, team: Team, feed: Iterator[Batch]
+) -> nn.Module:
+    """The model, compiled if that is faster; leaves no gradients."""
+
+    def step(model: nn.Module, batch: Batch) -> None:
+        gradient(model, criterion, config, batch)
+
+    def say(line: str) -> None:
+        if team.leads:
+            print(line, file=sys.stderr)
+
+    piece = config.batch // (team.size * config.accumulate)
+    quick = fastest(model, step, feed, piece, team.device, say)
+    model.zero_grad(set_to_none=True)
+    return quick
 
 
 def with_smooth(
@@ -317,7 +365,7 @@ def main(arguments: list[str]) -> int:
     if stop.signal:
         print(f"stopped at step {state.step}; resume=true out={config.out} goes on")
         return 128 + stop.signal
-    return finish(config)
+    return finish(config) if config.export else 0
 
 
 if __name__ == "__main__":

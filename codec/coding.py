@@ -23,8 +23,9 @@ from lictor.codec.device import transforming
 from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
 from lictor.codec.parallel import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.tiles import Grid
+from lictor.codec.weights import model_errors
 from lictor.entropy import CorruptStream, Decoder, Encoder
-from lictor.models.base import crop
+from lictor.models.base import crop, refuse_no_numbers
 from lictor.models.window import Box
 
 if TYPE_CHECKING:
@@ -304,6 +305,7 @@ def _show(
     """Write the samples of a tile, as far as the region goes."""
     tile, seen = reader.grid.tile(number), _seen(reader.grid, reader.codec, number)
     x = reader.codec.reconstruct(_surrounded(reader, number, found), _part(reader.quality, seen))
+    refuse_no_numbers(x.sum())  # all are in 0…1, unless they are no numbers
     part = tile.within(region)
     rows, columns = part.seen_from(seen).place
     out[part.seen_from(region).place] = samples(x[:, :, rows, columns], out.shape[2], out.dtype)
@@ -350,9 +352,9 @@ def samples(x: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 @contextmanager
 def running(grid: Grid) -> Iterator[None]:
-    """Networks run in here: no gradients, and memory that runs out has a name."""
+    """Networks run in here: no gradients, and what goes wrong in them has a name."""
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), model_errors():
             yield
     except (MemoryError, RuntimeError) as e:
         if isinstance(e, RuntimeError) and "allocate" not in str(e):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lictor.models.errors import NoSearch
+from lictor.models.errors import NoNumbers, NoSearch
 from lictor.models.quality import Quality
 from lictor.models.window import Box
 
@@ -156,6 +156,15 @@ def crop(x: Tensor, box: Box) -> Tensor:
     """The part of x (N, C, H, W) in the box."""
     rows, columns = box.place
     return x[:, :, rows, columns]
+
+
+def refuse_no_numbers(*values: Tensor) -> None:
+    """Raise NoNumbers unless all are finite: what is not has neither symbol nor colour."""
+    if not all(bool(part.isfinite().all()) for part in values):
+        raise NoNumbers(
+            "the networks make something that is not a number of this picture; their weights must"
+            " have gone wrong in training: use others"
+        )
 
 
 def _compact(name: str, tensor: Tensor) -> Tensor:

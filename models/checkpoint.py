@@ -16,6 +16,7 @@ from safetensors.torch import save as save_tensors
 from lictor.models import registry, zoo
 from lictor.models.base import LatentCodec
 from lictor.models.errors import BadCheckpoint, UnknownModel, WrongWeights
+from lictor.models.layers import Block
 
 FORMAT = "lictor-1"
 
@@ -32,12 +33,23 @@ def save(model: LatentCodec, path: Path, name: str, training: dict[str, Any]) ->
     temporary.replace(path)
 
 
-@lru_cache(maxsize=4)
 def load(name: str) -> LatentCodec:
     """The model of a shipped name or of a path to a weights file, in eval mode on the CPU.
 
     Raises UnknownModel, BadCheckpoint, or WrongWeights where a shipped file was tampered with.
     """
+    model = read(name)
+    if not all(t.isfinite().all() for n, t in model.named_buffers() if n.endswith(".cap")):
+        raise BadCheckpoint(
+            f"{name}: made before gates had caps, and only good to decode; measure them with"
+            f" `python -m lictor.training.caps {name} data=PHOTOS NEW{zoo.SUFFIX}`"
+        )
+    return model
+
+
+@lru_cache(maxsize=4)
+def read(name: str) -> LatentCodec:
+    """As `load`, also of weights that are too old to encode or to train with."""
     path = zoo.resolve(name)
     try:
         data = path.read_bytes()
@@ -68,17 +80,12 @@ def build(path: Path, data: bytes) -> LatentCodec:
         tensors = {
             n: t.float() if t.is_floating_point() else t for n, t in load_tensors(data).items()
         }
-        model.adopt(tensors)
+        model.adopt(_uncapped(model) | tensors)
     except KeyError as error:
         raise BadCheckpoint(
             f"{path}: architecture {architecture!r} is not in this version"
         ) from error
     except (SafetensorError, RuntimeError) as error:
-        if ".cap" in str(error):
-            raise BadCheckpoint(
-                f"{path}: made before gates had caps; measure them with `python -m"
-                f" lictor.training.caps {path} data=PHOTOS NEW{zoo.SUFFIX}`"
-            ) from error
         reason = str(error).splitlines()[0]
         raise BadCheckpoint(
             f"{path}: does not hold the weights of {architecture} ({reason})"
@@ -87,6 +94,15 @@ def build(path: Path, data: bytes) -> LatentCodec:
         raise BadCheckpoint(f"{path}: holds weights that are not numbers; train it again")
     model.name = name
     return model.eval().requires_grad_(False)
+
+
+def _uncapped(model: LatentCodec) -> dict[str, torch.Tensor]:
+    """Caps that hold nothing, for weights from before there were any."""
+    return {
+        f"{name}.cap": torch.full(part.cap.shape, torch.inf)
+        for name, part in model.named_modules()
+        if isinstance(part, Block)
+    }
 
 
 def _metadata(data: bytes) -> dict[str, str]:
@@ -107,18 +123,26 @@ def find(id: int, name: str, digest: bytes) -> LatentCodec:
     digest: first bytes of the SHA-256 of its weights. Raises UnknownModel, WrongWeights,
     BadCheckpoint.
     """
-    if id:
-        shipped = [entry.name for entry in zoo.index().values() if entry.id == id]
-        if not shipped:
-            raise UnknownModel(
-                f"written with shipped model number {id}, which this version lacks; upgrade lictor"
-            )
+    # Shipped weights have numbers: of two of a name, those of the user are meant without one.
+    own = [str(path) for path in zoo.own_files()]
+    if not id:
+        model = read(next((path for path in own if Path(path).stem == name), name))
+    elif shipped := [entry.name for entry in zoo.index().values() if entry.id == id]:
         name = shipped[0]
-        model = load(name)
+        model = read(name)
+    elif old := zoo.retired().get(id):
+        kept = [m for m in map(read, own) if m.digest.hex() == old.sha256]
+        if not kept:
+            raise UnknownModel(
+                f"written with weights of {old.name} that are shipped no more (number {id}); set"
+                f" LICTOR_CHECKPOINTS to the {old.name}{zoo.SUFFIX} of lictor {old.last} whose"
+                f" SHA-256 begins with {old.sha256[:8]}"
+            )
+        model = kept[0]
     else:
-        # Shipped weights have numbers: of two of that name, those of the user are meant.
-        own = (path for path in zoo.own_files() if path.stem == name)
-        model = load(str(next(own, None) or zoo.resolve(name)))
+        raise UnknownModel(
+            f"written with shipped model number {id}, which this version lacks; upgrade lictor"
+        )
     if not model.digest.startswith(digest):
         raise WrongWeights(
             f"written with other weights of {name} (SHA-256 {digest.hex()}…, here"

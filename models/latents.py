@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lictor.models import gaussian
+from lictor.models.base import refuse_no_numbers
 from lictor.models.context import STEPS, Quadtree, from_cells, group_of_phase, to_cells
 from lictor.models.hyperprior import HyperAnalysis, HyperSynthesis
 from lictor.models.integer import FRACTION, LIMIT, power_of_two, round_half_up
@@ -192,6 +193,7 @@ class Latents(Twinned):
             encoder.push(some.cpu().numpy().astype(np.int32), index)
             return symbols
 
+        refuse_no_numbers(y, z)
         step = steps(quality, y.device)
         return self._code(step, z.double(), to_cells(y.double()), z.shape, push, inside)
 

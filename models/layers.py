@@ -69,7 +69,7 @@ class Upsample(nn.Module):
 
 
 class _Gated(torch.autograd.Function):
-    """value * min(relu(gate), cap). Autograd's own way back through a minimum takes three passes."""
+    """value * min(relu(gate), cap), whose own way back is a third of what autograd's takes."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, gate: Tensor, cap: Tensor) -> Tensor:

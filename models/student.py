@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.models import gaussian
-from lictor.models.base import Output, crop, padded
+from lictor.models.base import Output, crop, padded, refuse_no_numbers
 from lictor.models.context import Quadtree, from_cells, group_of_phase, to_cells
 from lictor.models.integer import FRACTION, LIMIT, round_half_up
 from lictor.models.layers import Block
@@ -213,6 +213,7 @@ class Student(Twinned):
     @torch.inference_mode()
     def push(self, y: Tensor, quality: Quality, encoder: Encoder) -> Tensor:
         """Code y (1, M, h, w); returns y_hat as the decoder will have it."""
+        refuse_no_numbers(y)
         cells = to_cells(y.permute(0, 2, 3, 1).double())
 
         def push(phases: Tensor, groups: Tensor, mean: Tensor, index: np.ndarray) -> Tensor:

@@ -45,6 +45,16 @@ class Entry:
     measured: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Retired:
+    """Weights that were shipped once: number, name, SHA-256, and the last version that had them."""
+
+    id: int
+    name: str
+    sha256: str
+    last: str
+
+
 def shipped_folder() -> Path:
     """The folder `checkpoints`, in a checkout and in an installed wheel."""
     # Not importlib.resources: it refuses the path of an editable namespace package.
@@ -52,11 +62,20 @@ def shipped_folder() -> Path:
     return next(place for place in places if (place / "index.json").is_file())
 
 
+def _listed() -> dict[str, Any]:
+    return json.loads((shipped_folder() / "index.json").read_text(encoding="utf-8"))
+
+
 @cache
 def index() -> dict[str, Entry]:
     """The shipped weights by name."""
-    listed = json.loads((shipped_folder() / "index.json").read_text(encoding="utf-8"))
-    return {entry["name"]: Entry(**entry) for entry in listed["checkpoints"]}
+    return {entry["name"]: Entry(**entry) for entry in _listed()["checkpoints"]}
+
+
+@cache
+def retired() -> dict[int, Retired]:
+    """The weights of earlier versions by number."""
+    return {entry["id"]: Retired(**entry) for entry in _listed().get("retired", [])}
 
 
 def resolve(name: str) -> Path:

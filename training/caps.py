@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lictor.datasets.crops import Crops
@@ -58,10 +58,7 @@ def _run(model: LatentCodec, x: Tensor, quality: Tensor) -> None:
 
 def give(old: Path, data: str, new: Path) -> None:
     """Write the weights of `old` with caps. Raises ValueError, OSError, BadCheckpoint."""
-    with safe_open(old, "pt") as file:
-        metadata = file.metadata()
-    tensors = load_file(old)
-    model = checkpoint.build(old, save(tensors | _open(tensors), metadata))
+    model = checkpoint.read(str(old))
     crops = Crops(load(sources(data), SIDE, 0), SIDE, SEED)
     side, step = model.view or SIDE, len(QUALITIES)
 
@@ -72,16 +69,9 @@ def give(old: Path, data: str, new: Path) -> None:
             yield nn.functional.interpolate(x, (side, side), mode="bilinear", antialias=True)
 
     caps = {f"{name}.cap": cap for name, cap in measured(model, batches()).items()}
-    save_file(tensors | caps, new, metadata)
-
-
-def _open(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Caps that hold nothing."""
-    blocks = [name for name in tensors if name.endswith(".spatial.bias")]
-    return {
-        name.replace("spatial.bias", "cap"): torch.full_like(tensors[name], torch.inf)
-        for name in blocks
-    }
+    with safe_open(old, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(old) | caps, new, metadata)
 
 
 def main(arguments: list[str]) -> int:

@@ -49,6 +49,7 @@ class Config:
     warmup: int = 200  # steps, or a tenth of the training if that is less
     decay: float = 0.4  # share of the training, at its end, in which the learning rate falls to 0
     optimiser: str = "soap"  # soap, adamw
+    refresh: int = 10  # steps between two corrections of soap's bases
     shortcut_rate: float = 0.1  # learning rate of the linear shortcuts and gains, relative
     clip: float = 1.0  # largest norm of a gradient
     ema: float = 0.999  # decay of the averaged weights, which are what is kept
@@ -56,7 +57,8 @@ class Config:
     late_crop: int = 0  # side of crops; 0: as before
 
     # machine
-    bf16: bool = False  # bfloat16 where it is harmless; for GPUs, and CPUs with AMX
+    bf16: bool = False  # bfloat16 where it is harmless; for GPUs, and CPUs that multiply it fast
+    compile: bool = False  # let torch compile the model, where that works and is faster
     threads: int = 0  # 0: as many as torch likes
     seed: int = 1
 
@@ -65,6 +67,10 @@ class Config:
     resume: bool = False  # go on with the run in out, with its settings unless others are given
     save_every: float = 3.0  # minutes between checkpoints
     watch_every: float = 5.0  # minutes between validations
+    parcels: str = (
+        ""  # folder that gets averaged weights and logs every minute, in pieces of 16 MiB
+    )
+    export: bool = True  # write and verify the weights at the end
     measure: str = ""  # pictures to measure the finished weights on, as `lictor bench` does
 
 
@@ -142,7 +148,9 @@ def _check(config: Config) -> None:
             raise ValueError(f"crops are multiples of 64 pixels, not {side}")
     check(
         config,
-        at_least=dict(batch=1, accumulate=1, workers=-1, steps=0, warmup=0, threads=0, memory=0),
+        at_least=dict(
+            batch=1, accumulate=1, refresh=1, workers=-1, steps=0, warmup=0, threads=0, memory=0
+        ),
         shares=("hold_out", "late", "ema", "smooth", "screens"),
         positive=("minutes", "learning_rate", "decay", "clip", "save_every", "watch_every"),
     )

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -79,7 +80,7 @@ def publish(
     """
     target = run / f"{name}{SUFFIX}"
     checkpoint.save(model, target, name, training)
-    checkpoint.load.cache_clear()  # weights of this name may have been used before
+    checkpoint.read.cache_clear()  # weights of this name may have been used before
     with _decodable(run):
         measured = check(str(target))
     entry = {
@@ -192,20 +193,24 @@ def command(name: str, about: str, arguments: list[str], work: Callable[[], str]
     return 0
 
 
-def _write_index(path: Path, entries: list[dict[str, Any]]) -> None:
-    path.write_text(json.dumps({"checkpoints": entries}, indent=2) + "\n", encoding="utf-8")
+def _write_index(path: Path, entries: list[dict[str, Any]], **rest: Any) -> None:
+    path.write_text(json.dumps({"checkpoints": entries} | rest, indent=2) + "\n", encoding="utf-8")
 
 
 def _add(entry: dict[str, Any], weights: Path, folder: Path) -> None:
     """Weights into a folder and its index, under a number that was never used there.
 
     Licence and summary of weights of the same name are kept, their number is not: files that were
-    written with them could not be decoded with these.
+    written with them could not be decoded with these. The index goes on knowing which they were.
     """
-    listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))["checkpoints"]
-    number = max((other["id"] for other in listed), default=0) + 1
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    listed, retired = index["checkpoints"], index.get("retired", [])
+    number = max((other["id"] for other in [*listed, *retired]), default=0) + 1
     same: dict[str, Any] = next((other for other in listed if other["name"] == entry["name"]), {})
     kept = {key: same[key] for key in ("licence", "summary") if key in same}
     others = [other for other in listed if other is not same]
+    if same:
+        known = {key: same[key] for key in ("id", "name", "sha256")}
+        retired = [*retired, known | {"last": metadata.version("lictor")}]
     shutil.copyfile(weights, folder / weights.name)
-    _write_index(folder / INDEX, [*others, entry | {"id": number} | kept])
+    _write_index(folder / INDEX, [*others, entry | {"id": number} | kept], retired=retired)

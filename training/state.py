@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lictor.models import registry
 from lictor.models.base import LatentCodec
@@ -33,9 +34,11 @@ class State:
     position: int = 0
     spent: float = 0.0
     skipped: int = 0
+    _unsettled: list[Tensor] = field(default_factory=list)
 
     def save(self, config: Any) -> None:
         """Write last.pt into the run folder, whole or not at all. config: a dataclass of them."""
+        self._settle(0)
         run = Path(config.out)
         state = {
             "model": self.model.state_dict(),
@@ -63,21 +66,32 @@ class State:
             setattr(self, key, saved[key])
 
     def advance(self, rate: float, clip: float, ema: float, crops: int) -> None:
-        """Move the weights, unless the gradient is not finite: then all processes leave it out.
+        """Move the weights; a gradient that is not finite counts as zero, in all processes.
 
         clip: largest norm of the gradient. crops: of this step.
         """
         for group in self.optim.param_groups:
             group["lr"] = rate * group["relative"]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
-        if torch.isfinite(norm):
-            self.optim.step()
-            self.step += 1
-            self.follow(ema)
-        else:
-            self.skipped += 1
+        sound = torch.isfinite(norm)
+        for weight in self.model.parameters():
+            if weight.grad is not None:
+                weight.grad.masked_fill_(~sound, 0.0)
+        self.optim.step()
+        self.follow(ema)
         self.optim.zero_grad(set_to_none=True)
         self.position += crops
+        self.step += 1
+        self._unsettled.append(sound)
+        # To ask a GPU how this step went is to wait for it: it is asked about the one before.
+        self._settle(1 if norm.is_cuda else 0)
+
+    def _settle(self, left: int) -> None:
+        """Count the steps that were none, but for the last ones, so many."""
+        while len(self._unsettled) > left:
+            if not self._unsettled.pop(0):
+                self.step -= 1
+                self.skipped += 1
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:

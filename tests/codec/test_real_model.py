@@ -25,7 +25,8 @@ from lictor.codec import (
     verify,
 )
 from lictor.codec.api import psnr
-from lictor.models import zoo
+from lictor.codec.errors import ModelUnavailable
+from lictor.models import checkpoint, zoo
 
 pytestmark = pytest.mark.skipif(
     api.DEFAULT_MODEL not in zoo.index(), reason=f"{api.DEFAULT_MODEL} is not in the tree"
@@ -292,3 +293,17 @@ def test_a_region_of_interest_in_tiles(china: np.ndarray, monkeypatch: pytest.Mo
     assert abs(psnr(picture, tiled) - psnr(picture, np.asarray(whole))) < 0.05
     part = decode(data, region=(50, 40, 130, 90))
     np.testing.assert_array_equal(np.asarray(part), tiled[40:130, 50:180])
+
+
+def test_networks_that_give_no_numbers_are_named(monkeypatch):
+    """Weights gone wrong, on one picture only: neither a file nor a picture comes of it."""
+    model = checkpoint.load("lictor-s.mse")
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+    data = encode(pixels, model="lictor-s.mse")
+    for part in ("g_a", "g_s"):
+        whole = getattr(model, part).forward
+        monkeypatch.setattr(
+            getattr(model, part), "forward", lambda x, q, of=whole: of(x, q) * torch.nan
+        )
+        with pytest.raises(ModelUnavailable, match="not a number"):
+            encode(pixels, model="lictor-s.mse") if part == "g_a" else decode(data)

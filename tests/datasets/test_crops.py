@@ -80,6 +80,20 @@ def test_crops_cut_on_a_device_are_those_of_the_loaders(photos, shrink, device):
         assert apart.mean() < 0.3
 
 
+def test_a_share_of_the_crops_are_made_up_screens(photos):
+    plain = Crops([picture(p) for p in photos], 64, seed=3)
+    mixed = Crops([picture(p) for p in photos], 64, seed=3, screens=0.25)
+    screens = [i for i in range(400) if mixed.is_screen(i)]
+    assert 70 < len(screens) < 130
+    assert not any(plain.is_screen(i) for i in range(400))
+    others = [i for i in range(40) if i not in screens]
+    assert all(np.array_equal(mixed[i][0], plain[i][0]) for i in others)
+    assert all(mixed[i][1] == plain[i][1] for i in range(40))
+    differ = [not np.array_equal(mixed[i][0], plain[i][0]) for i in screens[:20]]
+    assert sum(differ) > 15
+    assert np.array_equal(mixed[screens[0]][0], mixed[screens[0]][0])
+
+
 def test_only_pictures_in_memory_can_be_resident(photos):
     with pytest.raises(ValueError, match="not in memory"):
         ResidentCrops(Crops([Picture(File("a.png"), 99, 99)], 64, 1), torch.device("cpu"))

@@ -55,6 +55,7 @@ def test_shipped_weights_are_those_listed():
 def test_shipped_numbers_are_unique_and_names_are_licensed():
     listed = json.loads((zoo.shipped_folder() / "index.json").read_text())["checkpoints"]
     assert len({e["id"] for e in listed}) == len({e["name"] for e in listed}) == len(listed)
+    assert not {e["id"] for e in listed} & zoo.retired().keys()
     assert all(e["id"] >= 1 and e["licence"] and e["training"] and e["measured"] for e in listed)
 
 
@@ -76,6 +77,47 @@ def test_found_by_name_in_the_folder_of_own_weights(weights, monkeypatch):
     assert models.find(0, "lictor-s.own", b"").name == "lictor-s.own"
     with pytest.raises(models.WrongWeights, match=r"other weights of lictor-s\.own"):
         models.find(0, "lictor-s.own", b"\0\0\0\0")
+
+
+def without_caps(weights, path):
+    def change(tensors, metadata):
+        for name in [name for name in tensors if name.endswith(".cap")]:
+            del tensors[name]
+
+    rewritten(weights, path, change)
+    return hashlib.sha256(path.read_bytes())
+
+
+def test_weights_from_before_caps_are_only_good_to_decode(weights, tmp_path, monkeypatch):
+    path = tmp_path / "lictor-s.own.safetensors"
+    digest = without_caps(weights, path).digest()
+    with pytest.raises(models.BadCheckpoint, match=r"only good to decode; .*training\.caps"):
+        models.load(str(path))
+    monkeypatch.setenv("LICTOR_CHECKPOINTS", str(tmp_path))
+    assert models.find(0, "lictor-s.own", digest).g_a.blocks8[0].cap.isinf().all()
+
+
+def test_weights_that_are_shipped_no_more(weights, tmp_path, monkeypatch):
+    path = tmp_path / "old.safetensors"
+    digest = without_caps(weights, path)
+    old = zoo.Retired(77, "lictor-s.own", digest.hexdigest(), "0.0.9")
+    monkeypatch.setattr(zoo, "retired", lambda: {77: old})
+    monkeypatch.setenv("LICTOR_CHECKPOINTS", str(weights.parent))
+    with pytest.raises(
+        models.UnknownModel, match=r"lictor-s\.own that are shipped no more .*0\.0\.9"
+    ):
+        models.find(77, "", digest.digest())
+    monkeypatch.setenv("LICTOR_CHECKPOINTS", str(tmp_path))
+    assert models.find(77, "", digest.digest()).digest == digest.digest()
+
+
+def test_weights_that_are_not_numbers(weights, tmp_path):
+    def change(tensors, metadata):
+        tensors["g_a.enter.bias"][0] = float("nan")
+
+    path = rewritten(weights, tmp_path / "a.safetensors", change)
+    with pytest.raises(models.BadCheckpoint, match="not numbers"):
+        models.load(path)
 
 
 def test_empty_file(tmp_path):
@@ -123,7 +165,7 @@ def test_own_weights_of_a_shipped_name(weights, tmp_path, monkeypatch):
         models.find(0, "lictor-s.mse", digest)
     monkeypatch.setenv("LICTOR_CHECKPOINTS", str(tmp_path))
     assert models.find(0, "lictor-s.mse", digest).digest.startswith(digest)
-    assert models.load("lictor-s.mse").id == 1
+    assert models.load("lictor-s.mse").id == models.index()["lictor-s.mse"].id
 
 
 def test_shipped_weights_that_were_tampered_with(weights, monkeypatch):
@@ -135,7 +177,7 @@ def test_shipped_weights_that_were_tampered_with(weights, monkeypatch):
     folder.mkdir()
     (folder / original.file).write_bytes(data)
     monkeypatch.setattr(zoo, "shipped_folder", lambda: folder)
-    checkpoint.load.cache_clear()
+    checkpoint.read.cache_clear()
     with pytest.raises(models.WrongWeights, match="not the weights this version was shipped with"):
         models.load("lictor-s.mse")
 

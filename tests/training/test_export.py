@@ -73,10 +73,14 @@ def test_measured_and_put_among_others(finished, tmp_path):
     Image.fromarray(data.coffee()[:64, :96]).save(pictures / "a.png")
     other = {"name": "other.one", "id": 4}
     old = {"name": "lictor-tiny.mine", "id": 2, "licence": "Apache-2.0", "summary": "first try"}
+    old["sha256"] = "ab" * 32
     (folder / "index.json").write_text(json.dumps({"checkpoints": [other, old]}))
     weights = export(finished, str(pictures), str(folder))
-    first, entry = json.loads((folder / "index.json").read_text())["checkpoints"]
+    index = json.loads((folder / "index.json").read_text())
+    first, entry = index["checkpoints"]
     assert first == other
+    retired = {key: old[key] for key in ("id", "name", "sha256")}
+    assert [known | {"last": ""} for known in index["retired"]] == [retired | {"last": ""}]
     assert (entry["id"], entry["licence"], entry["summary"]) == (5, "Apache-2.0", "first try")
     assert (folder / weights.name).read_bytes() == weights.read_bytes()
     measured = entry["measured"]
