@@ -110,10 +110,10 @@ class ResidentCrops:
         for picture in crops.pictures:
             if picture.pixels is None:
                 raise ValueError(f"{picture}: not in memory")
-            flat.append(torch.from_numpy(picture.pixels.reshape(-1, 3)))
+            flat.append(picture.pixels.reshape(-1, 3))
             self.starts.append(start)
             start += len(flat[-1])
-        self.pixels = torch.cat(flat).to(device)
+        self.pixels = torch.from_numpy(np.concatenate(flat)).to(device)
         """Of all pictures, row by row, (P, 3)."""
 
     def batch(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -171,6 +171,30 @@ def test_bfloat16_trains_to_a_like_loss(run, tmp_path):
     assert dtypes == {torch.float32}
 
 
+def test_batches_cut_where_the_pictures_live_are_those_of_the_loaders(script, photos):
+    """The way of a GPU, on the CPU: photos by one gather, screens from loaders."""
+    from lictor.datasets.crops import Crops, ResidentCrops
+    from lictor.datasets.pictures import load, sources
+
+    crops = Crops(load(sources(f"{photos}:0.5:0.9"), 64, 1e9), 64, seed=4, screens=0.3)
+    config = script.Config(data="-", batch=6, crop=64, workers=0, accumulate=2)
+    team = script.Team(0, 1, torch.device("cpu"))
+    resident = script.resident_batches(ResidentCrops(crops, team.device), config, team, 12)
+    first = []
+    for _ in range(6):
+        number, x, quality = next(resident)
+        first.append(number)
+        assert x.shape == (3, 3, 64, 64)
+        for i in range(3):
+            pixels, wanted = crops[number + i]
+            assert quality[i] == pytest.approx(float(wanted))
+            apart = (x[i].float() - torch.from_numpy(pixels)).abs()
+            assert apart.mean() < 0.3
+            if crops.is_screen(number + i):
+                assert apart.max() == 0
+    assert first == [12, 15, 18, 21, 24, 27]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_run_on_a_gpu_resumes(run, tmp_path):
