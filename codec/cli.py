@@ -128,8 +128,6 @@ def encode(
         raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
 
     target = _target(strict, size=size, bpp=bpp, psnr=psnr, ssim=ssim)
-    if target and all(feature_cli.is_arrays(job.source) for job in jobs):
-        raise UsageError(f"--{target.kind} is for pictures; arrays take --max-error, --mse, --bits")
     _check_roi(roi, roi_task)
     work = Encode(
         quality=quality if _named("quality") else None,

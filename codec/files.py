@@ -166,8 +166,8 @@ def _into_folder(found: list[tuple[str, str]], folder: str, suffix: str) -> list
                 )
             name = _another(name, taken.keys() | set(map(_folded, names)))
             say(
-                f"{show(source)}: becomes {show(os.path.join(folder, name + suffix))}, as "
-                f"{show(found[first][0])} has the same name but for the case of its letters"
+                f"{show(source)}: becomes {show(os.path.join(folder, name + suffix))}, as to some "
+                f"file systems its name is that of {show(found[first][0])}"
             )
         taken[_folded(name)] = number
         jobs.append(Job(source, os.path.join(folder, name + suffix)))

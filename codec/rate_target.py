@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -173,8 +173,8 @@ class Search:
 
     def _next(self, curve: _Bent, made: list[_Made], low: int, high: int) -> int:
         step = curve.where(self._aim)
-        if len(made) > 1 and (low < 0 or high > QUALITY_STEPS):
-            # Two on one side: go further than what was measured says, to have the target between.
+        if len(made) > 2 and (low < 0 or high > QUALITY_STEPS):
+            # All on one side: go further than what was measured says, to have the target between.
             step += step - made[-1].step
         return step
 
@@ -198,10 +198,10 @@ class Search:
 
     def _height(self, value: float) -> float:
         kind = self._target.kind
-        if kind == "psnr":
-            return min(value, _LOSSLESS)
+        if kind == "psnr":  # of what is lossless it is infinite
+            return min(value, self._target.value + _FAR)
         if kind == "ssim":
-            return decibels(value)
+            return min(decibels(value), decibels(self._target.value) + _FAR)
         size = value if kind == "size" else value * self._pixels / 8
         return math.log2(max(size - self._rest, 1.0))
 
@@ -222,47 +222,61 @@ class Search:
 
     def _reached(self, made: list[_Made], quick: list[_Made]) -> Reached:
         """quick: files made without the effort, for where none with it keeps the bound."""
-        allowed = [m for m in made if self._allowed(m)] or [m for m in quick if self._allowed(m)]
-        best = min(allowed or made, key=lambda m: (abs(m.height - self._aim), m.step))
-        if not allowed:
-            best = min(made, key=lambda m: m.value)
+        allowed = [m for m in made if self._allowed(m)]
+        spare = [] if allowed else [m for m in quick if self._allowed(m)]
+        best = self._best(allowed or spare) if allowed or spare else self._least_missed(made)
         near = self._within(best.value)
         next_up = any(m.step == best.step + 1 and not self._allowed(m) for m in made)
+        note = "" if near else self._why(best, made)
+        if spare:
+            note = (
+                f"{self._target} wanted: with the effort no file was that small; this one has none"
+            )
         return Reached(
             data=best.data,
             value=best.value,
             quality=best.step * 100 / QUALITY_STEPS,
             encodings=self._count,
             met=near or (self._bound and bool(allowed) and next_up),
-            note="" if near else self._why(best, made),
+            note=note,
         )
+
+    def _best(self, allowed: list[_Made]) -> _Made:
+        if self._bound:
+            return max(allowed, key=lambda m: m.value)
+        return min(allowed, key=lambda m: abs(m.height - self._aim))
+
+    def _least_missed(self, made: list[_Made]) -> _Made:
+        """Of files that all exceed the bound."""
+        return min(made, key=lambda m: m.value)
 
     def _allowed(self, made: _Made) -> bool:
         return not self._bound or made.value <= self._target.value
 
     def _why(self, best: _Made, made: list[_Made]) -> str:
         """Why the best is not nearer."""
-        got = Target(self._target.kind, best.value)
-        start = f"{self._target} were wanted" if self._bound else f"{self._target} was wanted"
-        if best.step in (0, QUALITY_STEPS) and (best.height > self._aim) == (best.step == 0):
-            end = "lowest" if best.step == 0 else "highest"
-            return f"{start}; quality {best.step * 100 / QUALITY_STEPS:g}, the {end}, gives {got}"
+        start = f"{self._target} wanted, {Target(self._target.kind, best.value)} reached"
         others = [m for m in made if abs(m.step - best.step) == 1]
+        if best.step == 0 and best.height > self._aim:
+            return f"{start}: quality 0 is the lowest"
+        if best.step == QUALITY_STEPS and best.height < self._aim:
+            return f"{start}: quality 100 is the highest"
         if others:
             other = min(others, key=lambda m: abs(m.height - self._aim))
-            beyond = Target(self._target.kind, other.value)
-            return f"{start}; {got} is nearest, as the next step of quality gives {beyond}"
-        return f"{start}; {got} is the nearest of {self._count} encodings"
+            return (
+                f"{start}: the next step of quality gives {Target(self._target.kind, other.value)}"
+            )
+        return f"{start}: it is the nearest of {self._count} encodings"
 
 
-_LOSSLESS = 120.0
-"""dB that stand for no error at all."""
+_FAR = 10.0
+"""dB above the target beyond which it does not matter how far."""
 _NEAR_PSNR = 0.05
 
 
 def decibels(ssim: float) -> float:
     """SSIM as dB: 10 for 0.9, 20 for 0.99."""
-    return min(-10 * math.log10(max(1 - ssim, 1e-12)), _LOSSLESS)
+    return -10 * math.log10(max(1 - ssim, 1e-12))
 
 
 def _typical(kind: str, pixels: int) -> Curve:
@@ -284,42 +298,66 @@ class _Ladder:
         return low + (high - low) * (step / _RUNG - place)
 
 
-@dataclass
 class _Bent:
-    """A curve, bent so that it goes through one or two of the files made: those next to the aim."""
+    """A curve, bent so that it goes through those of the files made that are next to the aim."""
 
-    curve: Curve
-    made: list[_Made]
-    aim: float
-    _ends: list[_Made] = field(init=False)
-
-    def __post_init__(self) -> None:
-        below = [m for m in self.made if m.height < self.aim]
-        above = [m for m in self.made if m.height >= self.aim]
-        nearest = sorted(self.made, key=lambda m: abs(m.height - self.aim))
-        if below and above:
-            nearest = [max(below, key=lambda m: m.step), min(above, key=lambda m: m.step)]
-        self._ends = nearest[:2]
+    def __init__(self, curve: Curve, made: Sequence[_Made], aim: float) -> None:
+        self.curve = curve
+        nearest = sorted(made, key=lambda m: abs(m.height - aim))
+        below = [m for m in made if m.height < aim]
+        above = [m for m in made if m.height >= aim]
+        if below and above:  # both sides, before what is nearer
+            ends = [max(below, key=lambda m: m.step), min(above, key=lambda m: m.step)]
+            nearest = ends + [m for m in nearest if m not in ends]
+        self._between = bool(below and above)
+        self._points = [(m.height, curve(m.step)) for m in nearest[:3]]
+        """Heights, and those that the curve has there."""
 
     def __call__(self, step: float) -> float:
-        if not self._ends:
+        if not self._points:
             return self.curve(step)
-        first = self._ends[0]
-        rise = self.curve(step) - self.curve(first.step)
-        return first.height + rise * self._slope()
+        height, usual = self._points[0]
+        return height + (self.curve(step) - usual) * self._slope()
+
+    def where(self, height: float) -> int:
+        """The step at which the height is most likely to be."""
+        usual = self._usual(height)
+        steps = range(QUALITY_STEPS + 1)
+        after = bisect_left(steps, usual, key=self.curve)
+        pair = [step for step in (after - 1, after) if step in steps]
+        return min(pair, key=lambda step: abs(self.curve(step) - usual))
+
+    def _usual(self, height: float) -> float:
+        """The height that the curve has where the bent one has this."""
+        if not self._points:
+            return height
+        first, usual = self._points[0]
+        if self._between and len(self._points) == 3:
+            found = _through(self._points, height)
+            low, high = sorted((usual, self._points[1][1]))
+            if found is not None and low < found < high:
+                return found
+        return usual + (height - first) / self._slope()
 
     def _slope(self) -> float:
         """How much steeper what was measured is than the curve."""
-        if len(self._ends) < 2:
+        if len(self._points) < 2:
             return 1.0
-        first, second = self._ends
-        usual = self.curve(second.step) - self.curve(first.step)
-        found = (second.height - first.height) / usual if usual else 1.0
-        return min(max(found, 0.2), 5.0)
+        (first, usual), (second, other) = self._points[:2]
+        found = (second - first) / (other - usual) if other != usual else 1.0
+        return min(max(found, _FLATTEST), 1 / _FLATTEST)
 
-    def where(self, height: float) -> int:
-        """The step at which the curve is nearest to a height."""
-        steps = range(QUALITY_STEPS + 1)
-        after = bisect_left(steps, height, key=self)
-        pair = [step for step in (after - 1, after) if step in steps]
-        return min(pair, key=lambda step: abs(self(step) - height))
+
+_FLATTEST = 0.1
+
+
+def _through(points: Sequence[tuple[float, float]], x: float) -> float | None:
+    """The value at x of the parabola through three points; None if two are above each other."""
+    (a, fa), (b, fb), (c, fc) = points
+    if a in (b, c) or b == c:
+        return None
+    return (
+        fa * (x - b) * (x - c) / ((a - b) * (a - c))
+        + fb * (x - a) * (x - c) / ((b - a) * (b - c))
+        + fc * (x - a) * (x - b) / ((c - a) * (c - b))
+    )

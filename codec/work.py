@@ -52,6 +52,10 @@ class Encode:
         arrays = bool(feature_cli.kind(job))
         model = feature_cli.model_for(self.model, arrays, self.mixed)
         if arrays:
+            if self.target and not self.mixed:
+                raise UsageError(
+                    f"--{self.target.kind} is for pictures; for arrays: --max-error, --mse, --bits"
+                )
             quality = self.quality if model else None
             return feature_cli.encode(job, {**self.features, "model": model, "quality": quality})
         from lictor.codec import api, image
