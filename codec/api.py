@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import operator
 import os
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lictor.codec import bitstream, signalling, weights
+from lictor.codec import bitstream, rate_target, signalling, weights
 from lictor.codec.bitstream import (
     ALPHA,
     COLOUR,
@@ -38,10 +39,12 @@ from lictor.codec.errors import (
     InvalidQuality,
     InvalidRegion,
     InvalidRoi,
+    InvalidTarget,
     ModelUnavailable,
     NoClassifier,
     NotALictorFile,
     NotAnImage,
+    TargetMissed,
     UnsupportedFeature,
     UnsupportedImage,
 )
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
 
     from lictor.codec.coding import Coded, TileReader
     from lictor.codec.image import Picture
+    from lictor.codec.rate_target import Reached, Target
     from lictor.models.base import LatentCodec
     from lictor.models.refine import Progress
 
@@ -75,7 +79,7 @@ SLACK_RATIO = 0.005
 def encode(
     image: Image | NDArray[Any] | Picture,
     *,
-    quality: float = DEFAULT_QUALITY,
+    quality: float | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     effort: int = 0,
     strip: bool = False,
@@ -83,6 +87,10 @@ def encode(
     roi_drop: float = DEFAULT_DROP,
     progress: Progress | None = None,
     device: str = "cpu",
+    size: int | str | None = None,
+    bpp: float | None = None,
+    psnr: float | None = None,
+    ssim: float | None = None,
 ) -> bytes:
     """Encode a picture.
 
@@ -92,12 +100,16 @@ def encode(
     A student, such as student-lite0.ce, codes what `classify` needs of the middle of the picture,
     as RGB of 8 bits and 224x224 pixels; a picture of this size already is taken as it is.
 
+    In place of a quality, one of size, bpp, psnr and ssim says what the file is to reach. It is
+    found by measuring, within 1 % of the target, in six encodings at most. Where it cannot be had,
+    the nearest is made, and a warning of the class TargetMissed says so.
+
     Args:
         image: a Pillow image; an array, uint8 or uint16 over their full range, (H, W) gray or
             (H, W, C) with C = 1 gray, 2 gray and alpha, 3 RGB or 4 RGBA; or what
             `lictor.codec.image.read` gives. A Pillow image has all of its 16 bits only as long as
             it was not loaded.
-        quality: 0 (smallest file) … 100 (best picture), in steps of 0.25.
+        quality: 0 (smallest file) … 100 (best picture), in steps of 0.25; 50 unless told otherwise.
         model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
             for a smaller file or a better picture. Decoders see no difference.
@@ -114,25 +126,128 @@ def encode(
         device: where networks run: "cpu", "cuda" or another of PyTorch's names, or "auto" for a
             GPU where there is one. Files made on different devices may differ a little; each
             decodes alike everywhere.
+        size: bytes that the file may have, alpha and metadata counted; or text like "40kB" (1000
+            bytes each) or "40KiB".
+        bpp: bits per pixel of the file.
+        psnr: dB over all colours, of what this machine decodes.
+        ssim: likewise, 0…1; needs the package pytorch-msssim.
 
     Returns:
         The bytes of a .bin file, which name the model and need no flags to decode.
 
     Raises:
-        CodecError: an ImageError, InvalidQuality, InvalidEffort, InvalidRoi, ModelUnavailable,
-            TaskUnavailable, DeviceUnavailable or OutOfMemory.
+        CodecError: an ImageError, InvalidQuality, InvalidEffort, InvalidRoi, InvalidTarget,
+            MissingPackage, ModelUnavailable, TaskUnavailable, DeviceUnavailable or OutOfMemory.
     """
+    target = rate_target.given(size=size, bpp=bpp, psnr=psnr, ssim=ssim)
+    if target is None:
+        step = quality_step(DEFAULT_QUALITY if quality is None else quality)
+    elif quality is not None:
+        raise InvalidTarget(f"give a quality or {target.kind}, not both")
+    effort = _effort(effort)
+    task = _ready(image, model, strip, roi, roi_drop, progress, device)
+    if target is None:
+        return task.file(step, effort)
+    reached = task.reach(target, effort)
+    if reached.note:
+        warnings.warn(reached.note, TargetMissed, stacklevel=2)
+    return reached.data
+
+
+def encode_to(
+    image: Image | NDArray[Any] | Picture,
+    target: Target,
+    *,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    effort: int = 0,
+    strip: bool = False,
+    roi: Any = None,
+    roi_drop: float = DEFAULT_DROP,
+    progress: Progress | None = None,
+    device: str = "cpu",
+) -> Reached:
+    """As `encode` with a target, but tells how near the file came instead of warning.
+
+    The target is what `lictor.codec.rate_target.given` makes of size, bpp, psnr or ssim. Other args
+    and errors: as for `encode`.
+    """
+    effort = _effort(effort)
+    return _ready(image, model, strip, roi, roi_drop, progress, device).reach(target, effort)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A picture with all that encoding it needs but the quality.
+
+    wanted: how much each place is, 0…1, if not all alike; see `roi.quality_map`.
+    """
+
+    picture: Picture
+    codec: LatentCodec
+    wanted: NDArray[Any] | None
+    drop: float
+    progress: Progress | None
+    device: str
+
+    def file(self, step: int, effort: int) -> bytes:
+        """Encoded at a quality in steps."""
+        own: int | NDArray[np.int16] = step
+        if self.wanted is not None:
+            from lictor.codec import roi as regions
+
+            steps = regions.quality_map(self.wanted, step, self.drop)
+            own = steps if steps.min() < steps.max() else int(steps.max())
+        return _encode(self.picture, own, self.codec, effort, self.progress)
+
+    def reach(self, target: Target, effort: int) -> Reached:
+        """Encoded to a target."""
+        height, width, _ = self.picture.pixels.shape
+        if target.kind == "ssim":
+            from lictor.codec.ssim import check_size
+
+            check_size(width, height)
+
+        def measure(data: bytes) -> float:
+            return self._measure(target.kind, data)
+
+        search = rate_target.Search(target, width * height, self.file, measure, _fixed)
+        return search.run(effort)
+
+    def _measure(self, kind: str, data: bytes) -> float:
+        """What a target counts of a file."""
+        if kind in ("size", "bpp"):
+            return float(len(data)) if kind == "size" else info(data).bpp
+        seen = _decode(data, way=("float32", self.device)).colours
+        if kind == "psnr":
+            return psnr(self.picture.colours, seen)
+        from lictor.codec.ssim import ssim
+
+        return ssim(self.picture.colours, seen)
+
+
+def _ready(
+    image: Any,
+    model: str | os.PathLike[str],
+    strip: bool,
+    roi: Any,
+    drop: float,
+    progress: Progress | None,
+    device: str,
+) -> _Task:
     picture = _picture(image)
-    step, effort = quality_step(quality), _effort(effort)
     codec = weights.load(model, device)
     if strip:
         from lictor.codec.image import stripped
 
         picture = stripped(picture)
     picture = _viewed(picture, codec)
-    if roi is None:
-        return _encode(picture, step, codec, effort, progress)
-    return _encode(picture, _map(picture, roi, step, roi_drop, codec), codec, effort, progress)
+    wanted = None if roi is None else _wanted(picture, roi, drop, codec)
+    return _Task(picture, codec, wanted, drop, progress, device)
+
+
+def _fixed(data: bytes) -> int:
+    """The bytes of a file that are not its latents."""
+    return len(data) - info(data).latent_bytes
 
 
 def decode(
@@ -550,23 +665,19 @@ def _table(grid: Grid, tiles: list[Coded]) -> Table:
     return Table(grid.tile_width, grid.tile_height, entries)
 
 
-def _map(
-    picture: Picture, roi: Any, step: int, drop: float, codec: LatentCodec
-) -> int | NDArray[np.int16]:
-    """The quality that a region of interest asks for; one number if it is all the same."""
+def _wanted(picture: Picture, roi: Any, drop: float, codec: LatentCodec) -> NDArray[Any]:
+    """How much a region of interest wants each place, 0…1."""
     from lictor.codec import roi as regions
 
     if not codec.takes_maps:
         raise InvalidRoi(f"{codec.name} has one quality for all of a picture; leave the region out")
-    height, width, _ = picture.pixels.shape
+    drop = regions.check_drop(drop)
     if isinstance(roi, str):
         from lictor.codec import saliency
 
-        wanted = saliency.weights(picture, roi, drop)
-    else:
-        wanted = regions.weights(roi, width, height)
-    steps = regions.quality_map(wanted, step, drop)
-    return steps if steps.min() < steps.max() else int(steps.max())
+        return saliency.weights(picture, roi, drop)
+    height, width, _ = picture.pixels.shape
+    return regions.weights(roi, width, height)
 
 
 def _others(picture: Picture, header: Header, step: int | NDArray[np.int16]) -> dict[int, bytes]:
@@ -795,10 +906,16 @@ def _viewed(picture: Picture, codec: LatentCodec) -> Picture:
 
 def _pixels(array: NDArray[Any]) -> NDArray[Any]:
     """An array as uint8 or uint16 (H, W, 1…4)."""
+    import numpy as np
+
     if array.dtype.name not in ("uint8", "uint16"):
         raise UnsupportedImage(
             f"the array has type {array.dtype}; convert it to uint8 (0…255) or uint16 (0…65535)"
         )
+    if isinstance(array, np.ma.MaskedArray):
+        raise UnsupportedImage("the array is masked; fill it, or give the mask as alpha")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
@@ -866,7 +983,7 @@ def _quality(step: int) -> float:
 def _bytes(data: Any) -> memoryview:
     try:
         return memoryview(data).cast("B")
-    except TypeError:
+    except (TypeError, ValueError):
         raise NotALictorFile(
             f"the bytes of a file are needed, not {type(data).__name__}; read the file first"
         ) from None

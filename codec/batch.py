@@ -107,15 +107,22 @@ class _Batch:
             job, row = self.jobs[0], rows[0]
             if "arrays" in row:
                 return f"{show(job.source)} -> {show(job.target)}: {feature_cli.line(row)}"
-            return (
-                f"{show(job.source)} -> {show(job.target)}: {row['width']}x{row['height']}, {cost}"
-            )
+            size = f"{row['width']}x{row['height']}, {cost}{_found(row)}"
+            return f"{show(job.source)} -> {show(job.target)}: {size}"
         untouched = len(self.jobs) - len(rows) - self.failed - self.skipped
         others = ((self.failed, "failed"), (self.skipped, "skipped"), (untouched, "not done"))
         rest = ", ".join(f"{count} {what}" for count, what in others if count)
         done = f"{len(rows)} file{'' if len(rows) == 1 else 's'}: {cost}"
         hint = "; --skip-existing does the rest" if untouched else ""
         return f"{done}; {rest}{hint}" if rest else done
+
+
+def _found(row: Row) -> str:
+    """Which quality a target took, if there was one."""
+    if "target" not in row:
+        return ""
+    count = row["encodings"]
+    return f", quality {row['quality']:g} after {count} encoding{'' if count == 1 else 's'}"
 
 
 def _named(job: Job) -> dict[str, str]:

@@ -21,15 +21,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lictor.codec import batch, cli_report, cli_serve, feature_cli, files, options
+from lictor.codec import batch, cli_report, cli_serve, feature_cli, files, options, streams
 from lictor.codec.bench.command import bench
-from lictor.codec.errors import CodecError, UnknownFormat
-from lictor.codec.files import STREAM, Job, UsageError, show
+from lictor.codec.errors import (
+    CodecError,
+    InvalidTarget,
+    MissingPackage,
+    TaskUnavailable,
+    UnknownFormat,
+)
+from lictor.codec.files import STREAM, CannotWrite, Job, UsageError, show
 from lictor.codec.threads import wait_briefly
 from lictor.codec.work import Classify, Decode, Encode, Inform, Verify
 
 if TYPE_CHECKING:
-    pass
+    from lictor.codec.rate_target import Target
 
 
 class _Group(click.Group):
@@ -38,12 +44,15 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             status = super().main(*args, **{**kwargs, "standalone_mode": False})
+            sys.stdout.flush()
         except click.exceptions.Abort:
             status = _fail("lictor: interrupted", 130)
         except UsageError as e:
             status = _fail(f"lictor: {e}", 2)
         except click.ClickException as e:
             status = _fail(_usage_line(e), 2)
+        except CannotWrite as e:  # standard output; others are said where they are written
+            status = _fail(f"lictor: {e}", 1)
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -81,6 +90,7 @@ def cli() -> None:
 @options.strip
 @options.device
 @options.roi
+@options.targets
 @options.features
 @options.workers
 @options.skip
@@ -95,6 +105,11 @@ def encode(
     roi: tuple[str, ...],
     roi_task: str | None,
     roi_drop: float,
+    size: int | None,
+    bpp: float | None,
+    psnr: float | None,
+    ssim: float | None,
+    strict: bool,
     workers: int,
     skip: bool,
     as_json: bool,
@@ -112,6 +127,8 @@ def encode(
     if len(jobs) == 1 and os.path.splitext(jobs[0].target)[1].lower() in files.PICTURES:
         raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
 
+    target = _target(strict, size=size, bpp=bpp, psnr=psnr, ssim=ssim)
+    _check_roi(roi, roi_task)
     work = Encode(
         quality=quality if _named("quality") else None,
         effort=effort,
@@ -122,6 +139,8 @@ def encode(
         roi_drop=roi_drop,
         features=features,
         mixed=feature_cli.mixed(jobs),
+        target=target,
+        strict=strict,
     )
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
@@ -130,6 +149,34 @@ def _named(option: str) -> bool:
     """Whether the command line has an option."""
     source = click.get_current_context().get_parameter_source(option)
     return source is not click.core.ParameterSource.DEFAULT
+
+
+def _target(strict: bool, **values: float | None) -> Target | None:
+    """What pictures are to reach; None for a quality."""
+    from lictor.codec import rate_target
+
+    try:
+        target = rate_target.given(**values)
+    except (InvalidTarget, MissingPackage) as e:
+        raise UsageError(str(e)) from e
+    if target and _named("quality"):
+        raise UsageError(f"--{target.kind} finds the quality; leave --quality out")
+    if strict and not target:
+        raise UsageError("--strict is for --size, --bpp, --psnr and --ssim; add one of them")
+    return target
+
+
+def _check_roi(roi: tuple[str, ...], task: str | None) -> None:
+    """Raises UsageError where a region cannot be found, before anything is read."""
+    if _named("roi_drop") and not (roi or task):
+        raise UsageError("--roi-drop is for --roi and --roi-task; add one of them")
+    if task:
+        from lictor.codec.bench import classify
+
+        try:
+            classify.need(classify.DEFAULT)
+        except TaskUnavailable as e:
+            raise UsageError(str(e)) from e
 
 
 def _roi(named: tuple[str, ...], task: str | None) -> Any:
@@ -539,5 +586,6 @@ def main() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
+    streams.prepare()
     wait_briefly()
     cli.main(prog_name="lictor")

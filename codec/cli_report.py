@@ -35,10 +35,12 @@ def report(
     from lictor.codec.files import CannotWrite
 
     try:
-        click.echo(write(folder, target, pictures))
         if plots:
             from lictor.codec import plots as plotting
 
+            plotting.need_matplotlib()  # before the page is made
+        click.echo(write(folder, target, pictures))
+        if plots:
             for path in plotting.write(folder, plots):
                 click.echo(path)
         if table:

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import click
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-
-
-class _Size(click.ParamType):
-    """A number of bytes: 40MB, 500kB, 1.5 GB or 1000000."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?) *([kmg]?)b?", str(value).strip().lower())
-        size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
-        if size < 1:
-            self.fail(f"{value!r} is no size; write one like 40MB", param, ctx)
-        return size
+from lictor.codec import options
 
 
 @click.command()
@@ -36,7 +18,7 @@ class _Size(click.ParamType):
 )
 @click.option(
     "--max-upload",
-    type=_Size(),
+    type=options.Size(),
     default="40MB",
     show_default=True,
     metavar="SIZE",

@@ -19,6 +19,9 @@ AUTO = "auto"
 
 def placed(codec: LatentCodec, device: str) -> LatentCodec:
     """The model on a device, by PyTorch's name for it, or AUTO. Raises DeviceUnavailable."""
+    if not isinstance(device, (str, torch.device)):
+        raise DeviceUnavailable(f"device is {device!r}; give a name: cpu, auto, or cuda")
+    device = str(device)
     if device == AUTO:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return codec if device == "cpu" else _copy(codec, device)

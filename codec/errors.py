@@ -44,7 +44,11 @@ class UnsupportedArray(CodecError):
 
 
 class InvalidTarget(CodecError, ValueError):
-    """What the feature encoder should aim at is no number above 0, or several targets."""
+    """What the encoder should aim at is no number that can be reached, or several targets."""
+
+
+class TargetMissed(UserWarning):
+    """What a file was to reach cannot be had; the nearest was made."""
 
 
 class InvalidQuality(CodecError, ValueError):

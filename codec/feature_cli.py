@@ -106,8 +106,8 @@ def named_for_content(jobs: list[Job]) -> list[Job]:
 
 
 def _named(job: Job) -> Job:
-    if job.source == STREAM or os.path.isdir(job.source):
-        return job
+    if job.source == STREAM or os.path.isdir(job.source) or files.special(job.source):
+        return job  # what is looked at of a pipe is gone
     try:
         with open(job.source, "rb") as file:
             start = file.read(5)

@@ -7,9 +7,12 @@ import io
 import os
 import stat
 import sys
+import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import IO
 
 from lictor.codec import bitstream, feature_format
@@ -49,6 +52,11 @@ class DiskFull(CannotWrite):
     """One output could not be written, and no other could be in its place."""
 
 
+def is_full(error: OSError) -> bool:
+    """Whether nothing more can be written there."""
+    return error.errno in _FULL
+
+
 @dataclass(frozen=True)
 class Job:
     """One input and where its output goes: paths, or STREAM. target "" if nothing is written."""
@@ -74,6 +82,7 @@ def find(inputs: Sequence[str], extensions: Collection[str]) -> list[tuple[str, 
             found.append((STREAM, ""))
         elif os.path.isdir(name):
             inside = sorted(_walk(name, extensions))
+            inside = [path for path in inside if not _passed_over(path)]
             if not inside:
                 what = _WANTED[frozenset(extensions)]
                 raise UsageError(f"{show(name)}: the folder holds {what}; name another")
@@ -91,6 +100,19 @@ def _walk(folder: str, extensions: Collection[str]) -> Iterator[str]:
         for name in names:
             if not name.startswith(".") and _extension(name) in extensions:
                 yield os.path.join(root, name)
+
+
+def _passed_over(path: str) -> bool:
+    """Whether what was found in a folder is a pipe or a device, which may never end; it is said."""
+    if special(path):
+        say(f"{show(path)}: is a pipe or a device, passed over; name it to have it read")
+        return True
+    return False
+
+
+def say(line: str) -> None:
+    """A line on standard error, before the work begins."""
+    print(f"lictor: {line}", file=sys.stderr)
 
 
 def plan(inputs: Sequence[str], output: str, extensions: Collection[str], suffix: str) -> list[Job]:
@@ -126,22 +148,40 @@ def _into_folder(found: list[tuple[str, str]], folder: str, suffix: str) -> list
     if found[0][0] == STREAM:
         raise UsageError("standard input has no name; name a file as the output")
     short = [os.path.splitext(relative)[0] for _, relative in found]
-    # Without case, because on some file systems a.bin and A.bin are one file.
-    folded = [name.casefold() for name in short]
-    taken: dict[str, str] = {}
-    jobs = []
-    for (source, relative), name, key in zip(found, short, folded, strict=True):
-        if folded.count(key) > 1:
-            name, key = relative, relative.casefold()
-        target = os.path.join(folder, name + suffix)
-        if key in taken:
-            raise UsageError(
-                f"{show(taken[key])} and {show(source)} would both become {show(target)}; "
-                "give them in separate runs"
+    often = Counter(map(_folded, short))
+    names = [
+        relative if often[_folded(name)] > 1 else name
+        for (_, relative), name in zip(found, short, strict=True)
+    ]
+    taken: dict[str, int] = {}
+    jobs: list[Job] = []
+    for number, ((source, _), name) in enumerate(zip(found, names, strict=True)):
+        first = taken.get(_folded(name))
+        if first is not None:
+            target = show(os.path.join(folder, name + suffix))
+            if names[first] == name:
+                raise UsageError(
+                    f"{show(found[first][0])} and {show(source)} would both become {target}; give "
+                    "them in separate runs"
+                )
+            name = _another(name, taken.keys() | set(map(_folded, names)))
+            say(
+                f"{show(source)}: becomes {show(os.path.join(folder, name + suffix))}, as to some "
+                f"file systems its name is that of {show(found[first][0])}"
             )
-        taken[key] = source
-        jobs.append(Job(source, target))
+        taken[_folded(name)] = number
+        jobs.append(Job(source, os.path.join(folder, name + suffix)))
     return jobs
+
+
+def _folded(name: str) -> str:
+    """What two names have in common that are one on some file systems: a.bin and A.bin."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _another(name: str, taken: Collection[str]) -> str:
+    """The name with the first number from 2 on that makes it nobody else's."""
+    return next(f"{name}-{n}" for n in count(2) if _folded(f"{name}-{n}") not in taken)
 
 
 def _refuse_own_inputs(jobs: list[Job]) -> None:
@@ -176,7 +216,7 @@ def show(name: str) -> str:
 def read(source: str) -> bytes:
     """All of a file or of standard input."""
     if source == STREAM:
-        return sys.stdin.buffer.read()
+        return _standard_input()
     with open(source, "rb") as file:
         return file.read()
 
@@ -184,13 +224,25 @@ def read(source: str) -> bytes:
 def peek(size: int) -> bytes:
     """The first bytes of standard input, which stay to be read; none if it cannot tell them."""
     look = getattr(sys.stdin.buffer, "peek", None)
-    return look(size)[:size] if look else b""
+    try:
+        return look(size)[:size] if look else b""
+    except OSError:  # it shows when it is read
+        return b""
+
+
+def _standard_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as e:
+        if e.errno != errno.EBADF:
+            raise
+        raise OSError(e.errno, "standard input is closed") from e
 
 
 def read_bin(source: str) -> bytes:
     """As `read`; of a file that is not Lictor's only the beginning, however large it is."""
     if source == STREAM:
-        return sys.stdin.buffer.read()
+        return _standard_input()
     with open(source, "rb") as file:
         start = file.read(4096)
         return start + file.read() if start.startswith((MAGIC, FEATURE_MAGIC)) else start
@@ -245,7 +297,7 @@ def replacing(target: str) -> Iterator[IO[bytes]]:
                 yield file
     except OSError as e:
         message = f"cannot write {show(target)}: {e.strerror or e}"
-        if e.errno in _FULL:
+        if is_full(e):
             raise DiskFull(message) from e
         raise CannotWrite(message) from e
 

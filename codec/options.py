@@ -7,6 +7,22 @@ from typing import Any
 
 import click
 
+from lictor.codec import size as sizes
+
+
+class Size(click.ParamType):
+    """A number of bytes: 40MB, 500kB, 1.5 GB, 16KiB or 1000000."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """As click asks for it; its error is click's."""
+        try:
+            return sizes.parse(value)
+        except ValueError as e:
+            self.fail(str(e), param, ctx)
+
+
 json = click.option("--json", "as_json", is_flag=True, help="Report as JSON, one line a file.")
 quality = click.option(
     "-q",
@@ -63,6 +79,36 @@ _ROI = (
 def roi(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of `encode` that say where quality is wanted."""
     for option in reversed(_ROI):
+        command = option(command)
+    return command
+
+
+_TARGETS = (
+    click.option(
+        "--size",
+        type=Size(),
+        metavar="BYTES",
+        help="Pictures: at most so many bytes a file, 40kB or 40KiB, as near as quality comes.",
+    ),
+    click.option("--bpp", type=float, metavar="B", help="Pictures: bits per pixel of the file."),
+    click.option("--psnr", type=float, metavar="DB", help="Pictures: PSNR of what is decoded."),
+    click.option(
+        "--ssim",
+        type=float,
+        metavar="S",
+        help="Pictures: SSIM, 0 to 1; needs pytorch-msssim.",
+    ),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="The status is 1 where one of these is missed by more than 1 %; the file is made.",
+    ),
+)
+
+
+def targets(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `encode` that say what files of pictures are to reach."""
+    for option in reversed(_TARGETS):
         command = option(command)
     return command
 

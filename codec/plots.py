@@ -57,6 +57,12 @@ MOST_INSIDE = 6
 """Codecs that a legend can name without covering the lines."""
 
 
+def need_matplotlib() -> None:
+    """Raises MissingPackage."""
+    if find_spec("matplotlib") is None:
+        raise MissingPackage("plots need the package matplotlib; pip install 'lictor[bench]'")
+
+
 def write(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> list[Path]:
     """Draw the results of `lictor bench`.
 
@@ -74,8 +80,7 @@ def write(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> lis
         CannotWrite: a file cannot be written.
     """
     results = read(folder)
-    if find_spec("matplotlib") is None:
-        raise MissingPackage("plots need the package matplotlib; pip install 'lictor[bench]'")
+    need_matplotlib()
     from matplotlib import style
 
     paths = []

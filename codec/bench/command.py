@@ -15,6 +15,7 @@ from lictor.codec import cli_report, files, options
 from lictor.codec.errors import (
     BadCurves,
     CodecError,
+    MissingPackage,
     OutOfMemory,
     TaskUnavailable,
     UnknownCodec,
@@ -160,6 +161,7 @@ def pictures(
         raise UsageError(f"{wanted} needs a folder; name it with --out")
     if out and os.path.lexists(out) and not os.path.isdir(out):
         raise UsageError(f"{show(out)}: is a file; --out needs a folder")
+    _need_packages(page, anchor)
     found = sources.find(inputs)
     screen = Screen()
     threads = threads or _cores(jobs)
@@ -170,13 +172,13 @@ def pictures(
     keep = keep_pictures or bool(page)
     how, missing = _options(repeat, jobs, threads, task, classifier, keep, out)
     skipped += missing
+    for lack in missing:
+        screen.say(f"lictor: {lack['name']} is left out: {lack['reason']}", err=True)
     try:
         measured = _measure(found, entries, how, jobs, screen)
     except (CannotWrite, OutOfMemory) as e:
         screen.say(f"lictor: {e}", err=True)
         return 1
-    for lack in missing:
-        screen.say(f"lictor: {lack['name']} is left out: {lack['reason']}", err=True)
     for failure in measured.failed:
         place = " ".join(filter(None, [failure.image, failure.codec]))
         at = "" if failure.quality is None else f" {failure.quality:g}"
@@ -205,6 +207,21 @@ def pictures(
             screen.say(f"lictor: {e}", err=True)
             return 1
     return 1 if measured.failed else 0
+
+
+def _need_packages(page: str | None, anchor: str | None) -> None:
+    """Raises UsageError where a package is missing that what was asked for cannot do without."""
+    from lictor.codec import report
+    from lictor.codec.bench import bd_rate
+    from lictor.codec.bench.contest import Missing
+
+    try:
+        if page:
+            report.need_plotly()
+        if anchor:
+            bd_rate.require()
+    except (MissingPackage, Missing) as e:
+        raise UsageError(str(e)) from e
 
 
 def _cores(jobs: int) -> int:
@@ -476,6 +493,10 @@ def features(
     """
     from lictor.codec.bench import features as measuring
 
+    try:
+        measuring.need_zstd()
+    except MissingPackage as e:
+        raise UsageError(str(e)) from e
     screen, rows, failed = Screen(), [], 0
     wanted = _numbers(qualities)
     paths = [path for path, _ in files.find(inputs, files.FEATURES)]

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec import feature_files
-from lictor.codec.errors import UnsupportedArray
+from lictor.codec.errors import MissingPackage, UnsupportedArray
 from lictor.codec.feature_format import kind_of
 from lictor.codec.features import decode_features, encode_features
 
@@ -85,7 +85,7 @@ def measure(
 
 def measure_array(name: str, x: FloatArray, depth: int = 8) -> list[Row]:
     """All methods on one array, float32 or float64, finite."""
-    _need_zstd()
+    need_zstd()
     integers = _integers(depth, x)
     first = _run(name, integers, x, None)
     error = first.mse
@@ -95,7 +95,7 @@ def measure_array(name: str, x: FloatArray, depth: int = 8) -> list[Row]:
 
 def measure_model(name: str, x: FloatArray, model: str, qualities: Sequence[float]) -> list[Row]:
     """A model at some qualities, and the others at no more error than it makes."""
-    _need_zstd()
+    need_zstd()
     rows = []
     for quality in qualities:
         learned = _learned(model, quality)
@@ -126,9 +126,10 @@ def _run(name: str, method: Method, x: FloatArray, reference: int | None) -> Row
     )
 
 
-def _need_zstd() -> None:
+def need_zstd() -> None:
+    """Raises MissingPackage."""
     if find_spec("zstandard") is None:
-        raise UnsupportedArray("measuring needs zstandard; pip install 'lictor[bench]'")
+        raise MissingPackage("measuring needs zstandard; pip install 'lictor[bench]'")
 
 
 def _zstd(data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -239,9 +240,7 @@ def test_quality_goes_in_quarters(photo: np.ndarray, given: float, stored: float
     assert info(coded(photo, given)).quality == stored
 
 
-@pytest.mark.parametrize(
-    "quality", [-0.1, 100.1, float("nan"), float("inf"), "high", None, [5], 1j]
-)
+@pytest.mark.parametrize("quality", [-0.1, 100.1, float("nan"), float("inf"), "high", [5], 1j])
 def test_quality_that_is_none(photo: np.ndarray, quality: object):
     with pytest.raises(InvalidQuality, match="from 0 to 100"):
         encode(photo, quality=quality, model=MODEL)  # type: ignore[arg-type]
@@ -516,3 +515,98 @@ def test_everything_public_is_there():
         assert name in dir(lictor.codec)
     with pytest.raises(AttributeError, match="nothing"):
         _ = lictor.codec.nothing
+
+
+# ---- arguments of all kinds
+
+
+@pytest.mark.parametrize("quality", [np.float32(40), np.float16(40), np.int64(40), np.uint8(40)])
+def test_numpy_scalars_are_numbers(photo: np.ndarray, quality: np.generic):
+    assert api.encode(photo, model=MODEL, quality=quality) == api.encode(
+        photo, model=MODEL, quality=40
+    )
+
+
+def test_numpy_scalars_elsewhere(photo: np.ndarray):
+    plain = encode(photo, model=MODEL, effort=0, roi=[(3, 4, 9, 9, 0.5)], roi_drop=30)
+    box = (np.int16(3), np.uint8(4), np.int64(9), np.float32(9), np.float32(0.5))
+    given = {"effort": np.int64(0), "roi": [box], "roi_drop": np.float32(30)}
+    assert encode(photo, model=MODEL, **given) == plain
+    region = tuple(np.array([3, 4, 9, 9], np.uint16))
+    assert decode(plain, region=region).size == (9, 9)
+
+
+@pytest.mark.parametrize(
+    "argument, error",
+    [
+        *(({"model": value}, "ModelUnavailable") for value in (None, 3, b"fake.pixels", [])),
+        *(({"device": value}, "DeviceUnavailable") for value in (None, 3, [], "abacus")),
+        *(({"quality": value}, "InvalidQuality") for value in ("", [], 1j, math.nan, math.inf)),
+        *(({"effort": value}, "InvalidEffort") for value in (None, 1.0, "1", math.inf)),
+        *(
+            ({"roi": value}, "InvalidRoi")
+            for value in (
+                [(0, 0, math.inf, math.inf)],
+                [(-math.inf, 0, 1, 1)],
+                [(0, 0, math.nan, 1)],
+                [(0, 0, 1, 1, math.inf)],
+                np.full((4, 4), math.inf),
+                np.full((4, 4), math.nan),
+                5,
+                [],
+                {},
+                [None],
+                [()],
+            )
+        ),
+        *(
+            ({"roi": [(0, 0, 9, 9)], "roi_drop": value}, "InvalidRoi")
+            for value in (None, "much", math.inf, math.nan, 0, [])
+        ),
+    ],
+)
+def test_arguments_that_are_none(photo: np.ndarray, argument: dict, error: str):
+    with pytest.raises(CodecError) as caught:
+        encode(photo, **{"model": MODEL, **argument})
+    assert type(caught.value).__name__ == error and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a: None,
+        lambda a: a.tolist(),
+        lambda a: torch.from_numpy(a),
+        lambda a: torch.from_numpy(a).to_sparse(),
+        lambda a: a.astype(np.float32) / 255,
+        lambda a: a.astype(np.int16),
+        lambda a: a.astype(object),
+        lambda a: a > 9,
+        lambda a: np.zeros((2, 3), "u1,u1"),
+        lambda a: np.array(["a.png"]),
+        lambda a: a[None],
+        lambda a: a.transpose(2, 0, 1)[:, :, :7],
+        lambda a: a[:, :, :0],
+        lambda a: a[:0],
+        lambda a: np.uint8(3),
+        lambda a: np.ma.masked_array(a, a > 9),
+    ],
+)
+def test_pictures_that_are_none(photo: np.ndarray, make):
+    with pytest.raises(CodecError) as caught:
+        encode(make(photo), model=MODEL)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+def test_either_byte_order(photo: np.ndarray, dtype: str):
+    pixels = np.dstack([photo, photo[:, :, 0]]).astype(np.uint16) * 257
+    data = encode(pixels.astype(dtype), model=MODEL, quality=100)
+    assert data == encode(pixels, model=MODEL, quality=100)
+    np.testing.assert_array_equal(decode_picture(data).pixels, pixels)
+
+
+@pytest.mark.parametrize("data", [None, "text", 5, [1], np.zeros(4, ">u2"), np.zeros(9)[::2]])
+def test_bytes_that_are_none(data: object):
+    with pytest.raises(NotALictorFile):
+        decode(data)

@@ -423,7 +423,6 @@ def test_name_with_control_characters():
         (["encode", "a.png", "b.bin", "--effort", "10"], "Invalid value for '--effort'"),
         (["encode", "a.png", "b.bin", "--effort", "1", *MODEL], "has no encoder-side search"),
         (["verify", "a.png", "--effort", "1", *MODEL], "has no encoder-side search"),
-        (["bench", "a.png", "--effort", "1", "--codecs", MODEL[1]], "has no encoder-side search"),
         (["encode", "a.png", "b.bin", "--roi", "none.png"], "--roi none.png: neither a box"),
         (["encode", "a.png", "b.bin", "--roi", "1,2,3"], "--roi 1,2,3: neither a box"),
         (["encode", "a.png", "b.bin", "--roi-drop", "0"], "Invalid value for '--roi-drop'"),
@@ -441,6 +440,13 @@ def test_usage(a_png: str, args: list[str], reason: str):
     Path("empty").mkdir()
     fails(2, reason, *args)
     assert listing() == ["a.png"]
+
+
+def test_effort_that_a_benchmark_cannot_have(a_png: str):
+    """What is left out for want of packages may be said before."""
+    result = lictor("bench", a_png, "--effort", "1", "--codecs", MODEL[1])
+    assert result.exit_code == 2
+    assert "has no encoder-side search" in result.stderr.splitlines()[-1]
 
 
 def test_bare_command_shows_its_help():

@@ -25,7 +25,8 @@ from lictor.codec import (
     verify,
 )
 from lictor.codec.api import psnr
-from lictor.codec.errors import ModelUnavailable
+from lictor.codec.errors import ModelUnavailable, TargetMissed
+from lictor.codec.image import Picture
 from lictor.models import checkpoint, zoo
 
 pytestmark = pytest.mark.skipif(
@@ -307,3 +308,43 @@ def test_networks_that_give_no_numbers_are_named(monkeypatch):
         )
         with pytest.raises(ModelUnavailable, match="not a number"):
             encode(pixels, model="lictor-s.mse") if part == "g_a" else decode(data)
+
+
+# ---- targets
+
+
+def kinds(photo: np.ndarray) -> dict[str, Picture]:
+    deep = photo.astype(np.uint16) * 256 + 100
+    random = np.random.default_rng(0)
+    alpha = random.integers(0, 4, (*photo.shape[:2], 1), np.uint8) // 3 * 100
+    return {
+        "RGB": Picture(photo),
+        "gray": Picture(np.ascontiguousarray(photo[:, :, :1])),
+        "alpha": Picture(np.dstack([photo, alpha])),
+        "metadata": Picture(photo, icc=random.bytes(900), exif=b"MM\0*" + random.bytes(200)),
+        "16 bits": Picture(deep),
+    }
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("kind", ["RGB", "gray", "alpha", "metadata", "16 bits"])
+def test_targets(kind: str, china: np.ndarray):
+    """All that a file holds counts, tiles and alpha too; what is decoded is what was measured."""
+    picture = kinds(np.ascontiguousarray(china[100:292, 200:456]))[kind]
+    low, high = (len(encode(picture, quality=q)) for q in (10, 90))
+    wanted = (low + high) // 2
+    data = encode(picture, size=wanted)
+    assert 0.98 * wanted <= len(data) <= wanted and info(data).tiles == 4
+    assert abs(info(encode(picture, bpp=8 * wanted / (192 * 256))).bytes / wanted - 1) <= 0.01
+    seen = decode_picture(encode(picture, psnr=32))
+    assert abs(psnr(picture.colours, seen.colours) - 32) <= 0.1
+    if picture.alpha is not None:
+        np.testing.assert_array_equal(seen.alpha, picture.alpha)
+
+
+def test_targets_with_effort_and_region(china: np.ndarray):
+    photo = china[200:264, 300:428]
+    data = encode(photo, size=1500, effort=1, roi=[(0, 0, 64, 64)])
+    assert 1400 <= len(data) <= 1500 and info(data).map_bytes
+    with pytest.warns(TargetMissed, match="quality 0 is the lowest"):
+        encode(photo, size=50, effort=1)

@@ -200,6 +200,35 @@ def test_missing_package(
         make(results_folder, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    "package, call, status",
+    [
+        ("matplotlib", ["report", "OUT", "--plots", "plots"], 1),
+        ("plotly", ["bench", "IN", "--codecs", "jpeg", "--out", "new", "--report", "r.html"], 2),
+        ("bjontegaard", ["bench", "IN", "--codecs", "jpeg,webp", "--anchor", "jpeg"], 2),
+        ("zstandard", ["bench", "features", "IN"], 2),
+    ],
+)
+def test_missing_packages_are_said_before_the_work(
+    package: str,
+    call: list[str],
+    status: int,
+    own_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from lictor.codec.bench import runner
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(runner, "run", lambda *_: pytest.fail("work has begun"))
+    monkeypatch.setattr(report, "_embed", lambda *_: pytest.fail("work has begun"))
+    places = {"OUT": own_folder, "IN": own_folder / "pictures"}
+    result = lictor(*(places.get(part, part) for part in call))
+    assert result.exit_code == status, result.output
+    assert "pip install 'lictor[bench]'" in result.stderr and result.stderr.count("\n") == 1
+
+
 def test_command(own_folder: Path, tmp_path: Path):
     result = lictor("report", own_folder, "--pictures", 1, "--plots", tmp_path / "plots")
     assert result.exit_code == 0, result.output

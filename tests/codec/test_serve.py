@@ -26,8 +26,8 @@ from PIL import Image
 
 from lictor.codec import api
 from lictor.codec.cli import cli
-from lictor.codec.cli_serve import _Size
 from lictor.codec.image import Picture
+from lictor.codec.options import Size
 from lictor.codec.serve import create_app
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake.py")]
@@ -230,10 +230,11 @@ def test_unknown_model():
 
 
 @pytest.mark.parametrize(
-    "text, size", [("40MB", 40_000_000), ("1.5 kB", 1500), ("12", 12), ("2G", 2_000_000_000)]
+    "text, size",
+    [("40MB", 40_000_000), ("1.5 kB", 1500), ("12", 12), ("2G", 2_000_000_000), ("16KiB", 16384)],
 )
 def test_sizes(text: str, size: int):
-    assert _Size().convert(text, None, None) == size
+    assert Size().convert(text, None, None) == size
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-1", "4 cows", "0"])
