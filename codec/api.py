@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import warnings
 import zlib
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -40,6 +41,7 @@ from lictor.codec.errors import (
     NoClassifier,
     NotALictorFile,
     NotAnImage,
+    PictureWarning,
     UnsupportedFeature,
     UnsupportedImage,
 )
@@ -80,6 +82,7 @@ def encode(
     roi_drop: float = DEFAULT_DROP,
     progress: Progress | None = None,
     device: str = "cpu",
+    salvage: bool = False,
 ) -> bytes:
     """Encode a picture.
 
@@ -93,7 +96,8 @@ def encode(
         image: a Pillow image; an array, uint8 or uint16 over their full range, (H, W) gray or
             (H, W, C) with C = 1 gray, 2 gray and alpha, 3 RGB or 4 RGBA; or what
             `lictor.codec.image.read` gives. A Pillow image has all of its 16 bits only as long as
-            it was not loaded.
+            it was not loaded; of several frames, the one that it stands on is coded. What changes
+            on the way (converted colours, frames left out) is told by a PictureWarning.
         quality: 0 (smallest file) … 100 (best picture), in steps of 0.25.
         model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
@@ -110,6 +114,8 @@ def encode(
         device: where networks run: "cpu", "cuda" or another of PyTorch's names, or "auto" for a
             GPU where there is one. Files made on different devices may differ a little; each
             decodes alike everywhere.
+        salvage: of a Pillow image whose file is cut or damaged, take what is there, and paint over
+            what is not; a PictureWarning says what that is.
 
     Returns:
         The bytes of a .bin file, which name the model and need no flags to decode.
@@ -118,7 +124,7 @@ def encode(
         CodecError: an ImageError, InvalidQuality, InvalidEffort, InvalidRoi, ModelUnavailable,
             TaskUnavailable, DeviceUnavailable or OutOfMemory.
     """
-    picture = _picture(image)
+    picture = _picture(image, salvage)
     step, effort = quality_step(quality), _effort(effort)
     codec = weights.load(model, device)
     if strip:
@@ -397,7 +403,8 @@ class VerifyReport:
     same: both decodes, with different numbers of threads, gave the alpha of the picture, and the
         same pixels, to one level of 255: the synthesis is floating point, and some processors'
         kernels add in another order where there are more threads.
-    psnr: dB over all colours against the picture; infinite if nothing was lost.
+    psnr: dB over all colours that alpha does not hide, against the picture; infinite if nothing
+        was lost.
     bytes: size of the file, which has no metadata; bpp follows from it.
     estimate: bytes that the model itself expected the latents to need.
     gap: (bytes without alpha - estimate) / estimate.
@@ -455,6 +462,7 @@ def verify(
         expected = _estimate(picture, step, codec)
     height, width, channels = picture.pixels.shape
     size = len(data) - info(data).alpha_bytes
+    seen = ... if picture.alpha is None else picture.alpha > 0
     alike = _within_a_level(first.colours, second.colours) and (
         picture.alpha is None or np.array_equal(first.alpha, picture.alpha)  # type: ignore[arg-type]
     )
@@ -465,7 +473,7 @@ def verify(
         model=codec.name,
         quality=_quality(step),
         same=bool(alike),
-        psnr=psnr(picture.colours, first.colours),
+        psnr=psnr(picture.colours[seen], first.colours[seen]),
         bytes=len(data),
         bpp=8 * len(data) / (width * height),
         estimate=expected,
@@ -728,6 +736,8 @@ def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Peak signal to noise ratio over all samples, dB; infinite if nothing differs."""
     import numpy as np
 
+    if not a.size:
+        return math.inf
     rows = max(1, 2**22 // a[0].size)  # as floats, all at once would take four times more
     error = 0.0
     for top in range(0, len(a), rows):
@@ -739,11 +749,12 @@ def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
 # ---- arguments
 
 
-def _picture(image: Any) -> Picture:
-    """Whatever `encode` accepts."""
+def _picture(image: Any, salvage: bool = False) -> Picture:
+    """Whatever `encode` accepts; where nothing can be seen, with colours that cost little."""
     import numpy as np
     from PIL import Image
 
+    from lictor.codec import hidden
     from lictor.codec.image import Picture, from_pillow
 
     if isinstance(image, (str, bytes, os.PathLike)):
@@ -752,11 +763,14 @@ def _picture(image: Any) -> Picture:
         )
     if isinstance(image, Image.Image):
         _check_size(image.width, image.height)
-        return from_pillow(image)
+        picture = from_pillow(image, salvage)
+        for note in (*picture.lost, *picture.notes):
+            warnings.warn(f"the picture {note}", PictureWarning, stacklevel=3)
+        return replace(picture, pixels=hidden.covered(picture.pixels))
     picture = image if isinstance(image, Picture) else Picture(image)
     if not isinstance(picture.pixels, np.ndarray):
         raise NotAnImage(f"a Pillow image or a numpy array is needed, not {type(image).__name__}")
-    return replace(picture, pixels=_pixels(picture.pixels))
+    return replace(picture, pixels=hidden.covered(_pixels(picture.pixels)))
 
 
 def _viewed(picture: Picture, codec: LatentCodec) -> Picture:

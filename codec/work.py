@@ -27,8 +27,9 @@ Work = Callable[[Job], Row]
 
 @dataclass(frozen=True)
 class Encode:
-    """A picture or arrays to a .bin file; features: the options for arrays.
+    """A picture or arrays to a .bin file; "ok" is false if parts of a picture were not there.
 
+    features: the options for arrays. salvage: take what there is of a damaged picture.
     quality, model: None where none was named. roi: as `lictor.codec.encode` takes it.
     mixed: some inputs are pictures, some arrays.
     """
@@ -42,6 +43,7 @@ class Encode:
     roi_drop: float = 40.0
     features: dict[str, Any] = field(default_factory=dict)
     mixed: bool = False
+    salvage: bool = False
 
     def __call__(self, job: Job) -> Row:
         """Read, encode, write."""
@@ -52,7 +54,7 @@ class Encode:
             return feature_cli.encode(job, {**self.features, "model": model, "quality": quality})
         from lictor.codec import api, image
 
-        picture = _picture(job)
+        picture = _picture(job, self.salvage)
         if self.strip:
             picture = image.stripped(picture)
         with same_for_all_files(), _steps_bar() as progress:
@@ -68,7 +70,8 @@ class Encode:
             )
         with files.writing(job.target) as file:
             file.write(data)
-        return _row(api.info(data), picture.notes)
+        row = _row(api.info(data), (*picture.lost, *picture.notes))
+        return {**row, "ok": False} if picture.lost else row
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ class Classify:
         return {"bytes": len(data), "answers": best}
 
 
-def _picture(job: Job) -> Picture:
+def _picture(job: Job, salvage: bool = False) -> Picture:
     from PIL import Image
 
     from lictor.codec import image
@@ -176,7 +179,7 @@ def _picture(job: Job) -> Picture:
     # Twice this is where Pillow refuses. Its own limit, 179 megapixels, is for those who open what
     # strangers send; here the user names the files.
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-    return image.read(files.read(STREAM) if job.source == STREAM else job.source)
+    return image.read(files.read(STREAM) if job.source == STREAM else job.source, salvage)
 
 
 def _row(info: Any, notes: tuple[str, ...]) -> Row:
