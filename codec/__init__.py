@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         latents,
         verify,
     )
-    from lictor.codec.errors import CodecError
+    from lictor.codec.errors import CodecError, PictureWarning
     from lictor.codec.features import decode_features, encode_features, feature_info
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "CodecError",
     "Info",
     "Latents",
+    "PictureWarning",
     "VerifyReport",
     "classify",
     "decode",
@@ -54,7 +55,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    home = "errors" if name == "CodecError" else "features" if "feature" in name else "api"
+    errors = ("CodecError", "PictureWarning")
+    home = "errors" if name in errors else "features" if "feature" in name else "api"
     return getattr(import_module(f"lictor.codec.{home}"), name)
 
 

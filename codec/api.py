@@ -44,6 +44,7 @@ from lictor.codec.errors import (
     NoClassifier,
     NotALictorFile,
     NotAnImage,
+    PictureWarning,
     TargetMissed,
     UnsupportedFeature,
     UnsupportedImage,
@@ -91,6 +92,7 @@ def encode(
     bpp: float | None = None,
     psnr: float | None = None,
     ssim: float | None = None,
+    salvage: bool = False,
 ) -> bytes:
     """Encode a picture.
 
@@ -108,7 +110,8 @@ def encode(
         image: a Pillow image; an array, uint8 or uint16 over their full range, (H, W) gray or
             (H, W, C) with C = 1 gray, 2 gray and alpha, 3 RGB or 4 RGBA; or what
             `lictor.codec.image.read` gives. A Pillow image has all of its 16 bits only as long as
-            it was not loaded.
+            it was not loaded; of several frames, the one that it stands on is coded. What changes
+            on the way (converted colours, frames left out) is told by a PictureWarning.
         quality: 0 (smallest file) … 100 (best picture), in steps of 0.25; 50 unless told otherwise.
         model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
@@ -131,6 +134,8 @@ def encode(
         bpp: bits per pixel of the file.
         psnr: dB over all colours, of what this machine decodes.
         ssim: likewise, 0…1; needs the package pytorch-msssim.
+        salvage: of a Pillow image whose file is cut or damaged, take what is there, and paint over
+            what is not; a PictureWarning says what that is.
 
     Returns:
         The bytes of a .bin file, which name the model and need no flags to decode.
@@ -145,7 +150,7 @@ def encode(
     elif quality is not None:
         raise InvalidTarget(f"give a quality or {target.kind}, not both")
     effort = _effort(effort)
-    task = _ready(image, model, strip, roi, roi_drop, progress, device)
+    task = _ready(_picture(image, salvage), model, strip, roi, roi_drop, progress, device)
     if target is None:
         return task.file(step, effort)
     reached = task.reach(target, effort)
@@ -165,6 +170,7 @@ def encode_to(
     roi_drop: float = DEFAULT_DROP,
     progress: Progress | None = None,
     device: str = "cpu",
+    salvage: bool = False,
 ) -> Reached:
     """As `encode` with a target, but tells how near the file came instead of warning.
 
@@ -172,7 +178,8 @@ def encode_to(
     and errors: as for `encode`.
     """
     effort = _effort(effort)
-    return _ready(image, model, strip, roi, roi_drop, progress, device).reach(target, effort)
+    picture = _picture(image, salvage)
+    return _ready(picture, model, strip, roi, roi_drop, progress, device).reach(target, effort)
 
 
 @dataclass(frozen=True)
@@ -226,7 +233,7 @@ class _Task:
 
 
 def _ready(
-    image: Any,
+    picture: Picture,
     model: str | os.PathLike[str],
     strip: bool,
     roi: Any,
@@ -234,7 +241,6 @@ def _ready(
     progress: Progress | None,
     device: str,
 ) -> _Task:
-    picture = _picture(image)
     codec = weights.load(model, device)
     if strip:
         from lictor.codec.image import stripped
@@ -527,7 +533,8 @@ class VerifyReport:
     same: both decodes, with different numbers of threads, gave the alpha of the picture, and the
         same pixels, to one level of 255: the synthesis is floating point, and some processors'
         kernels add in another order where there are more threads.
-    psnr: dB over all colours against the picture; infinite if nothing was lost.
+    psnr: dB over all colours that alpha does not hide, against the picture; infinite if nothing
+        was lost.
     bytes: size of the file, which has no metadata; bpp follows from it.
     estimate: bytes that the model itself expected the latents to need.
     gap: (bytes without alpha - estimate) / estimate.
@@ -586,6 +593,7 @@ def verify(
         expected = _estimate(picture, step, codec)
     height, width, channels = picture.pixels.shape
     size = len(data) - info(data).alpha_bytes
+    seen = ... if picture.alpha is None else picture.alpha > 0
     alike = _within_a_level(first.colours, second.colours) and (
         picture.alpha is None or np.array_equal(first.alpha, picture.alpha)  # type: ignore[arg-type]
     )
@@ -596,7 +604,7 @@ def verify(
         model=codec.name,
         quality=_quality(step),
         same=bool(alike),
-        psnr=psnr(picture.colours, first.colours),
+        psnr=psnr(picture.colours[seen], first.colours[seen]),
         bytes=len(data),
         bpp=8 * len(data) / (width * height),
         estimate=expected,
@@ -857,6 +865,8 @@ def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Peak signal to noise ratio over all samples, dB; infinite if nothing differs."""
     import numpy as np
 
+    if not a.size:
+        return math.inf
     rows = max(1, 2**22 // a[0].size)  # as floats, all at once would take four times more
     error = 0.0
     for top in range(0, len(a), rows):
@@ -868,11 +878,12 @@ def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
 # ---- arguments
 
 
-def _picture(image: Any) -> Picture:
-    """Whatever `encode` accepts."""
+def _picture(image: Any, salvage: bool = False) -> Picture:
+    """Whatever `encode` accepts; where nothing can be seen, with colours that cost little."""
     import numpy as np
     from PIL import Image
 
+    from lictor.codec import hidden
     from lictor.codec.image import Picture, from_pillow
 
     if isinstance(image, (str, bytes, os.PathLike)):
@@ -881,11 +892,14 @@ def _picture(image: Any) -> Picture:
         )
     if isinstance(image, Image.Image):
         _check_size(image.width, image.height)
-        return from_pillow(image)
+        picture = from_pillow(image, salvage)
+        for note in (*picture.lost, *picture.notes):
+            warnings.warn(f"the picture {note}", PictureWarning, stacklevel=3)
+        return replace(picture, pixels=hidden.covered(picture.pixels))
     picture = image if isinstance(image, Picture) else Picture(image)
     if not isinstance(picture.pixels, np.ndarray):
         raise NotAnImage(f"a Pillow image or a numpy array is needed, not {type(image).__name__}")
-    return replace(picture, pixels=_pixels(picture.pixels))
+    return replace(picture, pixels=hidden.covered(_pixels(picture.pixels)))
 
 
 def _viewed(picture: Picture, codec: LatentCodec) -> Picture:

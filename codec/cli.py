@@ -88,6 +88,7 @@ def cli() -> None:
 @options.effort
 @options.model
 @options.strip
+@options.salvage
 @options.device
 @options.roi
 @options.targets
@@ -101,6 +102,7 @@ def encode(
     effort: int,
     model: str,
     strip: bool,
+    salvage: bool,
     device: str,
     roi: tuple[str, ...],
     roi_task: str | None,
@@ -123,6 +125,9 @@ def encode(
     """
     inputs, output = _split(paths, as_json)
     jobs = files.plan(inputs, output, files.ENCODABLE, ".bin")
+    others = files.left_out(inputs, files.ENCODABLE)
+    if others:
+        click.echo(f"lictor: {others}", err=True)
     feature_cli.check_output(jobs[0])
     if len(jobs) == 1 and os.path.splitext(jobs[0].target)[1].lower() in files.PICTURES:
         raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
@@ -141,6 +146,7 @@ def encode(
         mixed=feature_cli.mixed(jobs),
         target=target,
         strict=strict,
+        salvage=salvage,
     )
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 

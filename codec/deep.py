@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from lictor.codec import png_chunks, tiff
+from lictor.codec import pillow_errors, png_chunks, rescue, tiff
 from lictor.codec.errors import DamagedImage, UnsupportedImage
 from lictor.codec.signalling import Signalling
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _PLANES = {"RGB", "RGBA", "RGBX", "R", "G", "B", "A"}
 """Kinds of 16-bit samples whose halves Pillow can take."""
 _OPPOSITE = {"16B": "16L", "16L": "16B", "16N": "16L" if sys.byteorder == "big" else "16B"}
+_SGI = "SGI16"
+"""A decoder that has one order of bytes, whatever it is told."""
+_J2K_START, _J2K_HEAD, _J2K_DEPTH = b"\xff\x4f\xff\x51", 2**20, 38
+"""Of a JPEG 2000 codestream: its start, within so many bytes, and its depth behind that."""
 _BITS, _PLANAR = 258, 284
 """TIFF tags."""
 _PNG_COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -35,46 +39,72 @@ _PNG_COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}
 def read(image: Image.Image) -> NDArray[np.uint16] | None:
     """All bits of a picture that was opened, not loaded: (H, W, 1…4); None if it has 8 or fewer."""
     if image.mode in ("F", "I") and not is_reduced(image):
-        raise UnsupportedImage(f"has samples of type {image.mode}; convert it to 8 or 16 bits")
+        return None
     if _has_deep_planes(image):
-        return tiff.read(image.fp)  # type: ignore[attr-defined]
+        return tiff.read(image.fp, image.tell()).pixels  # type: ignore[attr-defined]
+    if _is_deep_and_premultiplied(image):
+        try:
+            return tiff.read(image.fp, image.tell()).pixels  # type: ignore[attr-defined]
+        except UnsupportedImage:  # then 8 bits, by Pillow
+            return None
     if image.mode.startswith("I"):
         return _gray(image)
     if not is_reduced(image) or image.mode == "CMYK":
         return None
     tiles = image.tile  # type: ignore[attr-defined]
     if tiles[0][0] == "ppm":
-        return _ppm(image)
+        return _ppm(image) if image.mode == "RGB" else None
     modes = {_raw_mode(tile).partition(";")[0] for tile in tiles}
     if modes == {"LA"}:
         # Four bytes a pixel, the high ones first, whatever Pillow calls them.
         halves = _decoded(image, lambda mode: "RGBA")
         return np.ascontiguousarray(halves).view(">u2").astype(np.uint16)
-    if not modes <= _PLANES:
+    if not modes <= _PLANES or tiles[0][0] == _SGI:
         return None
     low = _decoded(image, _swapped).astype(np.uint16)
-    image.load()
+    with pillow_errors.named():
+        image.load()
     high = np.asarray(image).astype(np.uint16)
     return _with_key((high << 8 | low).astype(np.uint16), image)
 
 
 def is_reduced(image: Image.Image) -> bool:
-    """Whether Pillow is about to cut samples of more than 8 bits down (PNG, TIFF, PPM)."""
-    for tile in getattr(image, "tile", ()):
-        if ";16" in _raw_mode(tile) or ";12" in _raw_mode(tile):
+    """Whether Pillow is about to cut samples of more than 8 bits down."""
+    tiles: Any = getattr(image, "tile", ())
+    if image.format == "JPEG2000" and tiles:
+        return not image.mode.startswith("I") and _bits_of_jpeg2000(image) > 8
+    for tile in tiles:
+        kind, _, bits = _raw_mode(tile).partition(";")
+        if bits[:2] in ("12", "16") and not kind.startswith("BGR"):  # BGR;16 is 5, 6 and 5 bits
             return True
-        if tile[0] in ("ppm", "ppm_plain") and tile[3][-1] > 255:  # the maximum of a sample
-            return True
+        if tile[0] in ("ppm", "ppm_plain") and isinstance(tile[3], tuple) and tile[3][-1] > 255:
+            return True  # the last argument is the maximum of a sample
     return False
 
 
+def _bits_of_jpeg2000(image: Image.Image) -> int:
+    """Of its first component, by the SIZ segment behind the start of its codestream."""
+    file: Any = image.fp  # type: ignore[attr-defined]
+    before = file.tell()
+    file.seek(0)
+    _, _, size = file.read(_J2K_HEAD).partition(_J2K_START)
+    file.seek(before)
+    return (size[_J2K_DEPTH] & 0x7F) + 1 if len(size) > _J2K_DEPTH else 0
+
+
 def _has_deep_planes(image: Image.Image) -> bool:
-    """Whether a TIFF is of the one kind whose 16-bit samples Pillow misreads."""
+    """Whether a TIFF has 16-bit channels stored apart, which Pillow misreads."""
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS)
     if not isinstance(bits, tuple) or len(bits) == 1:
         return False
     return tags.get(_PLANAR) == 2 and max(bits) > 8
+
+
+def _is_deep_and_premultiplied(image: Image.Image) -> bool:
+    """Whether a TIFF has 16-bit colours that alpha was multiplied into: Pillow makes 8 of them."""
+    tiles = getattr(image, "tile", ())
+    return any(_raw_mode(tile).startswith("RGBa;16") for tile in tiles)
 
 
 def _raw_mode(tile: Any) -> str:
@@ -95,7 +125,11 @@ def _decoded(image: Image.Image, change: Any) -> NDArray[np.uint8]:
     file.seek(0)
     data = io.BytesIO(file.read())
     file.seek(before)
-    with Image.open(data, formats=[str(image.format)]) as twin:
+    with pillow_errors.named(), Image.open(data, formats=[str(image.format)]) as twin:
+        if image.tell():
+            twin.seek(image.tell())
+        if rescue.tolerates(image):
+            rescue.tolerate(twin)
         twin.tile = [_renamed(tile, change) for tile in twin.tile]
         twin.load()
         return np.asarray(twin)
@@ -123,7 +157,8 @@ def _gray(image: Image.Image) -> NDArray[np.uint16]:
     twelve = any(";12" in _raw_mode(tile) for tile in tiles)
     if any(_raw_mode(tile).endswith("S") for tile in tiles):
         raise UnsupportedImage("has signed samples; convert it to 8 or 16 bits")
-    image.load()
+    with pillow_errors.named():
+        image.load()
     pixels: NDArray[np.uint16] = np.asarray(image).astype(np.uint16)[:, :, None]
     if twelve:
         pixels = (pixels << 4 | pixels >> 8).astype(np.uint16)
@@ -138,7 +173,9 @@ def _ppm(image: Image.Image) -> NDArray[np.uint16]:
     file.seek(offset)
     data = file.read(size)
     if len(data) < size:
-        raise DamagedImage("the picture ends early; get another copy")
+        if not rescue.tolerates(image):
+            raise DamagedImage("the picture ends early; get another copy")
+        data = data.ljust(size, b"\0")
     most = arguments[-1]
     values = np.minimum(np.frombuffer(data, ">u2"), most).astype(np.uint32)
     pixels = ((values * 65535 + most // 2) // most).astype(np.uint16)

@@ -12,6 +12,10 @@ class CodecError(Exception):
 # ---- pictures, on the way in
 
 
+class PictureWarning(UserWarning):
+    """What of a Pillow image is not coded as it was: converted colours, frames left out."""
+
+
 class ImageError(CodecError):
     """Something about a picture that was to be encoded."""
 
@@ -25,7 +29,7 @@ class DamagedImage(ImageError):
 
 
 class UnsupportedImage(ImageError):
-    """A picture of a kind that is not coded: float or 32-bit samples, Lab, no pixels at all."""
+    """Not coded, or not read here: unknown range, no pixels, a package that is missing."""
 
 
 class ImageTooLarge(ImageError):

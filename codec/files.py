@@ -28,10 +28,17 @@ STREAM = "-"
 
 PICTURES = frozenset(
     (".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm")
-).union((".avif", ".jp2", ".qoi", ".tga", ".tif", ".tiff", ".webp"))
+).union(
+    (".avif", ".jp2", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
+    (".apng", ".avifs", ".bw", ".cur", ".dcx", ".dds", ".dib", ".flc", ".fli", ".icb", ".icns"),
+    (".ico", ".j2c", ".j2k", ".jfif", ".jif", ".jpc", ".jpf", ".jpx", ".mpo", ".msp", ".pcx"),
+    (".pfm", ".psd", ".ras", ".sgi", ".vda", ".vst", ".xbm", ".xpm"),
+)
 """Extensions by which pictures are found in a folder; a file named outright may have any."""
 ENCODABLE = PICTURES.union(FEATURES)
 BINS = frozenset([".bin"])
+_MOST_KINDS = 8
+"""Extensions that are named of what is left out."""
 _WANTED = {
     PICTURES: "no pictures",
     ENCODABLE: "no pictures and no arrays",
@@ -95,11 +102,33 @@ def find(inputs: Sequence[str], extensions: Collection[str]) -> list[tuple[str, 
 
 
 def _walk(folder: str, extensions: Collection[str]) -> Iterator[str]:
+    for root, name in _files(folder):
+        if _extension(name) in extensions:
+            yield os.path.join(root, name)
+
+
+def _files(folder: str) -> Iterator[tuple[str, str]]:
+    """Folder and name of all files that are not hidden."""
     for root, folders, names in os.walk(folder):
         folders[:] = [f for f in folders if not f.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and _extension(name) in extensions:
-                yield os.path.join(root, name)
+        yield from ((root, name) for name in names if not name.startswith("."))
+
+
+def left_out(inputs: Sequence[str], extensions: Collection[str]) -> str:
+    """One line on the files in folders that `find` does not name, by extension; none if none are.
+
+    Hidden ones are not counted.
+    """
+    others = Counter(
+        _extension(name) or "no extension"
+        for folder in inputs
+        if os.path.isdir(folder)
+        for _, name in _files(folder)
+        if _extension(name) not in extensions
+    )
+    kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(_MOST_KINDS))
+    more = ", …" if len(others) > _MOST_KINDS else ""
+    return f"{others.total()} other files in folders are left out: {kinds}{more}" if others else ""
 
 
 def _passed_over(path: str) -> bool:

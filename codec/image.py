@@ -1,31 +1,41 @@
 """Pictures in and out, by Pillow.
 
 What is coded is what a viewer shows: upright, palettes and bilevel pictures as RGB and gray without
-loss, CMYK converted to sRGB by its profile, of an animation the first frame. 16 bits stay 16 bits.
-Alpha that is opaque everywhere is dropped. The ICC profile, what else is said of the colours, and
-EXIF come along.
+loss, CMYK converted to sRGB by its profile, other modes plainly (colour_modes.py), of an animation
+the frame that an image stands on. 16 bits stay 16 bits. Alpha that is opaque everywhere is dropped.
+The ICC profile, what else is said of the colours, and EXIF come along. A cut file is taken if its
+pixels are all there.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from lictor.codec import colour, colour_space, deep, heif, png_chunks, tiff
+from lictor.codec import (
+    colour,
+    colour_modes,
+    colour_space,
+    deep,
+    frames,
+    heif,
+    hidden,
+    pillow_errors,
+    png_chunks,
+    rescue,
+    tiff,
+    written,
+)
 from lictor.codec.bitstream import MAX_METADATA
 from lictor.codec.errors import (
     CodecError,
     DamagedImage,
-    ImageTooLarge,
     NotAnImage,
     UnknownFormat,
     UnsupportedImage,
@@ -46,6 +56,9 @@ _TIFF_STRUCTURE = frozenset(
     (0x0153, 0x015B, 0x8773),
 )
 """Tags of a TIFF file that tell how its pixels are stored and printed, or hold the ICC profile."""
+_KEEP_ALL = frozenset(("JPEG", "PNG", "TIFF", "WEBP"))
+"""Formats that keep whatever Pillow writes into them, or refuse it."""
+_NO_END = "ends without its end mark; all of its pixels are there"
 _COMMON = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".ppm": "PPM"}
 """Formats that are known without importing every plugin of Pillow."""
 
@@ -89,76 +102,151 @@ class Picture:
         return None if self.pixels.shape[2] in (1, 3) else self.pixels[:, :, -1]
 
 
-def read(source: str | os.PathLike[str] | bytes) -> Picture:
+def read(source: str | os.PathLike[str] | bytes, salvage: bool = False) -> Picture:
     """Read a picture.
 
     Args:
         source: a path, or the bytes of a picture file.
+        salvage: take what is there of a file that is cut or damaged, and paint over what is not;
+            `lost` then says what that is.
 
     Raises:
         ImageError: NotAnImage, DamagedImage, UnsupportedImage or ImageTooLarge.
         OSError: the file cannot be opened.
     """
-    with _pillow_errors():
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
         try:
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                return from_pillow(image)
-        except UnidentifiedImageError:
-            with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
-                if heif.register(file):
-                    with Image.open(file) as image:
-                        return from_pillow(image)
-                if not tiff.is_tiff(file):
-                    raise
-                return _from_tiff(file)
+            with _opened(file) as image:
+                return from_pillow(image, salvage)
+        except (NotAnImage, UnsupportedImage, DamagedImage) as e:
+            return _by_tifffile(file, e)
 
 
-def from_pillow(image: Image.Image) -> Picture:
-    """A Pillow image as a viewer shows it.
+def _opened(file: IO[bytes]) -> Image.Image:
+    try:
+        with pillow_errors.named():
+            return Image.open(file)
+    except NotAnImage:
+        if not heif.register(file):
+            raise
+    with pillow_errors.named():
+        return Image.open(file)
+
+
+def _by_tifffile(file: IO[bytes], error: CodecError) -> Picture:
+    """A TIFF that Pillow does not read; if it is none or tifffile does not either, a true error."""
+    if tiff.is_tiff(file):
+        try:
+            return _from_tiff(file)
+        except CodecError as e:
+            told = isinstance(error, UnsupportedImage) and "imagecodecs" in str(e)
+            raise (e if told or isinstance(error, NotAnImage) else error) from error
+    if isinstance(error, NotAnImage):
+        raise pillow_errors.of_unidentified(file) or error
+    raise error
+
+
+def from_pillow(image: Image.Image, salvage: bool = False) -> Picture:
+    """A Pillow image as a viewer shows it: the frame that it stands on.
+
+    salvage: as for `read`, if the image was not loaded.
 
     Raises:
         ImageError: DamagedImage, UnsupportedImage or ImageTooLarge.
     """
-    with _pillow_errors():
-        notes = _first_frame(image)
-        signalling = colour.read(image, notes)
+    notes = frames.notes(image)
+    with pillow_errors.named():
+        signalling = colour.read(image, notes)  # all is only known before it is loaded
+    try:
+        return _picture(image, notes, signalling)
+    except DamagedImage as e:
+        if tiff.is_rare(image):
+            raise UnsupportedImage("is compressed in a way that libtiff lacks here") from e
+        return _rescued(image, notes, signalling, e, salvage)
+
+
+def _picture(
+    image: Image.Image,
+    notes: list[str],
+    signalling: Signalling,
+    missing: NDArray[Any] | None = None,
+) -> Picture:
+    """missing: which pixels are to be painted over."""
+    notes = list(notes)
+    if missing is None and rescue.lacks_end(image):
+        notes.append(_NO_END)
+    key = colour_modes.transparent_gray(image)
+    with pillow_errors.named():
         pixels: NDArray[Any] | None = heif.read(image, notes)
-        if pixels is None:
-            pixels = deep.read(image)
-        if pixels is None:
-            if deep.is_reduced(image):
-                notes.append("more than 8 bits a sample are read as 8 in this kind of file")
+    if pixels is None:
+        pixels = deep.read(image)
+    if pixels is None:
+        if deep.is_reduced(image):
+            notes.append("more than 8 bits a sample are read as 8 in this kind of file")
+        with pillow_errors.named():
             image.load()
-            screen, converted = _in_srgb(image)
-            notes += converted
-            pixels = _plain(screen)
-        exif, orientation = _exif(image)
-        icc = b"" if image.mode == "CMYK" else image.info.get("icc_profile") or b""
-        icc = colour.foreign(icc, signalling)
-        icc, exif = (_of_bearable_size(data, notes) for data in (icc, exif))
-        pixels = _without_opaque_alpha(_upright(pixels, orientation))
+        screen, converted = _in_srgb(image)
+        pixels, more = colour_modes.pixels(screen, key)
+        notes += converted + more
+    if missing is not None and missing.any():
+        pixels = pixels.copy()
+        hidden.fill(pixels, ~missing)
+    exif, orientation = _exif(image)
+    icc = b"" if image.mode in ("CMYK", "LAB") else image.info.get("icc_profile") or b""
+    icc = colour.foreign(icc, signalling)
+    icc, exif = (_of_bearable_size(data, notes) for data in (icc, exif))
+    pixels = _without_opaque_alpha(_upright(pixels, orientation))
     return Picture(pixels, icc, exif, tuple(notes), signalling=signalling)
 
 
+def _rescued(
+    image: Image.Image,
+    notes: list[str],
+    signalling: Signalling,
+    error: DamagedImage,
+    salvage: bool,
+) -> Picture:
+    """What there is of a picture whose file turned out damaged.
+
+    If that is all but the file's last bytes, which mark its end, it is taken anyway. Raises `error`
+    or one that says what is missing.
+    """
+    found = rescue.of(image)
+    if found is None:
+        raise error
+    whole = pillow_errors.is_cut(error) and not found.missing.any() and not found.coarse
+    if not whole and not salvage:
+        raise DamagedImage(
+            f"{str(error).rpartition(';')[0]}: {found.describe()}; get another copy, or take the "
+            "rest with --salvage (salvage=True)"
+        ) from error
+    with found.image:
+        picture = _picture(found.image, notes, signalling, found.missing)
+    if whole:
+        return replace(picture, notes=(*picture.notes, _NO_END))
+    how = "ends early" if pillow_errors.is_cut(error) else "is damaged"
+    painted = ", and painted over" if found.missing.any() else ""
+    return replace(picture, lost=(f"{how}: {found.describe()}{painted}",))
+
+
 def _from_tiff(file: IO[bytes]) -> Picture:
-    """A TIFF that Pillow does not know: gray of 16 bits with alpha."""
-    tags = Image.Exif()
-    file.seek(0)
-    tags.load_from_fp(file)
-    icc = bytes(tags.get(_ICC, b""))
-    pixels = tiff.read(file)
-    exif, orientation = _upright_exif(tags, _TIFF_STRUCTURE)
-    notes: list[str] = []
+    """A TIFF that Pillow does not know."""
+    with pillow_errors.named():
+        tags = Image.Exif()
+        file.seek(0)
+        tags.load_from_fp(file)
+        icc = bytes(tags.get(_ICC, b""))
+        exif, orientation = _upright_exif(tags, _TIFF_STRUCTURE)
+    found = tiff.read(file)
+    notes: list[str] = list(found.notes)
+    pixels = found.pixels
+    if found.inks:
+        inks = Image.fromarray(pixels, "CMYK")
+        inks.info["icc_profile"], icc = icc, b""
+        screen, converted = _in_srgb(inks)
+        pixels, notes = np.asarray(screen), notes + converted
     icc, exif = (_of_bearable_size(data, notes) for data in (icc, exif))
     return Picture(_without_opaque_alpha(_upright(pixels, orientation)), icc, exif, tuple(notes))
-
-
-def _first_frame(image: Image.Image) -> list[str]:
-    frames = getattr(image, "n_frames", 1)
-    if frames == 1 or image.format == "MPO":  # a phone's MPO is a JPEG with extras behind it
-        return []
-    image.seek(0)
-    return [f"has {frames} frames or pages; only the first is kept"]
 
 
 def _in_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
@@ -185,23 +273,6 @@ def _by_profile(image: Image.Image) -> Image.Image | None:
         return None
 
 
-def _plain(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of an 8-bit image, (H, W, 1…4)."""
-    gray = image.mode in ("1", "L", "LA", "La")
-    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
-        if image.mode == "La":
-            image = image.convert("LA")
-        rgba = image.convert("RGBA")
-        colours = rgba.convert("L" if gray else "RGB")
-        return np.dstack([np.asarray(colours), np.asarray(rgba.getchannel("A"))])
-    if image.mode not in ("1", "L", "P", "RGB"):
-        raise UnsupportedImage(f"has colour mode {image.mode}; convert it to RGB or gray first")
-    mode = "L" if gray else "RGB"
-    # Conversion to the mode that it has would copy it.
-    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    return pixels[:, :, None] if gray else pixels
-
-
 def _without_opaque_alpha(pixels: NDArray[Any]) -> NDArray[Any]:
     channels = pixels.shape[2]
     if channels in (2, 4) and pixels[:, :, -1].min() == np.iinfo(pixels.dtype).max:
@@ -222,8 +293,9 @@ def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 def _exif(image: Image.Image) -> tuple[bytes, int]:
     """EXIF for upright pixels, and the orientation that it had."""
     try:
-        exif = image.getexif()
-        orientation = exif.get(_ORIENTATION, 1)
+        with pillow_errors.quiet():
+            exif = image.getexif()
+            orientation = exif.get(_ORIENTATION, 1)
         data = image.info.get("exif", b"")
         if data and orientation == 1:
             return data.removeprefix(_EXIF_PREFIX), 1
@@ -301,30 +373,6 @@ def middle_square(width: int, height: int, margin: float) -> tuple[float, float,
     return (width - part) / 2, (height - part) / 2, part
 
 
-@contextmanager
-def _pillow_errors() -> Iterator[None]:
-    """Pillow's plugins raise whatever damage leads them to; give it the right name."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (CodecError, MemoryError):
-        raise
-    except UnidentifiedImageError as e:
-        raise NotAnImage("not a picture that can be read; give a PNG, JPEG, WebP, TIFF…") from e
-    except Image.DecompressionBombError as e:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise ImageTooLarge(f"has more than {limit} pixels; cut it into parts first") from e
-    except Exception as e:
-        if isinstance(e, OSError) and e.errno is not None:
-            raise
-        raise DamagedImage(f"the picture is damaged ({_one_line(e)}); get another copy") from e
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def format_of(name: str | os.PathLike[str]) -> str:
     """Pillow's name of the format to write under a file name, by its extension.
 
@@ -357,6 +405,7 @@ def write(picture: Picture, file: IO[bytes], format: str = "PNG") -> tuple[str, 
         gray = picture.pixels.shape[2] < 3
         icc, lost = colour.for_format(picture.icc, said, format, gray)
         said, picture = NO_SIGNALLING, replace(picture, icc=icc)
+    whole = io.BytesIO()
     try:
         if picture.depth == 16 and format == "PNG":
             deep.write_png(file, picture.pixels, picture.icc, picture.exif, said)
@@ -367,17 +416,38 @@ def write(picture: Picture, file: IO[bytes], format: str = "PNG") -> tuple[str, 
             return (*exif_lost, *lost)
         image = to_pillow(replace(picture, signalling=NO_SIGNALLING), depth=8)
         options = {str(key): value for key, value in image.info.items()}
+        if format == "ICO":  # or Pillow writes other sizes only
+            options["sizes"] = [image.size]
+        kept = format in _KEEP_ALL
         if format == "PNG":
             png_chunks.save(image, file, said, **options)
         else:
-            image.save(file, format, **options)
+            image.save(file if kept else whole, format, **options)
     except Exception as e:
         if isinstance(e, MemoryError) or (isinstance(e, OSError) and e.errno is not None):
             raise
-        raise UnwritableImage(f"cannot be written as {format} ({_one_line(e)}); use .png") from e
-    if picture.depth == 16:
-        return (f"has 16 bits a sample; written as {format} with 8", *lost)
-    return lost
+        raise UnwritableImage(
+            f"cannot be written as {format} ({pillow_errors.one_line(e)}); use .png"
+        ) from e
+    notes = [f"has 16 bits a sample; written as {format} with 8"] if picture.depth == 16 else []
+    notes += lost
+    if not kept:
+        file.write(whole.getbuffer())
+        notes += _not_kept(picture, whole.getvalue(), format)
+    return tuple(notes)
+
+
+def _not_kept(picture: Picture, data: bytes, format: str) -> list[str]:
+    """What a file lacks of the picture that was written into it, found by reading it."""
+    try:
+        again = read(data)
+    except CodecError:
+        return [f"written as {format}, which cannot be read back here to see whether all is kept"]
+    pixels = picture.pixels if picture.depth == 8 else _to_eight_bits(picture.pixels)
+    if again.depth == 16:
+        again = replace(again, pixels=_to_eight_bits(again.pixels))
+    asked = replace(picture, pixels=_without_opaque_alpha(pixels))
+    return written.not_kept(asked, again, format)
 
 
 def _to_eight_bits(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:

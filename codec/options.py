@@ -51,6 +51,12 @@ effort = click.option(
 strip = click.option(
     "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
 )
+salvage = click.option(
+    "--salvage",
+    is_flag=True,
+    help="Take what is there of pictures that are cut or damaged and paint over what is not; the "
+    "status is 1 if anything is.",
+)
 _ROI = (
     click.option(
         "--roi",

@@ -28,8 +28,9 @@ Work = Callable[[Job], Row]
 
 @dataclass(frozen=True)
 class Encode:
-    """A picture or arrays to a .bin file; features: the options for arrays.
+    """A picture or arrays to a .bin file; "ok" is false if parts of a picture were not there.
 
+    features: the options for arrays. salvage: take what there is of a damaged picture.
     quality, model: None where none was named. roi: as `lictor.codec.encode` takes it.
     mixed: some inputs are pictures, some arrays. target: what pictures are to reach, in place of a
     quality; strict: "ok" is false of one that does not.
@@ -46,6 +47,7 @@ class Encode:
     mixed: bool = False
     target: Target | None = None
     strict: bool = False
+    salvage: bool = False
 
     def __call__(self, job: Job) -> Row:
         """Read, encode, write."""
@@ -60,7 +62,7 @@ class Encode:
             return feature_cli.encode(job, {**self.features, "model": model, "quality": quality})
         from lictor.codec import api, image
 
-        picture = _picture(job)
+        picture = _picture(job, self.salvage)
         if self.strip:
             picture = image.stripped(picture)
         options = {
@@ -80,8 +82,9 @@ class Encode:
                 data, told = reached.data, self._told(reached)
         with files.writing(job.target) as file:
             file.write(data)
-        row = _row(api.info(data), picture.notes)
-        return {**row, **told, "notes": (*row["notes"], *told.get("notes", ()))}
+        row = _row(api.info(data), (*picture.lost, *picture.notes))
+        lost = {"ok": False} if picture.lost else {}
+        return {**row, **told, **lost, "notes": (*row["notes"], *told.get("notes", ()))}
 
     def _told(self, reached: Reached) -> Row:
         """How near a file came to its target."""
@@ -192,7 +195,7 @@ class Classify:
         return {"bytes": len(data), "answers": best}
 
 
-def _picture(job: Job) -> Picture:
+def _picture(job: Job, salvage: bool = False) -> Picture:
     from PIL import Image
 
     from lictor.codec import image
@@ -202,7 +205,7 @@ def _picture(job: Job) -> Picture:
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
     # What can be read but once is read whole: Pillow goes back and forth.
     once = job.source == STREAM or files.special(job.source)
-    return image.read(files.read(job.source) if once else job.source)
+    return image.read(files.read(job.source) if once else job.source, salvage)
 
 
 def _row(info: Any, notes: tuple[str, ...]) -> Row:

@@ -256,7 +256,7 @@ def test_alpha_and_metadata_through_files(photo: np.ndarray):
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     picture = Image.fromarray(photo).convert("RGBA")
-    picture.putalpha(picture.getchannel("G"))
+    picture.putalpha(picture.getchannel("G").point(lambda level: max(level, 1)))
     picture.save("a.png", exif=exif, icc_profile=bytes(500))
     ok("encode", "a.png", "a.bin", "-q", "100", *MODEL)
     line = ok("info", "a.bin").stdout
@@ -298,12 +298,19 @@ def test_not_an_image():
 def test_truncated_image(a_png: str):
     data = Path(a_png).read_bytes()
     Path(a_png).write_bytes(data[: len(data) // 2])
-    fails(1, "lictor: a.png: the picture is damaged", "encode", a_png, "b.bin", *MODEL)
+    fails(1, "lictor: a.png: the picture ends early", "encode", a_png, "b.bin", *MODEL)
 
 
 def test_float_image():
-    Image.new("F", (4, 4)).save("a.tif")
-    fails(1, "lictor: a.tif: has samples of type F", "encode", "a.tif", "b.bin", *MODEL)
+    Image.new("F", (4, 4), -1.5).save("a.tif")
+    fails(
+        1,
+        "lictor: a.tif: is of floating-point numbers from -1.5",
+        "encode",
+        "a.tif",
+        "b.bin",
+        *MODEL,
+    )
 
 
 def test_transparent_picture_to_a_format_without_alpha():
@@ -579,3 +586,40 @@ def test_help(command: list[str]):
 
 def test_version():
     assert ok("--version").stdout.split()[0] == "lictor"
+
+
+# ---- pictures that are cut, files that are left out
+
+
+def test_a_cut_picture_is_refused_or_salvaged(photo: np.ndarray):
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "PNG")
+    Path("cut.png").write_bytes(file.getvalue()[: len(file.getvalue()) // 2])
+    fails(1, "rows of pixels missing", "encode", "cut.png", "a.bin", *MODEL)
+    assert not Path("a.bin").exists()
+    result = lictor("encode", "cut.png", "a.bin", *MODEL, "--salvage", "--json")
+    assert result.exit_code == 1
+    row = json.loads(result.stdout)
+    assert row["ok"] is False and "painted over" in row["notes"][0]
+    assert "cut.png: ends early" in result.stderr
+    assert api.decode(Path("a.bin").read_bytes()).size == (45, 31)
+
+
+def test_what_a_folder_holds_beside_pictures_is_said(a_png: str):
+    os.mkdir("in")
+    os.rename(a_png, "in/a.jfif")
+    Path("in/notes.txt").touch()
+    result = ok("encode", "in", "out", *MODEL)
+    assert "lictor: 1 other files in folders are left out: 1 .txt" in result.stderr
+    assert listing() == ["in/a.jfif", "in/notes.txt", "out/a.bin"]
+
+
+def test_an_output_that_loses_something_says_so(photo: np.ndarray):
+    alpha = np.full(photo.shape[:2], 99, np.uint8)
+    Image.fromarray(np.dstack([photo, alpha])).save("a.png")
+    ok("encode", "a.png", "a.bin", *MODEL)
+    assert "its alpha is not kept in BMP" in ok("decode", "a.bin", "a.bmp").stderr
+    result = ok("decode", "a.bin", "a.ico")
+    assert "kept" not in result.stderr
+    with Image.open("a.ico") as icon:
+        assert icon.size == (45, 31)

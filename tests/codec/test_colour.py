@@ -121,6 +121,8 @@ def test_png_to_bin_to_png(pixels: np.ndarray, said: Signalling):
     source, target = chunks_in(png(pixels, chunks_of(said))), chunks_in(file)
     assert target == source
     off = image.read(file).pixels.astype(int) - pixels
+    if pixels.shape[2] in (2, 4):
+        off = off * (pixels[:, :, -1:] > 0)  # what is hidden comes back as something else
     assert np.abs(off).max() <= (0 if pixels.dtype == np.uint8 else 128)
     np.testing.assert_array_equal(image.read(file).pixels, again.pixels)
 
@@ -282,11 +284,13 @@ def test_what_no_profile_says_is_noted(photo: np.ndarray, said: Signalling, form
 
 @pytest.mark.parametrize("format", ["BMP", "PPM", "GIF"])
 def test_formats_without_profiles(photo: np.ndarray, format: str, srgb_profile: bytes):
+    of_colours = ["its colours are not all kept in GIF"] if format == "GIF" else []
     for picture in (Picture(photo, signalling=P3), Picture(photo, srgb_profile)):
-        (note,) = written(picture, format)[1]
+        note, *others = written(picture, format)[1]
+        assert others == of_colours
         assert "holds no colour profile" in note
     for plain in (Picture(photo), Picture(photo, signalling=SAID["srgb-of-libpng"])):
-        assert written(plain, format)[1] == ()
+        assert list(written(plain, format)[1]) == of_colours
 
 
 def test_the_luminances_of_hdr_are_said_to_be_lost(photo: np.ndarray):

@@ -275,3 +275,25 @@ def test_pipes_and_devices_are_written_into_not_replaced():
     with files.replacing(os.devnull) as file:
         file.write(b"away")
     assert not os.path.isfile(os.devnull)
+
+
+# ---- what is left out
+
+
+def test_what_a_folder_holds_beside_pictures_is_counted():
+    touch("in/a.png", "in/b.JFIF", "in/c.dib", "in/d.ico", "in/d/e.apng")
+    assert len(files.find(["in"], PICTURES)) == 5
+    assert files.left_out(["in"], PICTURES) == ""
+    touch("in/notes.txt", "in/d/more.txt", "in/f.svg", "in/README", "in/.hidden.txt")
+    assert files.left_out(["in", "in/a.png"], PICTURES) == (
+        "4 other files in folders are left out: 2 .txt, 1 .svg, 1 no extension"
+    )
+
+
+def test_every_extension_is_read_by_pillow():
+    """Those of a folder's pictures, and only their names are other than Pillow's."""
+    from PIL import Image
+
+    Image.init()
+    known = {suffix for suffix, format in Image.EXTENSION.items() if format in Image.OPEN}
+    assert known | {".jif", ".mpo"} >= PICTURES  # JPEG, whose plugin opens MPO

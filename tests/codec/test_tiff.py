@@ -119,9 +119,16 @@ def test_floats_and_inks(deep: np.ndarray):
     tifffile.imwrite(file, np.zeros((8, 8, 3), np.float32), photometric="rgb")
     with pytest.raises(UnsupportedImage, match="samples of type float32"):
         image.read(file.getvalue())
-    data = tiff(deep, planarconfig="separate", photometric="separated", extrasamples=[])
+    inks = deep.transpose(2, 0, 1)
+    tifffile.imwrite(
+        file := io.BytesIO(),
+        inks,
+        photometric="separated",
+        planarconfig="separate",
+        extratags=[(332, 3, 1, 2, True)],
+    )
     with pytest.raises(UnsupportedImage, match="convert it to RGB or gray"):
-        image.read(data)
+        image.read(file.getvalue())
 
 
 def test_too_many_pixels(deep: np.ndarray, monkeypatch: pytest.MonkeyPatch):

@@ -111,6 +111,7 @@ def test_touching(width: int, height: int, top: int, left: int, rows: int, colum
 def test_any_kind_in_tiles(size: tuple[int, int], channels: int, dtype: type):
     random = np.random.default_rng(sum(size))
     pixels = random.integers(0, 256, (*size, channels), np.uint8)
+    pixels[:, :, -1] |= 1  # what alpha hides would be filled
     if dtype is np.uint16:
         pixels = pixels.astype(np.uint16) * 257
     data = coded(pixels)
@@ -221,6 +222,7 @@ REGIONS = [(0, 0, 640, 427), (0, 0, 1, 1), (639, 426, 1, 1), (63, 64, 2, 1), (10
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_region(china: np.ndarray, region: tuple[int, int, int, int], channels: int):
     pixels = np.dstack([china, china[::-1, :, :1]])[:, :, :channels]
+    pixels[:, :, -1] |= 1  # what alpha hides would be filled
     x, y, width, height = region
     found = decode_picture(coded(np.ascontiguousarray(pixels)), region=region).pixels
     np.testing.assert_array_equal(found, pixels[y : y + height, x : x + width])
@@ -276,7 +278,7 @@ def test_regions_that_are_none(photo: np.ndarray, region: object):
 @pytest.fixture
 def rich(china: np.ndarray) -> Picture:
     """Six tiles of 64x64, alpha, and metadata."""
-    pixels = np.ascontiguousarray(np.dstack([china, china[::-1, :, :1]])[:128, :192])
+    pixels = np.ascontiguousarray(np.dstack([china, china[::-1, :, :1] | 1])[:128, :192])
     said = Signalling(cicp=(9, 16, 0, 1), mastering=tuple(range(10)))
     return Picture(pixels, b"icc " * 40, b"MM\0*exif", signalling=said)
 
