@@ -33,8 +33,11 @@ _WIDE = 2.0**29
 _LEAST, _MOST = 5e-324, sys.float_info.max
 _DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 
-Shift = float | FloatArray
-"""The levels that integers are counted from: one, or such that they broadcast to the array."""
+_MOST_PATCHED = 0.9
+_CHUNK = 2**18
+
+Some = float | FloatArray
+"""A step, or the level that integers are counted from: one, or such that they fit the array."""
 Flags = npt.NDArray[np.bool_]
 
 
@@ -117,7 +120,9 @@ class Quantiser:
         # No value is then further off than twice the root of what is wanted.
         while low > max(wanted.root / 4, _LEAST) and not self._keeps(low, wanted):
             low, high = max(low / 1.5, _LEAST), low
-        while high < self.coarsest and self._keeps(high, wanted):
+        # With one above that, a single error would be more than all may have together.
+        most = min(self.coarsest, 4 * wanted.times(self.known.size))
+        while high < most and self._keeps(high, wanted):
             low, high = high, min(high * 1.5, self.coarsest)
         for _ in range(9):
             middle = _between(low, high)
@@ -181,16 +186,31 @@ class Quantiser:
         octaves = math.log2(self.coarsest) - math.log2(finest)
         count = min(math.ceil(max(octaves, 0.0) * _RUNGS_AN_OCTAVE), _MOST_RUNGS)
         steps = np.exp2(math.log2(self.coarsest) - np.arange(count) * (octaves / max(count, 1)))
-        steps = np.append(steps[steps > finest], finest)
+        steps = np.append(steps[steps > finest].clip(max=self.coarsest), finest)
         some = self.known[:: self.known.size * steps.size // _SCANNED + 1]
-        errors = np.array([self._mean_square_of(some, float(step)) for step in steps])
+        errors = self._mean_squares(some, steps)
         nearer = np.append(True, errors[1:] < np.minimum.accumulate(errors)[:-1])
         return [float(step) for step in steps[nearer]]
 
-    def _mean_square_of(self, some: FloatArray, step: float) -> float:
+    def _mean_squares(self, some: FloatArray, steps: FloatArray) -> FloatArray:
+        """The errors of some values with each of some steps, in any unit."""
         unit = math.frexp(self.largest)[1] if not 2.0**-400 < self.largest < 2.0**400 else 0
-        error = self._errors(some, step)
-        return float(np.square(np.ldexp(error, -unit) if unit else error).mean())
+        found = []
+        for start in range(0, steps.size, rows := _CHUNK // some.size + 1):
+            step = steps[start : start + rows, None]
+            level = self._middle / step
+            far = (np.abs(level) >= _FAR) & (np.abs(level) <= MAX_SHIFT)
+            decoded, patched = self._quantised(some, step, np.where(far, np.rint(level), 0.0))[1:]
+            error = np.ldexp(np.where(patched, 0.0, decoded - some), -unit)
+            found.append(np.square(error).mean(1))
+        return np.concatenate(found)
+
+    def _far_off(self, step: float) -> float:
+        """The share of values that have no integer, without channels."""
+        if self.largest / step <= MAX_SYMBOL:
+            return 0.0
+        level = np.minimum(np.abs(self.known), np.abs(self.known - self._middle)) / step
+        return float((level > MAX_SYMBOL).mean())
 
     # ---- integers
 
@@ -214,7 +234,7 @@ class Quantiser:
         return np.array(middle).reshape(shape)
 
     def _quantised(
-        self, x: FloatArray, step: float, shift: Shift
+        self, x: FloatArray, step: Some, shift: Some
     ) -> tuple[FloatArray, FloatArray, Flags]:
         """Integers, what they are decoded to, and where neither will do."""
         levels, patched = _levels(x, step, self._dead, shift)
@@ -227,6 +247,8 @@ class Quantiser:
 
         Raises Uncodable.
         """
+        if self._far_off(step) > _MOST_PATCHED:
+            raise feature_coder.Uncodable("most values are out of the range of integers")
         axis = self.axis(step)
         shifts = self._shifts(self.x, axis, step)
         levels, decoded, patched = self._quantised(self.x, step, shifts)
@@ -282,7 +304,7 @@ def _between(low: float, high: float) -> float:
     """The geometric mean."""
     if 0 < low * high < math.inf:
         return math.sqrt(low * high)
-    return math.sqrt(low) * math.sqrt(high)
+    return min(max(math.sqrt(low) * math.sqrt(high), low), high)
 
 
 def _unit(values: FloatArray) -> float:
@@ -302,7 +324,7 @@ def _far(level: float) -> float:
     return float(np.rint(level)) if _FAR <= abs(level) <= MAX_SHIFT else 0.0
 
 
-def _levels(x: FloatArray, step: float, dead: float, shift: Shift) -> tuple[FloatArray, Flags]:
+def _levels(x: FloatArray, step: Some, dead: float, shift: Some) -> tuple[FloatArray, Flags]:
     """Integers near x / step - shift, and where there is none within the format: there they are 0.
 
     dead: how much further than half a step a value must be from a level to go up to the next, where
@@ -310,10 +332,10 @@ def _levels(x: FloatArray, step: float, dead: float, shift: Shift) -> tuple[Floa
     """
     with np.errstate(all="ignore"):
         levels = np.rint(x / step)
-        if np.any(shift):
-            levels -= shift
-        elif dead:
-            levels = np.sign(x) * np.floor(np.abs(x / step) + (0.5 - dead))
+        if dead:
+            near = np.sign(x) * np.floor(np.abs(x / step) + (0.5 - dead))
+            levels = np.where(np.equal(shift, 0), near, levels)
+        levels = levels - shift
         patched = ~(np.abs(levels) <= MAX_SYMBOL)
     return np.where(patched, 0.0, levels), patched
 

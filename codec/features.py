@@ -31,7 +31,16 @@ from lictor.codec.errors import (
 )
 from lictor.codec.feature_coder import Uncodable
 from lictor.codec.feature_exact import pack
-from lictor.codec.feature_format import EXACT, FLOATS, LEARNED, MIXED, Array, File, size_of
+from lictor.codec.feature_format import (
+    EXACT,
+    FLOATS,
+    KINDS,
+    LEARNED,
+    MIXED,
+    Array,
+    File,
+    size_of,
+)
 from lictor.codec.feature_quantiser import Quantiser
 from lictor.codec.feature_target import Distance, Promise, Target, whole_axis
 from lictor.codec.feature_types import AnyArray, as_array, bits_of, is_big_endian, to_float64
@@ -39,7 +48,7 @@ from lictor.codec.feature_types import AnyArray, as_array, bits_of, is_big_endia
 if TYPE_CHECKING:
     from lictor.codec.feature_mixed import Mixer
 
-_FINER = 3
+_FINER = 2
 """Times that a step is made finer where decoded values were too far off."""
 
 
@@ -87,6 +96,11 @@ def encode_features(
     way = _way(model, quality, target)
     named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
     kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
+    if kind not in KINDS or (kind == ".npy" and len(named) != 1):
+        raise UnsupportedArray(
+            f"{len(named)} arrays make no {kind!r} file; kinds are {', '.join(KINDS)}, the first "
+            "with one array"
+        )
     file = File(kind, metadata=_texts(metadata or {}))
     try:
         with np.errstate(all="ignore"):  # what overflows is found when it is decoded
@@ -294,7 +308,7 @@ def _candidates(
         yield from _sized(quantiser, target.bits * raw.size / 8)
     else:
         near = quantiser.int8() if target.mse is None else Distance.of_mse(target.mse)
-        yield from _near(quantiser, near)
+        yield from _near(quantiser, near, size_of(exact))
 
 
 def _coded(coder: Quantiser | Mixer, step: float) -> list[Array]:
@@ -313,8 +327,8 @@ def _bounded(quantiser: Quantiser, bound: float) -> Candidates:
         return
 
 
-def _near(quantiser: Quantiser, distance: Distance) -> Candidates:
-    """Within a mean squared error, the smallest first."""
+def _near(quantiser: Quantiser, distance: Distance, most: int) -> Candidates:
+    """Within a mean squared error, the smallest first. most: bytes from which none is of use."""
     promise = Promise(distance=distance)
     step = quantiser.step_for(distance)
     found = _coded(quantiser, step)
@@ -322,9 +336,10 @@ def _near(quantiser: Quantiser, distance: Distance) -> Candidates:
     mixed = mixer.step_for_mse(distance.mse) if mixer else None
     if mixer and mixed is not None:
         found += _coded(mixer, mixed)
-    yield from ((coded, promise) for coded in sorted(found, key=size_of))
-    # Who comes here asks for another.
-    for _ in range(_FINER if distance.mse > 0 else 0):
+    useful = [coded for coded in found if size_of(coded) < most]
+    yield from ((coded, promise) for coded in sorted(useful, key=size_of))
+    # Who asks for more has found these too far off.
+    for _ in range(_FINER if useful and distance.mse > 0 else 0):
         step /= 1.5
         yield from ((coded, promise) for coded in _coded(quantiser, step))
 
