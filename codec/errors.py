@@ -44,6 +44,10 @@ class UnsupportedArray(CodecError):
     """An array, or a file of arrays, of a kind that is not coded: complex, objects."""
 
 
+class SelfCheckFailed(CodecError):
+    """What was encoded does not decode to what it should, and nothing else would help."""
+
+
 # ---- arguments
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lictor.codec import feature_format, files
-from lictor.codec.errors import InvalidTarget, ModelUnavailable, UnwritableImage
+from lictor.codec.errors import InvalidTarget, ModelUnavailable, UnsupportedArray, UnwritableImage
 from lictor.codec.feature_format import is_features, kind_of
 from lictor.codec.files import STREAM, Job, UsageError, show
 
@@ -50,28 +50,70 @@ def encode(job: Job, options: dict[str, Any]) -> dict[str, Any]:
     """Encode a file of arrays; the row to report. options: as encode_features takes them."""
     from lictor.codec import feature_files, features
 
-    form = kind(job)
-    arrays = feature_files.read(files.read(job.source), form)
+    form, data = kind(job), files.read(job.source)
+    arrays = feature_files.read(data, form)
+    texts = feature_files.metadata(data, form)
     try:
-        coded = features.encode_features(arrays, **options, kind=form)
+        coded = features.encode_features(arrays, **options, kind=form, metadata=texts)
     except (InvalidTarget, ModelUnavailable) as e:
         raise UsageError(str(e)) from e
     with files.writing(job.target) as file:
         file.write(coded)
-    return row(coded)
+    found = row(coded)
+    return {**found, "notes": _fallen_short(found, options)}
 
 
-def decode(job: Job, data: bytes) -> dict[str, Any]:
-    """Decode a feature file; the row to report."""
+def _fallen_short(row: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    """What of the options could not be done, to say."""
+    notes, model, bits = [], options.get("model"), options.get("bits")
+    floats = (a for a in row["arrays"] if a["dtype"] in feature_format.FLOATS)
+    without = [a["name"] or "the array" for a in floats if model and not a["model"]]
+    if without:
+        notes.append(f"coded without {model}, which does not keep or save enough: {_some(without)}")
+    if bits is not None and row["values"] and row["bits"] > bits:
+        notes.append(f"takes {row['bits']:.3f} bits a value; {bits:g} are too few for it")
+    return notes
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])}{f', … {len(names)} in all' if len(names) > 3 else ''}"
+
+
+_FOR_PICTURES = {"quality": "-q", "effort": "--effort", "strip": "--strip", "roi": "--roi"}
+
+
+def refuse_options(arrays: bool, pictures: dict[str, Any], own: dict[str, Any]) -> None:
+    """Refuse options of pictures for arrays, and the other way round.
+
+    pictures: quality (None where a model of features takes it), effort, strip, roi. own: the
+    options of arrays. None for those not given. Raises UsageError.
+    """
+    if arrays:
+        given = [_FOR_PICTURES[name] for name, v in pictures.items() if v is not None]
+        words = "is for pictures; arrays take --max-error, --mse, --bits, or a --model of features"
+    else:
+        given = [f"--{name.replace('_', '-')}" for name, v in own.items() if v is not None]
+        words = "is for arrays; pictures take --quality"
+    if given:
+        raise UsageError(f"{given[0]} {words}")
+
+
+def decode(job: Job, data: bytes, region: Any = None, bf16: bool = False) -> dict[str, Any]:
+    """Decode a feature file; the row to report. region, bf16: options that are refused."""
     from lictor.codec import feature_files, features
 
+    if region or bf16:
+        option = "--region" if region else "--bf16"
+        raise UnsupportedArray(f"holds arrays; {option} is for pictures, leave it out")
     if files.is_picture(job.target):
         raise UnwritableImage("holds arrays, not a picture; name the output .npy or .npz")
-    form = kind_of(job.target) or features.feature_info(data).kind
+    found = row(data)
+    form, texts = kind_of(job.target) or found["kind"], found["metadata"]
     arrays = features.decode_features(data)
     with files.writing(job.target) as file:
-        feature_files.write(arrays, file, form)
-    return row(data)
+        feature_files.write(arrays, file, form, texts)
+    lost = [f"its metadata ({_some(list(texts))}) are left out: {form} files have none"]
+    return {**found, "notes": lost if texts and form != ".safetensors" else []}
 
 
 def row(data: bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lictor.codec import feature_context as context
 from lictor.codec import feature_fit, feature_tables
 from lictor.codec.bitstream import Bytes
-from lictor.codec.errors import CorruptFile
+from lictor.codec.errors import CodecError, CorruptFile
 from lictor.codec.feature_context import LEVELS, MAX_SYMBOL, PASSES, Grid, IntArray, Weights
 from lictor.codec.feature_tables import ENTRIES, MAX_LOG, MAX_SHIFT, Shape
 from lictor.entropy import CorruptStream, Decoder, Encoder, Tables, gaussian_sigmas, gaussian_tables
@@ -27,6 +27,10 @@ MAX_TABLES = 128
 _CHOICE = 104
 """The Gaussian table (sigma 56) that tells which one codes the integers that follow."""
 _MIDDLE = 64
+
+
+class Uncodable(CodecError):
+    """What no stream can hold: the array has to be coded in another way."""
 
 
 class Io(Protocol):
@@ -46,6 +50,8 @@ class Pusher:
         """Push a list; values: int32, count of them."""
         integers = np.asarray(values, np.int64).ravel()
         symbols = integers.astype(np.int32)
+        if (symbols != integers).any():
+            raise Uncodable("a number that describes the tensor does not fit 32 bits")
         if count:
             best = _gaussian_for(symbols)
             self._push(np.array([best - _MIDDLE], np.int32), _CHOICE)
@@ -184,6 +190,8 @@ def encode(q: IntArray, g: Grid) -> bytes:
     Args:
         q: int64 (channels, plane), within MAX_SYMBOL.
         g: how the tensor is cut.
+
+    Raises Uncodable.
     """
     return _encode(q, g)[1]
 
@@ -197,6 +205,8 @@ def sizes(q: IntArray, g: Grid) -> tuple[int, int]:
 
 
 def _encode(q: IntArray, g: Grid) -> tuple[Model, bytes]:
+    if q.size and max(int(q.max()), -int(q.min())) > MAX_SYMBOL:
+        raise Uncodable("a level of the tensor is out of range")
     sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
     analysis = _analyse(q, g, sparse)
     model, contexts = _choose(analysis)

@@ -23,6 +23,9 @@ FloatArray = npt.NDArray[np.float64]
 
 MAX_SYMBOL = 2**28
 """Quantised values are within this, so that no sum below leaves the 2^53 that float64 holds."""
+MAX_SHIFT = 2**51
+"""So are those that quantised values are counted from: the sum is exact in float64."""
+MAX_BIAS = 2**31 - 1
 MAX_TAPS = 64
 MAX_WEIGHT = 2**14
 FRACTION = 8

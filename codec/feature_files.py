@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
+import warnings
 import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -14,30 +18,61 @@ from lictor.codec.errors import UnsupportedArray
 
 def read(data: bytes, kind: str) -> Any:
     """The array of a file, or the dict of its arrays. Raises UnsupportedArray."""
-    try:
-        if kind == ".safetensors":
-            from safetensors.torch import load
+    if kind == ".safetensors":
+        from safetensors.torch import load
 
+        with _reading(kind):
             return load(data)
-        found = np.load(io.BytesIO(data), allow_pickle=False)
-        if kind == ".npy":
+    if kind == ".npy":
+        with _reading(kind):
+            found = np.load(io.BytesIO(data), allow_pickle=False)
             if not isinstance(found, np.ndarray):
                 raise ValueError("it is a .npz file")
             return found
-        return {name: found[name] for name in found.files}
-    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as e:
-        raise _unreadable(kind, e) from e
+    with _reading(kind):
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        names = archive.namelist()
+    members = dict(_member(archive, name) for name in names)
+    if len(members) != len(names):
+        raise UnsupportedArray("two of its members have one name; name them apart")
+    return members
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> tuple[str, npt.NDArray[Any]]:
+    """A member of an .npz file under the name that numpy gives it."""
+    with _reading(".npz", name):
+        content = archive.read(name)
+    if not content.startswith(b"\x93NUMPY"):
+        raise UnsupportedArray(f"its member {name} is no array; make a file without it")
+    with _reading(".npz", name):
+        return name.removesuffix(".npy"), np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def metadata(data: bytes, kind: str) -> dict[str, str]:
+    """The texts that a .safetensors file, which was read, holds beside its arrays."""
+    if kind != ".safetensors":
+        return {}
+    size = int.from_bytes(data[:8], "little")
+    return dict(json.loads(data[8 : 8 + size]).get("__metadata__") or {})
+
+
+@contextmanager
+def _reading(kind: str, member: str = "") -> Iterator[None]:
+    """Whatever a reader stumbles over, as an error that names the file's fault.
+
+    Readers of numpy, zipfile and safetensors meet damage with any exception there is; nothing of
+    our own runs here.
+    """
+    try:
+        with warnings.catch_warnings():  # of headers that Python 2 wrote
+            warnings.simplefilter("ignore")
+            yield
     except Exception as e:
-        if type(e).__name__ == "SafetensorError":
-            raise _unreadable(kind, e) from e
-        raise
-
-
-def _unreadable(kind: str, error: Exception) -> UnsupportedArray:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return UnsupportedArray(
-        f"cannot be read as {kind}: {reason}; give a whole file, without objects"
-    )
+        what = f"its member {member} " if member else ""
+        reason = " ".join(str(e).split()) or type(e).__name__
+        raise UnsupportedArray(
+            f"{what}cannot be read as {kind}: {reason}; give a whole file, without objects"
+        ) from e
 
 
 def plain(array: Any) -> npt.NDArray[np.floating[Any]] | None:
@@ -46,24 +81,43 @@ def plain(array: Any) -> npt.NDArray[np.floating[Any]] | None:
         array = array.float().numpy()
     if array.dtype.kind != "f" or not array.size or not np.isfinite(array).all():
         return None
-    return np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
+    return np.ascontiguousarray(array, np.float64 if array.itemsize >= 8 else np.float32)
 
 
-def write(arrays: Any, file: IO[bytes], kind: str) -> None:
-    """Write what `decode_features` returned. Raises UnsupportedArray."""
+def write(arrays: Any, file: IO[bytes], kind: str, texts: Mapping[str, str] | None = None) -> None:
+    """Write what `decode_features` returned; texts: metadata of a .safetensors file.
+
+    Raises UnsupportedArray.
+    """
     named = arrays if isinstance(arrays, dict) else {"": arrays}
     if kind == ".safetensors":
         import torch
         from safetensors.torch import save
 
-        tensors = {name or "array": torch.as_tensor(a).contiguous() for name, a in named.items()}
-        file.write(save(tensors))
+        tensors = {name or "array": torch.as_tensor(_native(a)) for name, a in named.items()}
+        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        file.write(save(contiguous, dict(texts) if texts else None))
         return
     if any(not isinstance(a, np.ndarray) for a in named.values()):
         raise UnsupportedArray(f"{kind} files cannot hold bfloat16; name the output .safetensors")
     if kind == ".npz":
-        np.savez(file, **{name or "array": a for name, a in named.items()})
+        _write_npz(named, file)
     elif len(named) == 1:
         np.save(file, next(iter(named.values())))
     else:
         raise UnsupportedArray(f"{len(named)} arrays do not fit .npy; name the output .npz")
+
+
+def _native(array: Any) -> Any:
+    """An array in the byte order of this machine, as tensors have it."""
+    if isinstance(array, np.ndarray):
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array
+
+
+def _write_npz(named: Mapping[str, npt.NDArray[Any]], file: IO[bytes]) -> None:
+    """As numpy.savez does, which takes no array of the name "file"."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in named.items():
+            with archive.open(f"{name or 'array'}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)

@@ -10,6 +10,7 @@ import numpy as np
 from lictor.codec.feature_context import (
     CENTRE,
     FRACTION,
+    MAX_BIAS,
     MAX_TAPS,
     MAX_WEIGHT,
     OWN,
@@ -40,26 +41,29 @@ def fit(g: Grid, coded: FloatArray, channel: int, turn: int) -> Weights:
     wanted = coded[channel][rows]
     mean = wanted.mean()
     if not np.any(wanted != wanted[0]):
-        return Weights(bias=round(mean * (1 << FRACTION)))
+        return Weights(bias=_bias(mean))
     offered = _offer(g, coded, channel, turn, rows, wanted - mean)
     if not offered:
-        return Weights(bias=round(mean * (1 << FRACTION)))
+        return Weights(bias=_bias(mean))
     a = np.stack([coded[channel - d][g.shifted(turn, p)[::step]] for d, p in offered], 1)
     centre = a.mean(0)
     a -= centre
     chosen = _select(a, wanted - mean, places.size * _entropy(wanted), places.size)
     if not chosen:
-        return Weights(bias=round(mean * (1 << FRACTION)))
+        return Weights(bias=_bias(mean))
     part = a[:, chosen]
     gram = part.T @ part
     gram[np.diag_indices_from(gram)] *= 1 + 1e-4
     exact = np.linalg.solve(gram, part.T @ (wanted - mean))
     values = np.clip(np.rint(exact * (1 << FRACTION)), -MAX_WEIGHT, MAX_WEIGHT)
-    bias = mean * (1 << FRACTION) - values @ centre[chosen]
+    bias = _bias(mean - float(values @ centre[chosen]) / (1 << FRACTION))
     kept = [i for i, v in enumerate(values) if v]
-    return Weights(
-        [offered[chosen[i]] for i in kept], [int(values[i]) for i in kept], round(float(bias))
-    )
+    return Weights([offered[chosen[i]] for i in kept], [int(values[i]) for i in kept], bias)
+
+
+def _bias(mean: float) -> int:
+    """A mean in the unit of biases; as near as 32 bits come, for they travel in so many."""
+    return min(max(round(float(mean) * (1 << FRACTION)), -MAX_BIAS), MAX_BIAS)
 
 
 def _offer(

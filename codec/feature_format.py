@@ -19,7 +19,8 @@ from lictor.codec.errors import (
 )
 
 MAGIC = b"LIF"
-VERSION = 1
+VERSION = 2
+"""The newest that is read. Files that need nothing of it are written as version 1."""
 
 KINDS = (".npy", ".npz", ".safetensors")
 """What the arrays came from, by its code in the file."""
@@ -29,9 +30,10 @@ DTYPES = (
 )
 ITEM_BYTES = dict(zip(DTYPES, (2, 2, 4, 8, 1, 1, 2, 4, 8, 1, 2, 4, 8), strict=True))
 FLOATS = DTYPES[:4]
-EXACT, CODED, LEARNED, MIXED = 0, 1, 2, 3
+EXACT, CODED, LEARNED, MIXED, SHIFTED = 0, 1, 2, 3, 4
 """Ways of an array: its bytes packed without loss, its values quantised and coded, coded by a model
-that learned what such arrays look like, or mixed from components that are quantised and coded."""
+that learned what such arrays look like, mixed from components that are quantised and coded, or
+coded as the distance from a level of each channel's own."""
 
 MAX_ARRAYS = 2**16
 MAX_NAME = 2**10
@@ -40,6 +42,8 @@ MAX_DIMENSIONS = 32
 MAX_VALUES = 2**36
 MAX_COMPONENTS = 2**12
 MAX_PAYLOAD = 2**40
+MAX_TEXT = 2**26
+"""Bytes of a name or value of the metadata."""
 FREE_VALUES = 2**22
 VALUES_PER_BYTE = 2**12
 """A file of n bytes holds at most FREE_VALUES + VALUES_PER_BYTE * n values."""
@@ -83,12 +87,13 @@ class Mixed:
 class Array:
     """One array as the file has it.
 
-    way: EXACT, CODED, LEARNED or MIXED.
+    way: EXACT, CODED, LEARNED, MIXED or SHIFTED.
+    big_endian: the array had its numbers stored that way round, and will have again.
     payload: of EXACT, the packed bytes. The rest is of the others:
     axis: the axis of the channels; -1 if there is none.
     patch: values that are kept exactly, packed; coded: the entropy coder's stream.
-    step: of CODED and MIXED, the distance of the quantiser's levels. learned: of LEARNED. mixed: of
-        MIXED.
+    step: but of LEARNED, the distance of the quantiser's levels. learned: of LEARNED. mixed: of
+        MIXED. shifts: of SHIFTED, the level that each channel's integers are counted from, packed.
     """
 
     name: str = ""
@@ -97,11 +102,13 @@ class Array:
     way: int = EXACT
     axis: int = -1
     step: float = 1.0
+    shifts: Bytes = b""
     patch: Bytes = b""
     coded: Bytes = b""
     payload: Bytes = b""
     learned: Learned = field(default_factory=Learned)
     mixed: Mixed = field(default_factory=Mixed)
+    big_endian: bool = False
 
     @property
     def size(self) -> int:
@@ -111,27 +118,36 @@ class Array:
 
 @dataclass
 class File:
-    """A feature file: where its arrays came from, and the arrays."""
+    """A feature file: where its arrays came from, the arrays, and texts that came with them."""
 
     kind: str = ".npy"
     arrays: list[Array] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> int:
+        """The format version that this needs."""
+        new = self.metadata or any(a.way == SHIFTED or a.big_endian for a in self.arrays)
+        return 2 if new else 1
 
 
 def file_syntax(io: Reader | Writer, f: File, length: int | None) -> File:
     """The whole file. length: bytes of it, which bound what it may hold; None when writing."""
     io.raw("magic", MAGIC, len(MAGIC))
-    version = io.uint("format version", VERSION)
-    if version != VERSION:
+    version = io.uint("format version", f.version)
+    if not 1 <= version <= VERSION:
         raise UnsupportedVersion(
-            f"feature format version {version} is not known to this release, which reads version "
-            f"{VERSION}; install the newest Lictor"
+            f"feature format version {version} is not known to this release, which reads versions "
+            f"1 to {VERSION}; install the newest Lictor"
         )
     f.kind = _code(io, "kind of file", f.kind, KINDS)
     count = io.varint("number of arrays", len(f.arrays), 0, MAX_ARRAYS)
     io.crc16("header")
+    if version > 1:
+        f.metadata = _metadata_syntax(io, f.metadata)
     values, arrays = 0, []
     for i in range(count):
-        array = _array_syntax(io, f.arrays[i] if length is None else Array())
+        array = _array_syntax(io, f.arrays[i] if length is None else Array(), version)
         values += array.size
         if length is not None and values > FREE_VALUES + VALUES_PER_BYTE * length:
             raise io.complaint(f"{values} values in {length} bytes is more than any encoder writes")
@@ -162,22 +178,41 @@ def _code(io: Reader | Writer, name: str, value: str, known: tuple[str, ...]) ->
     return known[code]
 
 
-def _array_syntax(io: Reader | Writer, a: Array) -> Array:
+def _metadata_syntax(io: Reader | Writer, metadata: dict[str, str]) -> dict[str, str]:
+    """Names and values, each as text."""
+    start = io.position
+    count = io.varint("number of texts", len(metadata), 0, MAX_ARRAYS)
+    flat = [text for pair in metadata.items() for text in pair] or [""] * (2 * count)
+    texts = [_text(io, "text of the metadata", text, MAX_TEXT) for text in flat]
+    _seal(io, "metadata", start)
+    found = dict(zip(texts[::2], texts[1::2], strict=True))
+    if len(found) != count:
+        raise io.complaint("two texts of the metadata have one name")
+    return found
+
+
+def _text(io: Reader | Writer, name: str, text: str, most: int) -> str:
+    coded = text.encode()
+    size = io.varint(f"length of a {name}", len(coded), 0, most)
+    try:
+        return bytes(io.raw(name, coded, size)).decode()
+    except UnicodeDecodeError:
+        raise io.complaint(f"a {name} is not UTF-8") from None
+
+
+def _array_syntax(io: Reader | Writer, a: Array, version: int) -> Array:
     """What an array is; its own check, before anything of its size is made."""
     start = io.position
-    name = a.name.encode()
-    size = io.varint("length of a name", len(name), 0, MAX_NAME)
-    try:
-        a.name = bytes(io.raw("name", name, size)).decode()
-    except UnicodeDecodeError:
-        raise io.complaint("the name of an array is not UTF-8") from None
+    a.name = _text(io, "name", a.name, MAX_NAME)
     a.dtype = _code(io, "type of an array", a.dtype, DTYPES)
+    if version > 1:
+        a.big_endian = bool(io.uint("byte order", int(a.big_endian), 0, 1))
     dimensions = io.uint("dimensions", len(a.shape), 0, MAX_DIMENSIONS)
     shape = a.shape or (0,) * dimensions
     a.shape = tuple(io.varint("length of an axis", n, 0, MAX_VALUES) for n in shape[:dimensions])
     if math.prod(n for n in a.shape if n) > MAX_VALUES:
         raise io.complaint(f"an array has more than {MAX_VALUES} values")
-    a.way = io.uint("way of an array", a.way, EXACT, MIXED)
+    a.way = io.uint("way of an array", a.way, EXACT, SHIFTED if version > 1 else MIXED)
     if a.way != EXACT and (a.dtype not in FLOATS or not a.size):
         raise io.complaint("an array is coded in a way that it cannot be")
     _seal(io, "description of an array", start)
@@ -196,6 +231,8 @@ def _payload_syntax(io: Reader | Writer, a: Array) -> Array:
             a.step = _positive(io, "step", a.step)
         if a.way == MIXED:
             _mixed_syntax(io, a)
+        if a.way == SHIFTED:
+            a.shifts = _block(io, "shifts of the channels", a.shifts)
         a.patch = _block(io, "exact values", a.patch)
         a.coded = _block(io, "coded values", a.coded)
     _seal(io, "payload of an array", start)
@@ -247,6 +284,11 @@ def write(file: File) -> bytes:
     io = Writer()
     file_syntax(io, file, None)
     return bytes(io.data)
+
+
+def size_of(array: Array) -> int:
+    """Bytes of a file with this array alone."""
+    return len(write(File(".npy", [array])))
 
 
 def kind_of(name: str, start: bytes = b"") -> str:

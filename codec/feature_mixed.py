@@ -16,10 +16,11 @@ import numpy as np
 
 from lictor.codec import feature_coder, feature_rank
 from lictor.codec.errors import CorruptFile
-from lictor.codec.feature_coder import Io, Puller, Pusher
+from lictor.codec.feature_coder import Io, Puller, Pusher, Uncodable
 from lictor.codec.feature_context import MAX_SYMBOL, FloatArray, IntArray, cut, grid, join
 from lictor.codec.feature_format import MIXED, Array, Mixed
 from lictor.codec.feature_rank import Components
+from lictor.codec.feature_target import Distance
 from lictor.entropy import CorruptStream
 
 MEAN_BITS = 4
@@ -100,6 +101,17 @@ class Mixer:
         self.parts, self.rounded = parts, rounded
 
     @property
+    def _largest(self) -> float:
+        """The largest number that must not be more than MAX_SYMBOL steps."""
+        means = np.abs(self.parts.mean).max() * (2.0**MEAN_BITS * MAX_SYMBOL / MAX_MEAN)
+        return float(max(np.abs(self.parts.z).max(), means))
+
+    @property
+    def coarsest(self) -> float:
+        """A step that makes all components 0."""
+        return 4 * float(np.abs(self.parts.z).max())
+
+    @property
     def size(self) -> int:
         """Values that are coded: of the components."""
         return self.parts.z.size
@@ -108,6 +120,10 @@ class Mixer:
         """Mean squared error with a step, of all places or of some."""
         values = self._values(self._levels(step)[:, ::every], step)
         return float(np.square(values - self.wanted[:, ::every]).mean())
+
+    def idea(self, step: float) -> Distance:
+        """How near the values will come to their originals, as the encoder sees it."""
+        return Distance.of_mse(self.mse(step))
 
     def step_for_mse(self, wanted: float) -> float | None:
         """The largest step, nearly, with at most this mean squared error; None if there is none."""
@@ -123,7 +139,9 @@ class Mixer:
         return None
 
     def encode(self, step: float) -> Array:
-        """The array, components coded with a step."""
+        """The array, components coded with a step. Raises Uncodable."""
+        if not self._largest / step <= MAX_SYMBOL:
+            raise Uncodable("components or means are out of the range of integers")
         a = self.array
         count, channels = self.parts.rows.shape
         io = Pusher()

@@ -54,10 +54,11 @@ def _frequencies(logs: IntArray) -> IntArray:
 
 @dataclass
 class Histogram:
-    """Counts of the symbols from `low` on."""
+    """Counts of the symbols from `low` on; far: some were counted at an edge but lie beyond."""
 
     low: int
     counts: npt.NDArray[np.int64]
+    far: bool = False
 
     @property
     def size(self) -> int:
@@ -75,13 +76,14 @@ def histograms(symbols: IntArray, contexts: npt.NDArray[np.intp], count: int) ->
         if not own.size:
             found.append(Histogram(0, np.zeros(0, np.int64)))
             continue
-        low, high = int(own.min()), int(own.max())
+        low, high = least, most = int(own.min()), int(own.max())
         if high - low > 2**16:
             low, high = (int(v) for v in np.quantile(own, (0.001, 0.999), method="nearest"))
             low, high = max(low, -(2**20)), min(high, 2**20)
             high = max(high, low)
             own = np.clip(own, low, high)
-        found.append(Histogram(low, np.bincount(own - low).astype(np.int64)))
+        far = low > least or high < most
+        found.append(Histogram(low, np.bincount(own - low).astype(np.int64), far))
     return found
 
 
@@ -93,7 +95,7 @@ def merged(a: Histogram, b: Histogram) -> Histogram:
     counts = np.zeros(max(a.low + a.counts.size, b.low + b.counts.size) - low, np.int64)
     for h in (a, b):
         counts[h.low - low : h.low - low + h.counts.size] += h.counts
-    return Histogram(low, counts)
+    return Histogram(low, counts, a.far or b.far)
 
 
 def bits(h: Histogram) -> float:
@@ -146,7 +148,7 @@ def shape(h: Histogram) -> Shape:
     weights = h.counts[inside].astype(np.float64)
     counts = np.bincount(entry[inside] - low, weights, high - low + 1)
     escapes = float(h.counts[~inside].sum())
-    if counts.size == 1 and not escapes and not shift:
+    if counts.size == 1 and not (escapes or shift or h.far):
         return Shape(low, 0, [MAX_LOG, -1])
     return Shape(low, shift, _logs(np.append(_smooth(counts), max(escapes, 0.3))))
 

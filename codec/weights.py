@@ -25,6 +25,8 @@ def load(
     from lictor import models
     from lictor.codec.device import placed
 
+    if not isinstance(model, str | os.PathLike):
+        raise ModelUnavailable(f"{model!r} is no model; give a name or a path, or leave it out")
     with model_errors():
         return placed(_suitable(models.load(_name(model)), arrays), device)
 

@@ -53,6 +53,12 @@ class Encode:
         """Read, encode, write."""
         arrays = bool(feature_cli.kind(job))
         model = feature_cli.model_for(self.model, arrays, self.mixed)
+        if not self.mixed:
+            quality = None if model else self.quality
+            picture_only = {"effort": self.effort or None, "strip": self.strip or None}
+            feature_cli.refuse_options(
+                arrays, {"quality": quality, "roi": self.roi, **picture_only}, self.features
+            )
         if arrays:
             if self.target and not self.mixed:
                 raise UsageError(
@@ -112,7 +118,7 @@ class Decode:
         """Read, decode, write."""
         data = files.read_bin(job.source)
         if feature_cli.is_features(data):
-            return feature_cli.decode(job, data)
+            return feature_cli.decode(job, data, self.region, self.precision != "float32")
         feature_cli.refuse_picture(job.target)
         from lictor.codec import api, image
 
