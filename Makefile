@@ -24,7 +24,7 @@ $(VENV)/.tested: $(STAMP)
 	touch $@
 
 demo: $(STAMP) ## encode and decode a real photo, show bpp, PSNR and time, write out/
-	$(BIN)/python -m lictor.codec.demo
+	$(BIN)/python -m lictor.codec.cli.demo
 
 test: $(VENV)/.tested ide ## all tests, and the linters
 	$(BIN)/ruff check .

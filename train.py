@@ -28,25 +28,26 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lictor.codec.errors import CodecError
-from lictor.codec.files import UsageError
+from lictor.codec.inputs import UsageError
 from lictor.datasets.crops import Crops, ResidentCrops
 from lictor.datasets.pictures import load, sources
 from lictor.datasets.smooth import smooth
 from lictor.models import ModelError, checkpoint, registry
 from lictor.models.base import LatentCodec
-from lictor.models.fineness import HALVED_FROM
-from lictor.models.grow import grow
-from lictor.models.lictor import Lictor
+from lictor.models.picture.high_bit_depth import HALVED_FROM
+from lictor.models.picture.lictor import Lictor
+from lictor.models.picture.widen import grow
 from lictor.training import config as settings
-from lictor.training import export, steps, validation
+from lictor.training import export, validation
+from lictor.training import loop as steps
 from lictor.training.config import Config
 from lictor.training.losses import Criterion
-from lictor.training.parallel import Stop, Team, join, leave_signals
+from lictor.training.monitor import Watch
 from lictor.training.parcels import Parcels
+from lictor.training.processes import Stop, Team, join, leave_signals
 from lictor.training.soap import Soap
 from lictor.training.speed import fastest
 from lictor.training.state import State, follower
-from lictor.training.watch import Watch
 
 Batch = tuple[int, Tensor, Tensor]
 """Number of the first crop; crops, uint8 (N, 3, S, S); the quality of each."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         latents,
         verify,
     )
+    from lictor.codec.arrays.api import decode_features, encode_features, feature_info
     from lictor.codec.errors import CodecError, PictureWarning
-    from lictor.codec.features import decode_features, encode_features, feature_info
 
 __all__ = [
     "Answer",
@@ -56,7 +56,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     errors = ("CodecError", "PictureWarning")
-    home = "errors" if name in errors else "features" if "feature" in name else "api"
+    home = "errors" if name in errors else "arrays.api" if "feature" in name else "api"
     return getattr(import_module(f"lictor.codec.{home}"), name)
 
 

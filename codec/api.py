@@ -15,23 +15,6 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lictor.codec import bitstream, rate_target, signalling, weights
-from lictor.codec.bitstream import (
-    ALPHA,
-    COLOUR,
-    EXIF,
-    ICC,
-    LATENTS,
-    MAP,
-    MAX_PIXELS,
-    MAX_SIDE,
-    QUALITY_STEPS,
-    Bytes,
-    Header,
-    Section,
-    Table,
-    Tile,
-)
 from lictor.codec.errors import (
     CorruptFile,
     ImageTooLarge,
@@ -49,20 +32,40 @@ from lictor.codec.errors import (
     UnsupportedFeature,
     UnsupportedImage,
 )
-from lictor.codec.threads import torch_threads
-from lictor.codec.tiles import Grid
-from lictor.models.window import Box
+from lictor.codec.format import colour as signalling
+from lictor.codec.format import picture as bitstream
+from lictor.codec.format.picture import (
+    ALPHA,
+    COLOUR,
+    EXIF,
+    ICC,
+    LATENTS,
+    MAP,
+    MAX_PIXELS,
+    MAX_SIDE,
+    QUALITY_STEPS,
+    Bytes,
+    Header,
+    Section,
+    Table,
+    Tile,
+)
+from lictor.codec.picture import rate_target
+from lictor.codec.picture.tiles import Grid
+from lictor.codec.runtime import store as weights
+from lictor.codec.runtime.threads import torch_threads
+from lictor.models.box import Box
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from lictor.codec.coding import Coded, TileReader
-    from lictor.codec.image import Picture
-    from lictor.codec.rate_target import Reached, Target
+    from lictor.codec.image.pillow import Picture
+    from lictor.codec.picture.latent import Coded, TileReader
+    from lictor.codec.picture.rate_target import Reached, Target
     from lictor.models.base import LatentCodec
-    from lictor.models.refine import Progress
+    from lictor.models.picture.latent_search import Progress
 
 T = TypeVar("T")
 Region = tuple[int, int, int, int]
@@ -109,9 +112,9 @@ def encode(
     Args:
         image: a Pillow image; an array, uint8 or uint16 over their full range, (H, W) gray or
             (H, W, C) with C = 1 gray, 2 gray and alpha, 3 RGB or 4 RGBA; or what
-            `lictor.codec.image.read` gives. A Pillow image has all of its 16 bits only as long as
-            it was not loaded; of several frames, the one that it stands on is coded. What changes
-            on the way (converted colours, frames left out) is told by a PictureWarning.
+            `lictor.codec.image.pillow.read` gives. A Pillow image has all of its 16 bits only as
+            long as it was not loaded; of several frames, the one that it stands on is coded. What
+            changes on the way (converted colours, frames left out) is told by a PictureWarning.
         quality: 0 (smallest file) … 100 (best picture), in steps of 0.25; 50 unless told otherwise.
         model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
@@ -174,8 +177,8 @@ def encode_to(
 ) -> Reached:
     """As `encode` with a target, but tells how near the file came instead of warning.
 
-    The target is what `lictor.codec.rate_target.given` makes of size, bpp, psnr or ssim. Other args
-    and errors: as for `encode`.
+    The target is what `lictor.codec.picture.rate_target.given` makes of size, bpp, psnr or ssim.
+    Other args and errors: as for `encode`.
     """
     effort = _effort(effort)
     picture = _picture(image, salvage)
@@ -200,7 +203,7 @@ class _Task:
         """Encoded at a quality in steps."""
         own: int | NDArray[np.int16] = step
         if self.wanted is not None:
-            from lictor.codec import roi as regions
+            from lictor.codec.picture import roi as regions
 
             steps = regions.quality_map(self.wanted, step, self.drop)
             own = steps if steps.min() < steps.max() else int(steps.max())
@@ -210,7 +213,7 @@ class _Task:
         """Encoded to a target."""
         height, width, _ = self.picture.pixels.shape
         if target.kind == "ssim":
-            from lictor.codec.ssim import check_size
+            from lictor.codec.picture.ssim import check_size
 
             check_size(width, height)
 
@@ -227,7 +230,7 @@ class _Task:
         seen = _decode(data, way=("float32", self.device)).colours
         if kind == "psnr":
             return psnr(self.picture.colours, seen)
-        from lictor.codec.ssim import ssim
+        from lictor.codec.picture.ssim import ssim
 
         return ssim(self.picture.colours, seen)
 
@@ -243,7 +246,7 @@ def _ready(
 ) -> _Task:
     codec = weights.load(model, device)
     if strip:
-        from lictor.codec.image import stripped
+        from lictor.codec.image.pillow import stripped
 
         picture = stripped(picture)
     picture = _viewed(picture, codec)
@@ -284,14 +287,14 @@ def decode(
         else is said of the colours: gamma, chromaticity and srgb, as Pillow reads them from PNG,
         and cicp, mdcv and clli. Pillow saves none of these, so that icc_profile says the same where
         a profile can (Pillow saves it as PNG, TIFF and AVIF by itself, else if it is given). HDR is
-        kept by `lictor.codec.image.write` of what `decode_picture` gives.
+        kept by `lictor.codec.image.pillow.write` of what `decode_picture` gives.
 
     Raises:
         CodecError: a FileError, InvalidRegion, InvalidPrecision, DeviceUnavailable,
             ModelUnavailable or OutOfMemory. With `salvage`, a FileError if nothing of the picture
             can be had.
     """
-    from lictor.codec import image
+    from lictor.codec.image import pillow
 
     picture = decode_picture(
         data,
@@ -301,7 +304,7 @@ def decode(
         precision=precision,
         device=device,
     )
-    return image.to_pillow(picture)
+    return pillow.to_pillow(picture)
 
 
 def decode_picture(
@@ -316,12 +319,12 @@ def decode_picture(
     """Decode a file to arrays, with all bits.
 
     Returns:
-        A `lictor.codec.image.Picture`: pixels, uint8 or uint16 (H, W, C), icc, exif, signalling,
-        and what was lost.
+        A `lictor.codec.image.pillow.Picture`: pixels, uint8 or uint16 (H, W, C), icc, exif,
+        signalling, and what was lost.
 
     Args and errors: as for `decode`.
     """
-    from lictor.codec.device import check_precision
+    from lictor.codec.runtime.device import check_precision
 
     way = (check_precision(precision), device)
     return _decode(_bytes(data), region, salvage, progress, way)
@@ -354,14 +357,14 @@ def latents(data: Bytes, *, device: str = "cpu") -> Latents:
 
     import numpy as np
 
-    from lictor.codec import coding
+    from lictor.codec.picture import latent
 
     file = _read(_bytes(data), partly=False, salvage=False)
     reader = _reader(file, device)
     grid, codec = reader.grid, reader.codec
     hash, values = hashlib.sha256(), None
     for number in range(len(grid)):
-        with coding.running(grid):
+        with latent.running(grid):
             tile = reader.latents(number)
         assert tile is not None  # nothing is lost but in salvage
         array = tile[0].float().cpu().contiguous().numpy().astype("<f4", copy=False)
@@ -406,8 +409,8 @@ def classify(data: Bytes, *, device: str = "cpu") -> Answer:
 
     Other errors: as for `decode`.
     """
-    from lictor.codec import coding
-    from lictor.models.student import Student
+    from lictor.codec.picture import latent
+    from lictor.models.task.student import Student
 
     file = _read(_bytes(data), partly=False, salvage=False)
     reader = _reader(file, device)
@@ -416,7 +419,7 @@ def classify(data: Bytes, *, device: str = "cpu") -> Answer:
             f"was written with {reader.codec.name}, which codes pictures; encode with --model "
             "student-lite0.ce what is to be classified"
         )
-    with coding.running(reader.grid):
+    with latent.running(reader.grid):
         latents = reader.latents(0)
         # Nothing is lost but in salvage, and students take no maps.
         assert latents is not None and isinstance(reader.quality, float)
@@ -639,14 +642,14 @@ def _encode_and_expect(
 
     step: quality times 4, or a map of it.
     """
-    from lictor.codec import coding
+    from lictor.codec.picture import latent
 
     height, width, channels = picture.pixels.shape
     grid = Grid.for_picture(width, height)
     quality = _quality(step) if isinstance(step, int) else step
     with weights.model_errors():
         codec = weights.for_depth(codec, picture.depth)
-        tiles = coding.encode(picture.colours, grid, codec, quality, effort, progress)
+        tiles = latent.encode(picture.colours, grid, codec, quality, effort, progress)
     table = _table(grid, tiles) if len(tiles) > 1 else None
     header = Header(
         model_id=codec.id,
@@ -675,26 +678,26 @@ def _table(grid: Grid, tiles: list[Coded]) -> Table:
 
 def _wanted(picture: Picture, roi: Any, drop: float, codec: LatentCodec) -> NDArray[Any]:
     """How much a region of interest wants each place, 0…1."""
-    from lictor.codec import roi as regions
+    from lictor.codec.picture import roi as regions
 
     if not codec.takes_maps:
         raise InvalidRoi(f"{codec.name} has one quality for all of a picture; leave the region out")
     drop = regions.check_drop(drop)
     if isinstance(roi, str):
-        from lictor.codec import saliency
+        from lictor.codec.picture import task_roi
 
-        return saliency.weights(picture, roi, drop)
+        return task_roi.weights(picture, roi, drop)
     height, width, _ = picture.pixels.shape
     return regions.weights(roi, width, height)
 
 
 def _others(picture: Picture, header: Header, step: int | NDArray[np.int16]) -> dict[int, bytes]:
     """The sections beside the latents."""
-    from lictor.codec import alpha, metadata
+    from lictor.codec.picture import alpha, metadata
 
     others = {}
     if not isinstance(step, int):
-        from lictor.codec import quality_map
+        from lictor.codec.picture import quality_map
 
         others[MAP] = quality_map.pack(step, header)
     if picture.alpha is not None:
@@ -714,8 +717,8 @@ def _decode(
     progress: Progress | None = None,
     way: tuple[str, str] = ("float32", "cpu"),
 ) -> Picture:
-    from lictor.codec import metadata
-    from lictor.codec.image import Picture
+    from lictor.codec.image.pillow import Picture
+    from lictor.codec.picture import metadata
 
     file = _read(data, region is not None, salvage)
     box = _box(region, file.header)
@@ -741,7 +744,7 @@ class _File:
 
 def _read(data: Bytes, partly: bool, salvage: bool) -> _File:
     if salvage:
-        from lictor.codec import salvaging
+        from lictor.codec.picture import salvage as salvaging
 
         header, sections, table, lost = salvaging.read(data)
         return _File(header, sections, table, True, lost)
@@ -772,45 +775,45 @@ def _decode_pixels(
 ) -> NDArray[Any]:
     import numpy as np
 
-    from lictor.codec import coding
+    from lictor.codec.picture import latent
 
     h = file.header
     reader = _reader(file, device)
-    with coding.running(reader.grid):
+    with latent.running(reader.grid):
         pixels = np.empty((box.height, box.width, h.channels), f"u{h.depth // 8}")
         if h.channels in (2, 4):
             pixels[:, :, -1] = _decode_alpha(file, box)
         colours = pixels[:, :, : 1 if h.channels < 3 else 3]
-        coding.decode(reader, box, colours, progress, precision)
+        latent.decode(reader, box, colours, progress, precision)
     if reader.lost:
         _mend(reader, box, colours, file.lost)
     return pixels
 
 
 def _reader(file: _File, device: str) -> TileReader:
-    from lictor.codec import coding
+    from lictor.codec.picture import latent
 
     h = file.header
     stream = bitstream.payload(file.sections, LATENTS)
-    streams = coding.Streams(stream, file.table, h.latents)
+    streams = latent.Streams(stream, file.table, h.latents)
     grid = Grid.of_file(h, file.table)
     codec = weights.for_depth(weights.find(h, device), h.depth)
-    quality: coding.Qualities = _quality(h.step)
+    quality: latent.Qualities = _quality(h.step)
     if h.mapped:
-        from lictor.codec import quality_map
+        from lictor.codec.picture import quality_map
 
         if not codec.takes_maps:
             raise UnsupportedFeature(
                 f"the file has a quality map, which {codec.name} cannot have; install the newest "
                 "Lictor"
             )
-        with coding.running(grid):
+        with latent.running(grid):
             quality = quality_map.unpack(bitstream.payload(file.sections, MAP), h)
-    return coding.TileReader(streams, grid, codec, quality, file.salvage)
+    return latent.TileReader(streams, grid, codec, quality, file.salvage)
 
 
 def _decode_alpha(file: _File, box: Box) -> NDArray[Any] | int:
-    from lictor.codec import alpha
+    from lictor.codec.picture import alpha
 
     h = file.header
     plane = bitstream.payload(file.sections, ALPHA)
@@ -828,7 +831,8 @@ def _decode_alpha(file: _File, box: Box) -> NDArray[Any] | int:
 
 def _mend(reader: TileReader, box: Box, colours: NDArray[Any], lost: list[str]) -> None:
     """Paint over the tiles that could not be decoded, as far as they are in the box; name them."""
-    from lictor.codec import coding, salvaging
+    from lictor.codec.picture import latent
+    from lictor.codec.picture import salvage as salvaging
 
     shown = set(reader.grid.touching(box))
     if shown <= reader.lost.keys():
@@ -839,17 +843,17 @@ def _mend(reader: TileReader, box: Box, colours: NDArray[Any], lost: list[str]) 
     holes = [reader.grid.tile(n).within(box).seen_from(box) for n in shown & reader.lost.keys()]
     salvaging.fill(colours, holes)
     for number, reason in sorted(reader.lost.items()):
-        place = coding.describe(reader.grid.tile(number))
+        place = latent.describe(reader.grid.tile(number))
         lost.append(f"the tile {place} is painted over: {reason}")
 
 
 def _estimate(picture: Picture, step: int, codec: LatentCodec) -> float:
-    from lictor.codec import coding
+    from lictor.codec.picture import latent
 
     height, width, _ = picture.pixels.shape
     grid = Grid.for_picture(width, height)
     codec = weights.for_depth(codec, picture.depth)
-    return coding.estimate(picture.colours, grid, codec, _quality(step)) / 8
+    return latent.estimate(picture.colours, grid, codec, _quality(step)) / 8
 
 
 def _within_a_level(a: NDArray[Any], b: NDArray[Any]) -> bool:
@@ -883,8 +887,8 @@ def _picture(image: Any, salvage: bool = False) -> Picture:
     import numpy as np
     from PIL import Image
 
-    from lictor.codec import hidden
-    from lictor.codec.image import Picture, from_pillow
+    from lictor.codec.image.pillow import Picture, from_pillow
+    from lictor.codec.picture import hidden
 
     if isinstance(image, (str, bytes, os.PathLike)):
         raise NotAnImage(
@@ -908,7 +912,7 @@ def _viewed(picture: Picture, codec: LatentCodec) -> Picture:
         return picture
     import numpy as np
 
-    from lictor.codec.image import Picture, middle
+    from lictor.codec.image.pillow import Picture, middle
 
     colours = picture.eight_bit_colours()
     if colours.shape[2] == 1:

@@ -30,7 +30,7 @@ from lictor.codec.api import psnr
 from lictor.codec.bench import catalogue, pictures
 from lictor.codec.bench.classify import lite, wordnet_ids
 from lictor.codec.bench.metrics import rgb
-from lictor.codec.image import middle
+from lictor.codec.image.pillow import middle
 
 SIDE = 224
 QUALITIES = {

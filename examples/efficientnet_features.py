@@ -28,7 +28,7 @@ from PIL import Image
 
 from lictor.datasets.pictures import load as pictures_to_crop
 from lictor.datasets.pictures import sources
-from lictor.training.pool import random_crops
+from lictor.training.teacher_cache import random_crops
 
 BATCH = 32
 SIDE = 224

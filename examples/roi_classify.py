@@ -23,11 +23,12 @@ import numpy as np
 import torch
 from roi_boxes import largest
 
-from lictor.codec import decode, encode, saliency
+from lictor.codec import decode, encode
 from lictor.codec.bench import classify
 from lictor.codec.bench.metrics import rgb
 from lictor.codec.bench.pictures import find
-from lictor.codec.image import Picture
+from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import task_roi
 
 Look = Callable[[np.ndarray], int]
 
@@ -49,7 +50,7 @@ def square(pixels: np.ndarray) -> np.ndarray:
 
 def wanted(pixels: np.ndarray, drop: float) -> np.ndarray:
     """The map that `roi="classify"` finds, as a picture, so that it is found once."""
-    places = saliency.weights(Picture(pixels), "classify", drop)
+    places = task_roi.weights(Picture(pixels), "classify", drop)
     return np.kron(places, np.ones((16, 16)))[: pixels.shape[0], : pixels.shape[1]]
 
 

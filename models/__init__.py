@@ -15,7 +15,7 @@ from lictor.models.zoo import Entry, index
 if TYPE_CHECKING:
     from lictor.models.base import LatentCodec, Output
     from lictor.models.checkpoint import find, load
-    from lictor.models.compressai_import import import_weights
+    from lictor.models.picture.compressai_import import import_weights
     from lictor.models.registry import architectures, create
 
 __all__ = [
@@ -41,7 +41,7 @@ _HOME = {
     "architectures": "registry",
     "create": "registry",
     "find": "checkpoint",
-    "import_weights": "compressai_import",
+    "import_weights": "picture.compressai_import",
     "load": "checkpoint",
 }
 

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lictor.models.box import Box
+from lictor.models.coding.quality import Quality
 from lictor.models.errors import NoNumbers, NoSearch
-from lictor.models.quality import Quality
-from lictor.models.window import Box
 
 if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder
-    from lictor.models.refine import Progress
+    from lictor.models.picture.latent_search import Progress
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class LatentCodec(nn.Module):
         view: 0 for a model that codes pictures. Else it looks at the middle of a picture, resized
             to a square of so many pixels a side, and what it codes is made for a task.
         channels: 0 for a model that codes pictures. Else it codes arrays of so many channels
-            (models/plane.py).
+            (models/array/plane_hyper.py).
     """
 
     name: str = ""

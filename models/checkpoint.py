@@ -15,8 +15,8 @@ from safetensors.torch import save as save_tensors
 
 from lictor.models import registry, zoo
 from lictor.models.base import LatentCodec
+from lictor.models.coding.layers import Block
 from lictor.models.errors import BadCheckpoint, UnknownModel, WrongWeights
-from lictor.models.layers import Block
 
 FORMAT = "lictor-1"
 

@@ -11,10 +11,10 @@ from lictor.models.base import LatentCodec
 _architectures: dict[str, Callable[[], LatentCodec]] = {}
 
 _HOMES = (
-    "lictor.models.lictor",
-    "lictor.models.student",
-    "lictor.models.plane",
-    "lictor.models.compressai_adapter",
+    "lictor.models.picture.lictor",
+    "lictor.models.task.student",
+    "lictor.models.array.plane_hyper",
+    "lictor.models.picture.compressai_adapter",
 )
 """Modules whose import registers architectures."""
 

@@ -2,7 +2,7 @@
 
 import signal
 
-from lictor.codec.threads import wait_briefly
+from lictor.codec.runtime.threads import wait_briefly
 
 wait_briefly()  # before any test imports torch
 

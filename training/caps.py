@@ -3,7 +3,7 @@
     python -m lictor.training.caps OLD.safetensors data=photos/ NEW.safetensors
 
 What a photo makes of the weights stays as it is, and what is nothing like a photo cannot make the
-networks explode (models/layers.py, Block). `data` is as for `lictor train`.
+networks explode (models/coding/layers.py, Block). `data` is as for `lictor train`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from lictor.datasets.crops import Crops
 from lictor.datasets.pictures import load, sources
 from lictor.models import ModelError, checkpoint
 from lictor.models.base import LatentCodec
-from lictor.models.layers import Block
-from lictor.models.student import Student
+from lictor.models.coding.layers import Block
+from lictor.models.task.student import Student
 
 CROPS, SIDE, SEED = 5000, 256, 77
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)

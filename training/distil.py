@@ -1,4 +1,4 @@
-"""Teach a student to see through a few bytes what its teacher sees (models/student.py).
+"""Teach a student to see through a few bytes what its teacher sees (models/task/student.py).
 
     python -m lictor.training.distil data=photos/ out=runs/s1                       # stage 1
     python -m lictor.training.distil data=photos/ out=runs/s2 stage=2 weights=runs/s1/….safetensors
@@ -24,15 +24,16 @@ from torch import Tensor, nn
 
 from lictor.datasets.pictures import load, sources
 from lictor.models import checkpoint, registry
-from lictor.models.mobile import Front, Tail
-from lictor.models.student import Student
-from lictor.training import export, pool, steps, teacher, validation
+from lictor.models.task.efficientnet import Front, Tail
+from lictor.models.task.student import Student
+from lictor.training import export, teacher, teacher_cache, validation
+from lictor.training import loop as steps
 from lictor.training.config import SETTINGS, listing, write
 from lictor.training.distil_config import Distil, configure
-from lictor.training.pool import Pool
-from lictor.training.sensitivity import klt
+from lictor.training.score_klt import klt
 from lictor.training.soap import Soap
 from lictor.training.state import State, follower, read
+from lictor.training.teacher_cache import Pool
 
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
 KLT_CROPS = 160
@@ -63,9 +64,11 @@ def pools(config: Distil, parts: tuple[Front, Tail]) -> tuple[Pool, Pool]:
     if path.exists():
         kept = Pool.load(path)
     else:
-        kept = pool.fill(pool.random_crops(found, config.crops, config.seed), config.crops, parts)
+        kept = teacher_cache.fill(
+            teacher_cache.random_crops(found, config.crops, config.seed), config.crops, parts
+        )
         kept.save(path)
-    return kept, pool.fill(pool.middles(held), len(held), parts)
+    return kept, teacher_cache.fill(teacher_cache.middles(held), len(held), parts)
 
 
 # ------------------------------------------------------------------------------- loss
@@ -225,7 +228,7 @@ def finish(config: Distil) -> Path:
     saved = read(run)
     model = registry.create(config.model).eval().requires_grad_(False)
     model.load_state_dict(saved["average"])
-    squares = list(pool.middles(load(sources(config.val or config.data), 1, 0)[:8]))
+    squares = list(teacher_cache.middles(load(sources(config.val or config.data), 1, 0)[:8]))
 
     def check(weights: str) -> dict[str, Any]:
         export.verify(weights, squares)

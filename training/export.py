@@ -1,8 +1,8 @@
 """From a run to weights that code: written, verified by real files, measured, listed.
 
 The integer form of the entropy networks is a function of the weights file, made anew by whoever
-loads it (models/integer.py), so there is no table to forget. That it holds, and that real files are
-as long as the model expects, is verified here.
+loads it (models/coding/fixed_point.py), so there is no table to forget. That it holds, and that
+real files are as long as the model expects, is verified here.
 """
 
 from __future__ import annotations

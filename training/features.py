@@ -1,4 +1,4 @@
-"""Teach plane-hyper a layer's features (models/plane.py).
+"""Teach plane-hyper a layer's features (models/array/plane_hyper.py).
 
     python -m lictor.training.features data=features.npy out=runs/f1
 
@@ -21,14 +21,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lictor.codec import feature_files
-from lictor.codec.feature_format import kind_of
-from lictor.codec.feature_learned import Planes
-from lictor.codec.feature_planes import Layout
-from lictor.codec.features import decode_features, encode_features
+from lictor.codec.arrays import files as feature_files
+from lictor.codec.arrays.api import decode_features, encode_features
+from lictor.codec.arrays.learned import Planes
+from lictor.codec.arrays.planes import Layout
+from lictor.codec.format.arrays import kind_of
 from lictor.models import checkpoint, registry
-from lictor.models.plane import LAMBDA_MIN, PlaneHyper, quality_to_lambda
-from lictor.training import export, steps
+from lictor.models.array.plane_hyper import LAMBDA_MIN, PlaneHyper, quality_to_lambda
+from lictor.training import export
+from lictor.training import loop as steps
 from lictor.training.config import SETTINGS, listing, write
 from lictor.training.features_config import Features, configure
 from lictor.training.soap import Soap

@@ -1,6 +1,6 @@
 """What a picture's errors cost: mean squared error, MS-SSIM, features, a classifier's, or yours.
 
-Every loss is bpp + lambda * weight * distortion, with the lambda of models/rate.py for each
+Every loss is bpp + lambda * weight * distortion, with the lambda of quality_ladder.py for each
 quality. The weight brings a distortion to the scale of the mean squared error on 0…255, so that all
 share one ladder of lambdas.
 """
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.models.base import Output
-from lictor.models.rate import quality_to_lambda
+from lictor.models.coding.quality_ladder import quality_to_lambda
 from lictor.training.config import Config
 
 Distortion = Callable[[Tensor, Tensor], Tensor]

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as its package has it, in the two parts of models/mobile.py."""
+"""EfficientNet-Lite0 as its package has it, in the two parts of models/task/efficientnet.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from lictor.codec.bench import classify
 from lictor.codec.errors import TaskUnavailable
-from lictor.models.mobile import CUT, Front, Tail
+from lictor.models.task.efficientnet import CUT, Front, Tail
 
 
 def load() -> tuple[Front, Tail]:

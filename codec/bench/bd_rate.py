@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-from lictor.codec.bench.contest import Missing
+from lictor.codec.bench.contender import Missing
 
 METRICS = ("psnr", "ms_ssim")
 Curve = list[tuple[float, float]]

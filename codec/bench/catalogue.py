@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from lictor.codec.bench import learned, peers, programs
-from lictor.codec.bench.contest import Codec, Missing
+from lictor.codec.bench.contender import Codec, Missing
 from lictor.codec.errors import ModelUnavailable, UnknownCodec
 
 ALIASES = {

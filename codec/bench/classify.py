@@ -22,7 +22,7 @@ from lictor.codec.bench.measure import Row
 from lictor.codec.bench.metrics import rgb
 from lictor.codec.bench.pictures import Image
 from lictor.codec.errors import TaskUnavailable
-from lictor.codec.image import middle, middle_square
+from lictor.codec.image.pillow import middle, middle_square
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

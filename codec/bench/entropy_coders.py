@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.threads import torch_threads
+from lictor.codec.runtime.threads import torch_threads
 from lictor.entropy import (
     GAUSSIAN_SCALE_MIN,
     SCALES,

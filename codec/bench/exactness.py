@@ -15,17 +15,17 @@ from dataclasses import asdict, dataclass, replace
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
-from lictor.codec import image
 from lictor.codec.api import decode_picture, encode, estimate, info, psnr
-from lictor.codec.bitstream import QUALITY_STEPS
 from lictor.codec.errors import ModelUnavailable, UnsupportedImage
-from lictor.codec.signalling import NONE
-from lictor.codec.threads import torch_threads
+from lictor.codec.format.colour import NONE
+from lictor.codec.format.picture import QUALITY_STEPS
+from lictor.codec.image import pillow
+from lictor.codec.runtime.threads import torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lictor.models.lictor import Lictor
+    from lictor.models.picture.lictor import Lictor
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Row:
 def measure(path: str, model: str, qualities: Sequence[float]) -> list[Row]:
     """Measure a picture at every quality. Raises CodecError."""
     codec = _flagship(model)
-    picture = replace(image.read(path), icc=b"", exif=b"", signalling=NONE)
+    picture = replace(pillow.read(path), icc=b"", exif=b"", signalling=NONE)
     with torch_threads(1):
         return [_measure_one(os.path.basename(path), picture, codec, model, q) for q in qualities]
 
 
 def _flagship(model: str) -> Lictor:
     from lictor import models
-    from lictor.models.lictor import Lictor
+    from lictor.models.picture.lictor import Lictor
 
     try:
         codec = models.load(model)
@@ -73,7 +73,7 @@ def _flagship(model: str) -> Lictor:
 
 
 def _measure_one(
-    name: str, picture: image.Picture, codec: Lictor, model: str, quality: float
+    name: str, picture: pillow.Picture, codec: Lictor, model: str, quality: float
 ) -> Row:
     data = encode(picture, quality=quality, model=model)
     about = info(data)
@@ -110,7 +110,7 @@ class _Networks:
     def __init__(self, codec: Lictor, data: bytes) -> None:
         import torch
 
-        from lictor.codec import bitstream
+        from lictor.codec.format import picture as bitstream
         from lictor.entropy import Decoder
 
         h, sections = bitstream.read(data)
@@ -136,7 +136,7 @@ class _Networks:
         """As training and the estimate run them, table indexes included."""
         import torch
 
-        from lictor.models.gaussian import table_index
+        from lictor.models.coding.gaussian import table_index
 
         def code(target: Tensor, mean: Tensor, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
             table_index(scale).flatten().numpy().astype("u1")

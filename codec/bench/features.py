@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec import feature_files
+from lictor.codec.arrays import files
+from lictor.codec.arrays.api import decode_features, encode_features
 from lictor.codec.errors import MissingPackage, UnsupportedArray
-from lictor.codec.feature_format import kind_of
-from lictor.codec.features import decode_features, encode_features
+from lictor.codec.format.arrays import kind_of
 
 FloatArray = npt.NDArray[np.floating[Any]]
 _LEVEL = 19
@@ -67,11 +67,11 @@ def measure(
     Raises UnsupportedArray, ModelUnavailable, OSError.
     """
     with open(path, "rb") as file:
-        found = feature_files.read(file.read(), kind_of(path))
+        found = files.read(file.read(), kind_of(path))
     named = found if isinstance(found, dict) else {"": found}
     rows: list[Row] = []
     for name, array in named.items():
-        x = feature_files.plain(array)
+        x = files.plain(array)
         if x is not None:
             own = f"{path}:{name}" if name else path
             if model is None:

@@ -10,8 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lictor.codec import api, weights
-from lictor.codec.bench.contest import Codec, Missing, Scale
+from lictor.codec import api
+from lictor.codec.bench.contender import Codec, Missing, Scale
+from lictor.codec.runtime import store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,7 @@ _ONE_RATE = Scale("the number of the weights", 0, 1e6)
 
 def model(name: str, effort: int, threads: int) -> Codec:
     """A checkpoint by name, or a weights file by path. Raises ModelUnavailable, Missing."""
-    codec = weights.load(name, arrays=None)
+    codec = store.load(name, arrays=None)
     if codec.channels:
         raise Missing(
             f"{codec.name} codes features, not pictures; `lictor bench features --model` measures "
@@ -73,7 +74,7 @@ def compressai(architecture: str, threads: int) -> Codec:
 
 def _fixed_rates(name: str, files: dict[float, str], threads: int) -> Codec:
     """A codec whose quality chooses the weights."""
-    digests = [weights.load(path).digest.hex() for path in files.values()]
+    digests = [store.load(path).digest.hex() for path in files.values()]
 
     def encode(pixels: NDArray[Any], quality: float) -> bytes:
         return api.encode(pixels, model=files[quality])

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lictor.codec.threads import cores
+from lictor.codec.runtime.threads import cores
 
 PACKAGES = (
     "lictor",

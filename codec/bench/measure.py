@@ -11,9 +11,9 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lictor.codec import files
+from lictor.codec import inputs
 from lictor.codec.bench import memory, metrics
-from lictor.codec.bench.contest import Codec
+from lictor.codec.bench.contender import Codec
 from lictor.codec.bench.pictures import Image
 from lictor.codec.errors import InvalidEffort, InvalidQuality, ModelUnavailable
 
@@ -126,7 +126,7 @@ def rows(
             if options.timed and used is None:
                 used = _memory(codec, image, quality)
             yield _row(codec, image, label, quality, used, options, meter)
-        except (ModelUnavailable, InvalidQuality, InvalidEffort, files.CannotWrite):
+        except (ModelUnavailable, InvalidQuality, InvalidEffort, inputs.CannotWrite):
             raise
         except Exception as e:
             yield Failure(image.name, codec.name, quality, _reason(e))
@@ -221,6 +221,6 @@ def keep(options: Options, name: str, pixels: NDArray[Any]) -> str | None:
 def _write(options: Options, name: str, data: bytes) -> str | None:
     if options.out is None:
         return None
-    with files.replacing(str(Path(options.out, name))) as file:
+    with inputs.replacing(str(Path(options.out, name))) as file:
         file.write(data)
     return name

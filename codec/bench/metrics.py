@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lictor.codec.api import psnr
-from lictor.codec.bench.contest import Missing
+from lictor.codec.bench.contender import Missing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

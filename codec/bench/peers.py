@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, features
 
-from lictor.codec.bench.contest import Codec, Missing, Scale
+from lictor.codec.bench.contender import Codec, Missing, Scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from lictor.codec import files
-from lictor.codec.files import UsageError, show
+from lictor.codec import inputs as files
+from lictor.codec.inputs import UsageError, show
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,9 +39,9 @@ class Source:
 
     def read(self) -> Image:
         """Raises ImageError, OSError or tarfile.TarError."""
-        from lictor.codec import image
+        from lictor.codec.image import pillow
 
-        picture = image.read(self.path if self.member is None else self._unpacked())
+        picture = pillow.read(self.path if self.member is None else self._unpacked())
         notes = list(picture.notes)
         if picture.alpha is not None:
             notes.append("its alpha is left out")

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from lictor.codec.bench import memory
-from lictor.codec.bench.contest import Codec, Missing, Scale
+from lictor.codec.bench.contender import Codec, Missing, Scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

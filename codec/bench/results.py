@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lictor.codec import files
+from lictor.codec import inputs
 from lictor.codec.bench import bd_rate, curves, learned, machine
-from lictor.codec.bench.contest import Missing
+from lictor.codec.bench.contender import Missing
 from lictor.codec.bench.measure import Options, Row
 from lictor.codec.bench.pictures import Source
 from lictor.codec.bench.runner import Entry, Measured
@@ -152,13 +152,13 @@ def _task(
 
 def write(results: dict[str, Any], folder: str) -> None:
     """results.json and results.csv. Raises CannotWrite."""
-    with files.replacing(str(Path(folder, "results.json"))) as file:
+    with inputs.replacing(str(Path(folder, "results.json"))) as file:
         file.write((json.dumps(results, indent=1, allow_nan=False) + "\n").encode())
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(results["rows"])
-    with files.replacing(str(Path(folder, "results.csv"))) as file:
+    with inputs.replacing(str(Path(folder, "results.csv"))) as file:
         file.write(text.getvalue().encode())
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from tarfile import TarError
 
 from lictor.codec.bench import catalogue, machine, measure
-from lictor.codec.bench.contest import Codec
-from lictor.codec.bench.journal import Journal, key
+from lictor.codec.bench.contender import Codec
 from lictor.codec.bench.measure import Failure, Meter, Options, Row
 from lictor.codec.bench.pictures import Image, Source
+from lictor.codec.bench.row_cache import Journal, key
 from lictor.codec.errors import CodecError, OutOfMemory
 
 

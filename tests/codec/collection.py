@@ -25,10 +25,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from lictor.codec import api, image
+from lictor.codec import api
 from lictor.codec.errors import CodecError, DamagedImage
-from lictor.codec.files import PICTURES
-from lictor.codec.image import Picture
+from lictor.codec.image import pillow as image
+from lictor.codec.image.pillow import Picture
+from lictor.codec.inputs import PICTURES
 
 CONVERTED = {"CMYK": "CMYK", "YCbCr": "YCbCr", "HSV": "HSV", "LAB": "CIELAB"}
 UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}

@@ -18,8 +18,8 @@ import torch
 from lictor import models
 from lictor.entropy import Tables, gaussian_tables
 from lictor.models.base import LatentCodec, crop
-from lictor.models.quality import Quality
-from lictor.models.window import Box
+from lictor.models.box import Box
+from lictor.models.coding.quality import Quality
 
 
 class Fake(LatentCodec):
@@ -126,7 +126,7 @@ if __name__ in ("__main__", "__mp_main__"):  # the second in worker processes
         _pause_before_replacing(os.environ["PAUSE"])
 
 if __name__ == "__main__":
-    from lictor.codec.cli import main
+    from lictor.codec.cli.main import main
 
     sys.argv[0] = "lictor"
     main()

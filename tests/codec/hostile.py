@@ -21,10 +21,12 @@ import numpy as np
 import torch
 
 from lictor import models
-from lictor.codec import CodecError, bitstream, coding, decode_picture, encode, info, tiles
-from lictor.codec.bitstream import LATENTS, MAP, TILES, Header, Reader, Section
-from lictor.codec.image import Picture
-from lictor.codec.signalling import Signalling
+from lictor.codec import CodecError, decode_picture, encode, info
+from lictor.codec.format import picture as bitstream
+from lictor.codec.format.colour import Signalling
+from lictor.codec.format.picture import LATENTS, MAP, TILES, Header, Reader, Section
+from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import latent, tiles
 
 Random = np.random.Generator
 MEMORY = 1_500_000_000
@@ -170,7 +172,7 @@ def tile(data: bytes, random: Random) -> bytes:
     if table is None:
         return payload(data, random)
     stream = bitstream.payload(sections, LATENTS)
-    streams = [bytes(s) for s in coding.Streams(stream, table, 0).cut()]
+    streams = [bytes(s) for s in latent.Streams(stream, table, 0).cut()]
     number = int(random.integers(len(streams)))
     streams[number] = damaged(streams[number], random)
     entry = table.tiles[number]

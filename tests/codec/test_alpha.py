@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import features
 
-from lictor.codec import alpha
 from lictor.codec.errors import CorruptFile, FileError, UnsupportedFeature, UnsupportedImage
+from lictor.codec.picture import alpha
 
 
 def there_and_back(plane: np.ndarray) -> np.ndarray:

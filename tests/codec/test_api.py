@@ -17,18 +17,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from lictor import models
-from lictor.codec import (
-    CodecError,
-    api,
-    bitstream,
-    coding,
-    decode,
-    decode_picture,
-    encode,
-    estimate,
-    info,
-    verify,
-)
+from lictor.codec import CodecError, api, decode, decode_picture, encode, estimate, info, verify
 from lictor.codec.errors import (
     CorruptFile,
     ImageTooLarge,
@@ -41,8 +30,10 @@ from lictor.codec.errors import (
     OutOfMemory,
     UnsupportedImage,
 )
-from lictor.codec.image import Picture
-from lictor.codec.signalling import Signalling
+from lictor.codec.format import picture as bitstream
+from lictor.codec.format.colour import Signalling
+from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import latent
 
 MODEL = "fake.pixels"
 
@@ -184,7 +175,7 @@ def test_16_bits_come_back_with_more_than_8(photo: np.ndarray, fake: ModuleType)
 
 def test_samples_of_16_bits_are_not_rounded_to_8():
     x = torch.linspace(0, 1, 3 * 4096).reshape(1, 3, 64, 64)
-    samples = coding.samples(x, 3, np.dtype(np.uint16))
+    samples = latent.samples(x, 3, np.dtype(np.uint16))
     assert len(np.unique(samples)) == 3 * 4096
     assert (samples.min(), samples.max(), samples.dtype) == (0, 65535, np.uint16)
 

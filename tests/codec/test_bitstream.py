@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lictor.codec
-from lictor.codec import bitstream
-from lictor.codec.bitstream import Header, Section, Table, Tile, read, write
 from lictor.codec.errors import (
     CorruptFile,
     FileError,
@@ -22,6 +20,8 @@ from lictor.codec.errors import (
     UnsupportedFeature,
     UnsupportedVersion,
 )
+from lictor.codec.format import picture as bitstream
+from lictor.codec.format.picture import Header, Section, Table, Tile, read, write
 
 HEADER = bytes.fromhex("4c4943 01 01 deadbeef ac02 02 01 c801 78563412 a69b")
 FILE = HEADER + bytes.fromhex("01 03 aabbcc 1d50fba8")

@@ -15,9 +15,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from lictor import models
-from lictor.codec import api, files, image, tiles
-from lictor.codec.cli import cli
-from lictor.codec.image import Picture
+from lictor.codec import api, inputs
+from lictor.codec.cli.main import cli
+from lictor.codec.image import pillow
+from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import tiles
 
 MODEL = ("--model", "fake.pixels")
 
@@ -278,11 +280,11 @@ def test_pictures_larger_than_pillow_opens_by_itself(a_png: str, monkeypatch: py
 
 def test_16_bits_through_files(photo: np.ndarray):
     with open("a.png", "wb") as file:
-        image.write(Picture(photo.astype(np.uint16) * 257), file)
+        pillow.write(Picture(photo.astype(np.uint16) * 257), file)
     ok("encode", "a.png", "a.bin", "-q", "100", *MODEL)
     for name in ("b.png", "b.tif"):
         ok("decode", "a.bin", name)
-        np.testing.assert_array_equal(image.read(name).pixels, photo.astype(np.uint16) * 257)
+        np.testing.assert_array_equal(pillow.read(name).pixels, photo.astype(np.uint16) * 257)
     assert "written as JPEG with 8" in ok("decode", "a.bin", "b.jpg").stderr
 
 
@@ -375,7 +377,7 @@ def test_unreadable_file(a_png: str, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(image, "read", refuse)
+    monkeypatch.setattr(pillow, "read", refuse)
     fails(1, "lictor: a.png: cannot be read: Permission denied", "encode", a_png, "b.bin", *MODEL)
 
 
@@ -463,7 +465,7 @@ def test_bare_command_shows_its_help():
 
 
 def test_nothing_binary_goes_to_a_terminal(a_png: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(files, "sys", Terminal)
+    monkeypatch.setattr(inputs, "sys", Terminal)
     fails(2, "would go to the terminal", "encode", a_png, "-", *MODEL)
 
 
@@ -530,7 +532,7 @@ def test_verify_that_finds_something(a_png: str, fake: ModuleType, monkeypatch: 
 def test_progress_bar_only_where_someone_sees_it(
     a_png: str, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ):
-    from lictor.codec import batch as module
+    from lictor.codec.cli import batch as module
 
     Image.fromarray(photo).save("b.png")
     Path("bad.png").write_text("hello")
@@ -552,7 +554,7 @@ def test_progress_bar_only_where_someone_sees_it(
 def test_progress_of_steps_only_where_someone_sees_it(
     a_png: str, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
 ):
-    from lictor.codec import work as module
+    from lictor.codec.cli import file_jobs as module
 
     def search(self, x, quality, encoder, effort, progress, tile):
         progress(1, 2)

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from lictor.codec import image
+from lictor.codec.image import pillow
 
 SWOP = Path("/usr/share/color/icc/ghostscript/default_cmyk.icc")
 INKS = {
@@ -55,7 +55,7 @@ def tiff(pixels: np.ndarray, profile: bytes, **options: object) -> bytes:
     return file.getvalue()
 
 
-def check(picture: image.Picture) -> None:
+def check(picture: pillow.Picture) -> None:
     """It looks as INKS says, to 60 levels in colours that sRGB has not, to 3 in others."""
     assert picture.pixels.shape == (16, 16 * len(INKS), 3) and picture.pixels.dtype == np.uint8
     assert picture.icc == b""  # of inks: a decoder could do nothing with it
@@ -75,28 +75,28 @@ def check(picture: image.Picture) -> None:
     ],
 )
 def test_own_profile(patches: np.ndarray, profile: bytes, format: str, options: dict[str, object]):
-    picture = image.read(saved(patches, format, icc_profile=profile, **options))
+    picture = pillow.read(saved(patches, format, icc_profile=profile, **options))
     assert picture.notes == BY_PROFILE
     check(picture)
 
 
 def test_without_the_profile_it_looks_otherwise(patches: np.ndarray):
     """Or the test above would prove nothing."""
-    picture = image.read(saved(patches, "TIFF"))
+    picture = pillow.read(saved(patches, "TIFF"))
     assert "without" in picture.notes[0]
     with pytest.raises(AssertionError):
         check(picture)
 
 
 def test_sixteen_bits(patches: np.ndarray, profile: bytes):
-    picture = image.read(tiff(patches.astype(np.uint16) * 257, profile))
+    picture = pillow.read(tiff(patches.astype(np.uint16) * 257, profile))
     assert picture.notes[-1:] == BY_PROFILE and "read as 8" in picture.notes[0]
     check(picture)
 
 
 def test_planes_apart(patches: np.ndarray, profile: bytes):
     data = tiff(patches.transpose(2, 0, 1).copy(), profile, planarconfig="separate")
-    check(image.read(data))
+    check(pillow.read(data))
 
 
 def test_ycck(patches: np.ndarray, profile: bytes):
@@ -106,12 +106,12 @@ def test_ycck(patches: np.ndarray, profile: bytes):
     data = saved(lie, "JPEG", icc_profile=profile, quality=95, subsampling=0)
     mark = data.index(b"Adobe") + 11
     assert data[mark] == 0
-    check(image.read(data[:mark] + b"\x02" + data[mark + 1 :]))
+    check(pillow.read(data[:mark] + b"\x02" + data[mark + 1 :]))
 
 
 @pytest.mark.parametrize("format", ["TIFF", "JPEG"])
 def test_damaged_profile_is_passed_over(patches: np.ndarray, profile: bytes, format: str):
-    picture = image.read(saved(patches, format, icc_profile=profile[:700]))
+    picture = pillow.read(saved(patches, format, icc_profile=profile[:700]))
     assert "without" in picture.notes[0] and picture.icc == b""
 
 
@@ -119,7 +119,7 @@ def test_xmp_does_no_harm(patches: np.ndarray, profile: bytes):
     xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>" + b" " * 40_000 + b"</x:xmpmeta>"
     data = saved(patches, "JPEG", icc_profile=profile, quality=95, subsampling=0, xmp=xmp)
     assert b"ns.adobe.com/xap" in data
-    picture = image.read(data)
+    picture = pillow.read(data)
     check(picture)
     assert picture.exif == b""
 
@@ -134,8 +134,8 @@ def test_a_photo_as_a_print_shop_has_it(china: np.ndarray, format: str):
     )
     options = {"quality": 95, "subsampling": 0} if format == "JPEG" else {}
     data = saved(np.asarray(inks), format, icc_profile=press, **options)
-    picture = image.read(data)
+    picture = pillow.read(data)
     assert picture.notes == BY_PROFILE and picture.icc == b""
     assert np.abs(picture.pixels.astype(int) - china).mean() < 5
-    plain = image.read(saved(np.asarray(inks), format, **options))
+    plain = pillow.read(saved(np.asarray(inks), format, **options))
     assert np.abs(plain.pixels.astype(int) - china).mean() > 10

@@ -57,21 +57,21 @@ def test_pictures_in_a_folder(collection: ModuleType, folder: str):
 
 def test_losses_are_found(collection: ModuleType, photo: np.ndarray, tmp_path: Path):
     """Or the tests above would prove nothing."""
-    from lictor.codec import image
+    from lictor.codec.image import pillow
 
     see_through = np.dstack([photo, photo[:, :, 0]])
     path = str(tmp_path / "a.png")
     Image.fromarray(see_through).save(path)
-    right = image.read(path)
+    right = pillow.read(path)
     assert collection.silent(path, right) == []
     for pixels in (see_through[:, :, :3], see_through[1:], see_through ^ np.uint8(1)):
-        assert collection.silent(path, image.Picture(pixels))
+        assert collection.silent(path, pillow.Picture(pixels))
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     path = str(tmp_path / "a.gif")
     frames[0].save(path, save_all=True, append_images=frames[1:])
-    picture = image.read(path)
+    picture = pillow.read(path)
     assert collection.silent(path, picture) == []
-    assert collection.silent(path, image.Picture(picture.pixels)) == ["2 frames, layers or sizes"]
+    assert collection.silent(path, pillow.Picture(picture.pixels)) == ["2 frames, layers or sizes"]
 
 
 def test_each_outcome_has_a_word(collection: ModuleType, photo: np.ndarray, tmp_path: Path):

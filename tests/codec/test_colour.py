@@ -14,10 +14,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageCms
 
-from lictor.codec import colour_space, decode, decode_picture, encode, image, info, png_chunks
-from lictor.codec.cli import cli
-from lictor.codec.image import Picture
-from lictor.codec.signalling import SRGB_CHROMATICITIES, Signalling
+from lictor.codec import decode, decode_picture, encode, info
+from lictor.codec.cli.main import cli
+from lictor.codec.format.colour import SRGB_CHROMATICITIES, Signalling
+from lictor.codec.image import colour_space, pillow, png_chunks
+from lictor.codec.image.pillow import Picture
 
 MODEL = "fake.pixels"
 """Exact to 8 bits at quality 100."""
@@ -62,7 +63,7 @@ def chunks_of(said: Signalling) -> bytes:
 def png(pixels: np.ndarray, chunks: bytes = b"", icc: bytes = b"") -> bytes:
     """A PNG that another wrote, with these chunks behind its IHDR."""
     file = io.BytesIO()
-    image.write(Picture(pixels, icc), file)
+    pillow.write(Picture(pixels, icc), file)
     data = file.getvalue()
     return data[:33] + chunks + data[33:]
 
@@ -82,7 +83,7 @@ def chunks_in(data: bytes) -> dict[bytes, bytes]:
 
 def written(picture: Picture, format: str = "PNG") -> tuple[bytes, tuple[str, ...]]:
     file = io.BytesIO()
-    notes = image.write(picture, file, format)
+    notes = pillow.write(picture, file, format)
     return file.getvalue(), notes
 
 
@@ -111,7 +112,7 @@ def srgb_profile() -> bytes:
 
 @pytest.mark.parametrize("said", SAID.values(), ids=SAID)
 def test_png_to_bin_to_png(pixels: np.ndarray, said: Signalling):
-    picture = image.read(png(pixels, chunks_of(said)))
+    picture = pillow.read(png(pixels, chunks_of(said)))
     assert picture.signalling == said and picture.notes == ()
     data = encode(picture, quality=100, model=MODEL)
     again = decode_picture(data)
@@ -120,11 +121,11 @@ def test_png_to_bin_to_png(pixels: np.ndarray, said: Signalling):
     assert notes == ()
     source, target = chunks_in(png(pixels, chunks_of(said))), chunks_in(file)
     assert target == source
-    off = image.read(file).pixels.astype(int) - pixels
+    off = pillow.read(file).pixels.astype(int) - pixels
     if pixels.shape[2] in (2, 4):
         off = off * (pixels[:, :, -1:] > 0)  # what is hidden comes back as something else
     assert np.abs(off).max() <= (0 if pixels.dtype == np.uint8 else 128)
-    np.testing.assert_array_equal(image.read(file).pixels, again.pixels)
+    np.testing.assert_array_equal(pillow.read(file).pixels, again.pixels)
 
 
 def test_hdr_keeps_its_four_bytes_and_its_16_bits(deep: np.ndarray, tmp_path: Path):
@@ -137,18 +138,18 @@ def test_hdr_keeps_its_four_bytes_and_its_16_bits(deep: np.ndarray, tmp_path: Pa
     assert result.exit_code == 0 and len(result.stderr.splitlines()) == 1, "no note"
     data = (tmp_path / "b.png").read_bytes()
     assert chunks_in(data)[b"cICP"] == b"\x09\x10\x00\x01" and data[24] == 16
-    pixels = image.read(data).pixels
+    pixels = pillow.read(data).pixels
     assert pixels.dtype == np.uint16 and np.abs(pixels.astype(int) - deep).max() <= 128
 
 
 def test_hdr_is_written_with_every_bit(deep: np.ndarray):
     data, notes = written(Picture(deep, signalling=PQ))
     assert notes == ()
-    np.testing.assert_array_equal(image.read(data).pixels, deep)
+    np.testing.assert_array_equal(pillow.read(data).pixels, deep)
 
 
 def test_nothing_said_nothing_kept(photo: np.ndarray):
-    data = encode(image.read(png(photo)), quality=100, model=MODEL)
+    data = encode(pillow.read(png(photo)), quality=100, model=MODEL)
     assert data == encode(photo, quality=100, model=MODEL)
     assert info(data).colour == {} and info(data).colour_bytes == 0
     assert set(chunks_in(written(decode_picture(data))[0])) == {b"IHDR"}
@@ -159,7 +160,7 @@ def test_palette_and_bilevel(photo: np.ndarray):
         file = io.BytesIO()
         Image.fromarray(photo).convert(mode).save(file, "PNG")
         data = file.getvalue()
-        assert image.read(data[:33] + chunks_of(P3) + data[33:]).signalling == P3
+        assert pillow.read(data[:33] + chunks_of(P3) + data[33:]).signalling == P3
 
 
 def test_salvage_and_regions_keep_it(photo: np.ndarray):
@@ -173,7 +174,7 @@ def test_salvage_and_regions_keep_it(photo: np.ndarray):
 
 def test_all_is_kept_and_cicp_counts(photo: np.ndarray, srgb_profile: bytes):
     said = replace(GAMMA, cicp=P3.cicp)
-    picture = image.read(png(photo, chunks_of(said), srgb_profile))
+    picture = pillow.read(png(photo, chunks_of(said), srgb_profile))
     assert (picture.icc, picture.signalling) == (srgb_profile, said)
     file, _ = written(decode_picture(encode(picture, model=MODEL)))
     assert {b"cICP", b"iCCP", b"gAMA", b"cHRM"} <= set(chunks_in(file))
@@ -186,27 +187,27 @@ def test_all_is_kept_and_cicp_counts(photo: np.ndarray, srgb_profile: bytes):
 
 
 def test_a_profile_counts_more_than_srgb_and_gamma(photo: np.ndarray, srgb_profile: bytes):
-    picture = image.read(png(photo, chunks_of(replace(GAMMA, intent=2)), srgb_profile))
+    picture = pillow.read(png(photo, chunks_of(replace(GAMMA, intent=2)), srgb_profile))
     assert (picture.icc, picture.signalling) == (srgb_profile, GAMMA)
     with Image.open(io.BytesIO(written(picture, "JPEG")[0])) as jpeg:
         assert jpeg.info["icc_profile"] == srgb_profile
-    assert np.abs(image.stripped(picture).pixels.astype(int) - photo).max() <= 1
+    assert np.abs(pillow.stripped(picture).pixels.astype(int) - photo).max() <= 1
     beside = Picture(photo, srgb_profile, signalling=Signalling(intent=2))
     assert b"sRGB" not in chunks_in(written(beside)[0])
     assert b"sRGB" not in chunks_in(written(replace(beside, pixels=photo * np.uint16(257)))[0])
 
 
 def test_srgb_counts_more_than_gamma(photo: np.ndarray):
-    picture = image.read(png(photo, chunks_of(replace(GAMMA, intent=0))))
+    picture = pillow.read(png(photo, chunks_of(replace(GAMMA, intent=0))))
     assert picture.signalling == replace(GAMMA, intent=0)
-    np.testing.assert_array_equal(image.stripped(picture).pixels, photo)
+    np.testing.assert_array_equal(pillow.stripped(picture).pixels, photo)
     with Image.open(io.BytesIO(written(picture, "TIFF")[0])) as tiff:
         assert "icc_profile" not in tiff.info
 
 
 def test_the_first_of_two(photo: np.ndarray):
     data = png(photo, chunk(b"cICP", bytes((9, 16, 0, 1))) + chunk(b"cICP", bytes((9, 18, 0, 1))))
-    assert image.read(data).signalling == PQ
+    assert pillow.read(data).signalling == PQ
 
 
 @pytest.mark.parametrize(
@@ -228,11 +229,11 @@ def test_the_first_of_two(photo: np.ndarray):
     ],
 )
 def test_damaged_chunks_are_left_out_and_said(photo: np.ndarray, kind: bytes, data: bytes):
-    picture = image.read(png(photo, chunk(kind, data)))
+    picture = pillow.read(png(photo, chunk(kind, data)))
     assert not picture.signalling
     assert len(picture.notes) == 1 and "is damaged and left out" in picture.notes[0]
     np.testing.assert_array_equal(picture.pixels, photo)
-    good = image.read(png(photo, chunk(kind, data) + chunks_of(replace(PQ, intent=None))))
+    good = pillow.read(png(photo, chunk(kind, data) + chunks_of(replace(PQ, intent=None))))
     assert kind == b"cICP" or good.signalling == PQ, "others are not"
 
 
@@ -245,12 +246,12 @@ def test_hostile_chunks_end_in_a_picture_or_a_name(photo: np.ndarray):
         kind, _ = kinds[random.integers(len(kinds))]
         data = random.bytes(int(random.integers(0, 40)))
         try:
-            picture = image.read(good[:33] + chunk(kind, data) + good[end:])
-        except image.CodecError:
+            picture = pillow.read(good[:33] + chunk(kind, data) + good[end:])
+        except pillow.CodecError:
             continue
         written(picture)
         written(picture, "JPEG")
-        image.stripped(picture)
+        pillow.stripped(picture)
 
 
 # ---- formats that cannot say it
@@ -334,7 +335,7 @@ def test_conversion_is_what_lcms_makes_of_the_profile(photo: np.ndarray, said: S
 
 def test_conversion_of_all_depths_and_channels(pixels: np.ndarray):
     picture = Picture(pixels, exif=b"MM", signalling=P3)
-    plain = image.stripped(picture)
+    plain = pillow.stripped(picture)
     assert not plain.signalling and not plain.exif and plain.notes == ()
     assert plain.pixels.dtype == pixels.dtype and plain.pixels.shape == pixels.shape
     if picture.alpha is not None:
@@ -344,7 +345,7 @@ def test_conversion_of_all_depths_and_channels(pixels: np.ndarray):
     else:
         assert (plain.colours != picture.colours).any()
     gray = np.repeat(picture.colours[:, :, :1], 3, axis=2)
-    off = image.stripped(Picture(gray, signalling=P3)).pixels.astype(int) - gray
+    off = pillow.stripped(Picture(gray, signalling=P3)).pixels.astype(int) - gray
     assert np.abs(off).max() <= np.iinfo(pixels.dtype).max // 255, "gray stays gray"
 
 
@@ -352,20 +353,20 @@ def test_gray_by_its_gamma(camera: np.ndarray, srgb_profile: bytes):
     linear = Picture(camera[:, :, None], signalling=SAID["gamma"])
     expected = np.linspace(0, 1, 256)
     expected = np.where(expected > 0.0031308, 1.055 * expected ** (1 / 2.4) - 0.055, 0)
-    off = image.stripped(linear).pixels - 255 * expected[linear.pixels]
+    off = pillow.stripped(linear).pixels - 255 * expected[linear.pixels]
     assert np.abs(off)[linear.pixels > 0].max() <= 0.5 + 1e-4
     profile = colour_space.icc_profile(colour_space.of_signalling(SAID["gamma"]), "", gray=True)
-    by_profile = image.stripped(Picture(linear.pixels, profile))
+    by_profile = pillow.stripped(Picture(linear.pixels, profile))
     bright = linear.pixels > 20  # lcms interpolates a table of the curve
-    near = np.abs(by_profile.pixels.astype(int) - image.stripped(linear).pixels)[bright]
+    near = np.abs(by_profile.pixels.astype(int) - pillow.stripped(linear).pixels)[bright]
     assert near.max() <= 3 and by_profile.notes == ()
-    of_rgb = image.stripped(Picture(linear.pixels, srgb_profile))
+    of_rgb = pillow.stripped(Picture(linear.pixels, srgb_profile))
     assert "look different" in of_rgb.notes[0]
 
 
 @pytest.mark.parametrize("name", ["pq", "hlg", "narrow"])
 def test_what_cannot_be_stripped_is_said(photo: np.ndarray, name: str):
-    plain = image.stripped(Picture(photo, b"icc", signalling=SAID[name], notes=("before",)))
+    plain = pillow.stripped(Picture(photo, b"icc", signalling=SAID[name], notes=("before",)))
     assert not plain.signalling and plain.icc == b"" and plain.notes[0] == "before"
     assert SAID[name].name in plain.notes[1] and "not converted" in plain.notes[1]
     np.testing.assert_array_equal(plain.pixels, photo)
@@ -399,7 +400,7 @@ def test_strip_by_command(photo: np.ndarray, tmp_path: Path):
 def test_colours_that_mean_nothing(photo: np.ndarray, said: Signalling):
     assert colour_space.of_signalling(said) is None
     assert "cannot say" in written(Picture(photo, signalling=said), "JPEG")[1][0]
-    assert image.read(written(Picture(photo, signalling=said))[0]).signalling == said
+    assert pillow.read(written(Picture(photo, signalling=said))[0]).signalling == said
 
 
 def test_any_chromaticities_give_a_profile_or_none(photo: np.ndarray):
@@ -461,15 +462,15 @@ def test_what_pillow_saves_of_it(photo: np.ndarray):
 def test_wrong_info_is_left_out_and_said(photo: np.ndarray):
     opened = Image.fromarray(photo)
     opened.info |= {"cicp": "9/16/0/1", "gamma": float("inf"), "srgb": [], "chromaticity": (1,)}
-    picture = image.from_pillow(opened)
+    picture = pillow.from_pillow(opened)
     assert not picture.signalling and len(picture.notes) == 4
 
 
 def test_an_image_that_was_not_opened_from_a_png(photo: np.ndarray):
     with Image.open(io.BytesIO(png(photo, chunks_of(replace(P3, gamma=45455))))) as opened:
-        assert image.from_pillow(opened).signalling == replace(P3, gamma=45455)
+        assert pillow.from_pillow(opened).signalling == replace(P3, gamma=45455)
         opened.load()
-        assert image.from_pillow(opened).signalling == Signalling(gamma=45455)
+        assert pillow.from_pillow(opened).signalling == Signalling(gamma=45455)
 
 
 def test_the_file_stands_where_it_stood(photo: np.ndarray):
@@ -500,7 +501,7 @@ def test_the_case_of_an_hdr_png():
     path = Path(__file__).parents[3] / "shared/cases/cicp_pq16.png"
     if not path.exists():
         pytest.skip("the cases are not here")
-    picture = decode_picture(encode(image.read(path), quality=100, model=MODEL))
+    picture = decode_picture(encode(pillow.read(path), quality=100, model=MODEL))
     assert chunks_in(written(picture)[0])[b"cICP"] == b"\x09\x10\x00\x01"
-    off = picture.pixels.astype(int) - image.read(path).pixels
+    off = picture.pixels.astype(int) - pillow.read(path).pixels
     assert picture.depth == 16 and np.abs(off).max() <= 128

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from lictor.codec import api, decode, decode_picture, encode, latents
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 from lictor.codec.errors import DeviceUnavailable
 from lictor.models import zoo
 

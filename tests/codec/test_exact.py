@@ -17,11 +17,12 @@ import torch
 from PIL import Image
 
 from lictor import entropy, models
-from lictor.codec import CodecError, api, coding, decode, decode_picture, encode, latents
+from lictor.codec import CodecError, api, decode, decode_picture, encode, latents
 from lictor.codec.errors import LatentMismatch
+from lictor.codec.picture import latent
 from lictor.entropy import Decoder, Encoder
 from lictor.models import zoo
-from lictor.models.integer import WEIGHT
+from lictor.models.coding.fixed_point import WEIGHT
 
 pytestmark = pytest.mark.skipif(
     api.DEFAULT_MODEL not in zoo.index(), reason=f"{api.DEFAULT_MODEL} is not in the tree"
@@ -179,7 +180,7 @@ def test_in_a_batch_as_alone():
     coded, alone = [], []
     for part in parts:
         encoder = Encoder()
-        model.encode(coding.tensor(part), step / 4, encoder)
+        model.encode(latent.tensor(part), step / 4, encoder)
         coded.append(encoder.finish())
         decoder = Decoder(coded[-1])
         alone.append(model.pull((height, width), step / 4, decoder))
@@ -300,7 +301,7 @@ def test_the_command_says_so_and_writes_nothing(
 ):
     from click.testing import CliRunner
 
-    from lictor.codec.cli import cli
+    from lictor.codec.cli.main import cli
 
     (tmp_path / "a.bin").write_bytes(streams["coffee-50"])
     source, target = str(tmp_path / "a.bin"), str(tmp_path / "a.png")
@@ -350,7 +351,7 @@ def test_encoded_on_a_gpu(device: str):
     """What a GPU pushes, the CPU pulls."""
     model = models.load(api.DEFAULT_MODEL)
     there = copy.deepcopy(model).to(device)
-    x = coding.tensor(picture("coffee.png")[:200, :301])
+    x = latent.tensor(picture("coffee.png")[:200, :301])
     encoder = Encoder()
     there.encode(x.to(device), 60.0, encoder)
     decoder = Decoder(encoder.finish())

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from lictor.codec.cli import cli
-from lictor.codec.feature_files import read
-from lictor.codec.feature_format import kind_of
+from lictor.codec.arrays.files import read
+from lictor.codec.cli.main import cli
+from lictor.codec.format.arrays import kind_of
 
 MODEL = ("--model", "fake.pixels")
 

@@ -11,15 +11,8 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from lictor.codec import (
-    decode,
-    decode_features,
-    encode,
-    encode_features,
-    feature_format,
-    feature_info,
-)
-from lictor.codec.cli import cli
+from lictor.codec import decode, decode_features, encode, encode_features, feature_info
+from lictor.codec.cli.main import cli
 from lictor.codec.errors import (
     CodecError,
     CorruptFile,
@@ -30,7 +23,8 @@ from lictor.codec.errors import (
     ModelUnavailable,
     TruncatedFile,
 )
-from lictor.codec.feature_format import LEARNED
+from lictor.codec.format import arrays as feature_format
+from lictor.codec.format.arrays import LEARNED
 from lictor.models import checkpoint, registry
 
 CHANNELS = 12

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from lictor.codec import decode_features, encode_features, feature_info
-from lictor.codec import feature_format as form
+from lictor.codec.arrays.low_rank import Mixture
+from lictor.codec.arrays.low_rank_fit import find, resolve
 from lictor.codec.errors import CorruptFile, FileError, TruncatedFile
-from lictor.codec.feature_format import MIXED, Array, File, Mixed
-from lictor.codec.feature_mixed import Mixture
-from lictor.codec.feature_rank import find, resolve
+from lictor.codec.format import arrays as form
+from lictor.codec.format.arrays import MIXED, Array, File, Mixed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "features" / "components"
 
@@ -73,7 +73,7 @@ def test_a_constant_has_none(value: float) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("error", [1e-4, 1e-2])
 def test_fewer_bytes_at_no_more_error(dtype: type, error: float, monkeypatch) -> None:
-    from lictor.codec import features
+    from lictor.codec.arrays import api
 
     x = relu6(widened(6, 48)).astype(dtype)
     data = encode_features(x, mse=error)
@@ -81,7 +81,7 @@ def test_fewer_bytes_at_no_more_error(dtype: type, error: float, monkeypatch) ->
     assert back.dtype == dtype and back.shape == x.shape
     assert mse(back, x) <= error
     assert components(data) in range(4, 20)
-    monkeypatch.setattr(features, "_mixer", lambda *_: None)
+    monkeypatch.setattr(api, "_mixer", lambda *_: None)
     plain = encode_features(x, mse=error)
     assert components(plain) is None
     assert len(data) < 0.75 * len(plain)
@@ -95,13 +95,13 @@ def test_values_stay_within_the_activation(monkeypatch) -> None:
 
 
 def test_a_size_that_is_given_is_kept(monkeypatch) -> None:
-    from lictor.codec import features
+    from lictor.codec.arrays import api
 
     x = relu6(widened(6, 48))
     data = encode_features(x, bits=1.5)
     assert components(data)
     assert 0.9 * 1.5 < 8 * len(data) / x.size <= 1.5
-    monkeypatch.setattr(features, "_mixer", lambda *_: None)
+    monkeypatch.setattr(api, "_mixer", lambda *_: None)
     plain = encode_features(x, bits=1.5)
     assert mse(decode_features(data), x) < 0.5 * mse(decode_features(plain), x)
 

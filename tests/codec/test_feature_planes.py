@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lictor.codec import feature_planes
-from lictor.codec.feature_planes import Layout, likely_axis
+from lictor.codec.arrays import planes as feature_planes
+from lictor.codec.arrays.planes import Layout, likely_axis
 
 
 @given(st.lists(st.integers(1, 7), min_size=0, max_size=5), st.integers(1, 9), st.data())

@@ -15,8 +15,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lictor.codec import decode_features, encode_features, feature_exact
-from lictor.codec import features as codec
+from lictor.codec import decode_features, encode_features
+from lictor.codec.arrays import api as codec
+from lictor.codec.arrays import lossless
 from lictor.codec.errors import SelfCheckFailed
 
 TRIED = int(os.environ.get("LICTOR_PROMISES", "2000"))
@@ -274,9 +275,9 @@ class Broken:
 def test_what_does_not_decode_right_is_kept_exactly(
     target: dict[str, float], wrong: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lictor.codec import feature_coder
+    from lictor.codec.arrays import stream
 
-    monkeypatch.setattr(feature_coder, "encode", Broken(feature_coder.encode, wrong))
+    monkeypatch.setattr(stream, "encode", Broken(stream.encode, wrong))
     for x in (
         made("normal", (24, 12), "float32", 0),
         made("mixed channels", (99, 12), "float64", 0),
@@ -285,13 +286,13 @@ def test_what_does_not_decode_right_is_kept_exactly(
 
 
 def test_exact_arrays_are_unpacked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "pack", lambda raw: feature_exact.pack(raw + 1))
+    monkeypatch.setattr(codec, "pack", lambda raw: lossless.pack(raw + 1))
     with pytest.raises(SelfCheckFailed, match="kept exactly"):
         encode_features({"a": np.arange(5)})
 
 
 def test_lists_that_do_not_fit_are_no_stream() -> None:
-    from lictor.codec.feature_coder import Puller, Pusher, Uncodable
+    from lictor.codec.arrays.stream import Puller, Pusher, Uncodable
 
     io = Pusher()
     with pytest.raises(Uncodable):

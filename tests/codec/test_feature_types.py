@@ -19,7 +19,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lictor.codec import decode_features, encode, encode_features, feature_info
-from lictor.codec.cli import cli
+from lictor.codec.arrays.files import read, write
+from lictor.codec.cli.main import cli
 from lictor.codec.errors import (
     CorruptFile,
     FileError,
@@ -28,7 +29,6 @@ from lictor.codec.errors import (
     TruncatedFile,
     UnsupportedArray,
 )
-from lictor.codec.feature_files import read, write
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "features"
 
@@ -232,11 +232,12 @@ def test_damage_to_the_second_version_is_noticed() -> None:
 
 
 def test_shifts_out_of_range_are_damage() -> None:
-    from lictor.codec import feature_exact, feature_format
+    from lictor.codec.arrays import lossless
+    from lictor.codec.format import arrays as feature_format
 
     file = feature_format.read(second_version())
     for shifts in (np.array([2**60, 0, 0]), np.array([-(2**63), 0, 0]), np.zeros(2, np.int64)):
-        file.arrays[0].shifts = feature_exact.pack(shifts)
+        file.arrays[0].shifts = lossless.pack(shifts)
         with pytest.raises(CorruptFile):
             decode_features(feature_format.write(file))
 

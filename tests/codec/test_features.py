@@ -267,8 +267,8 @@ def test_damage_behind_right_checksums_is_an_error_or_values(seed: int) -> None:
 
 
 def test_sizes_are_bounded_before_anything_is_allocated() -> None:
-    from lictor.codec import feature_format
-    from lictor.codec.feature_format import CODED, Array, File
+    from lictor.codec.format import arrays as feature_format
+    from lictor.codec.format.arrays import CODED, Array, File
 
     huge = File(".npy", [Array("", "float32", (2**30,), CODED, -1, 1.0, b"", b"\0\0\0")])
     data = feature_format.write(huge)
@@ -279,7 +279,7 @@ def test_sizes_are_bounded_before_anything_is_allocated() -> None:
 
 
 def test_an_array_that_takes_hardly_a_byte_is_padded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lictor.codec import feature_format
+    from lictor.codec.format import arrays as feature_format
 
     monkeypatch.setattr(feature_format, "FREE_VALUES", 2**10)
     x = np.zeros((3, 2**19), np.bool_)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lictor.codec import files
-from lictor.codec.files import BINS, PICTURES, CannotWrite, Job, UsageError
+from lictor.codec import inputs as files
+from lictor.codec.inputs import BINS, PICTURES, CannotWrite, Job, UsageError
 
 
 @pytest.fixture(autouse=True)

@@ -17,17 +17,10 @@ import numpy as np
 import pytest
 
 from lictor import entropy, models
-from lictor.codec import (
-    alpha,
-    api,
-    bitstream,
-    coding,
-    decode_picture,
-    image,
-    info,
-    latents,
-    metadata,
-)
+from lictor.codec import api, decode_picture, info, latents
+from lictor.codec.format import picture as bitstream
+from lictor.codec.image import pillow
+from lictor.codec.picture import alpha, latent, metadata
 from lictor.models import zoo
 
 FOLDER = Path(__file__).parents[1] / "golden" / "bin"
@@ -105,7 +98,7 @@ def test_picture(name: str):
 def check_picture(name: str, data: bytes) -> None:
     golden = index()["files"][name]
     picture = decode_picture(data, region=golden["region"])
-    expected = image.read(str(FOLDER / f"{name}.png"))
+    expected = pillow.read(str(FOLDER / f"{name}.png"))
     assert picture.pixels.dtype == expected.pixels.dtype
     assert picture.pixels.shape == expected.pixels.shape
     step = 1 if picture.depth == 8 else 257  # one of 255 levels
@@ -129,14 +122,14 @@ def test_golden_files_are_of_every_kind():
 
 def test_one_bit_of_a_golden_picture_matters(monkeypatch: pytest.MonkeyPatch):
     """The comparison above would find a decoder that is two levels off in one sample."""
-    data, right = read("gray"), coding.samples
+    data, right = read("gray"), latent.samples
 
     def wrong(*arguments: Any, **options: Any) -> np.ndarray:
         samples = right(*arguments, **options).copy()
         samples[3, 4] += 2 if samples[3, 4] < 254 else -2
         return samples
 
-    monkeypatch.setattr(coding, "samples", wrong)
+    monkeypatch.setattr(latent, "samples", wrong)
     with pytest.raises(AssertionError):
         check_picture("gray", data)
 
@@ -161,8 +154,8 @@ def test_without_any_encoder(name: str, monkeypatch: pytest.MonkeyPatch):
     for module, attribute in (
         (entropy, "Encoder"),
         (entropy, "compress"),
-        (coding, "Encoder"),
-        (coding, "encode"),
+        (latent, "Encoder"),
+        (latent, "encode"),
         (bitstream, "write"),
         (alpha, "pack"),
         (metadata, "pack"),

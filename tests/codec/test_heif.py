@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lictor.codec import heif, image
 from lictor.codec.errors import CodecError, UnsupportedImage
-from lictor.codec.signalling import Signalling
+from lictor.codec.format.colour import Signalling
+from lictor.codec.image import heif, pillow
 
 AVIF10 = b64decode(
     "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAA"
@@ -81,7 +81,7 @@ def difference(pixels: np.ndarray, levels: np.ndarray, bits: int) -> float:
 
 def test_ten_bits_of_avif(ramp: np.ndarray):
     pytest.importorskip("imagecodecs")
-    picture = image.read(AVIF10)
+    picture = pillow.read(AVIF10)
     assert (picture.depth, picture.notes, picture.signalling) == (16, (), PQ)
     assert difference(picture.pixels, ramp, 10) < 1.1
     assert picture.pixels.max() == 65535, "white stays white"
@@ -89,7 +89,7 @@ def test_ten_bits_of_avif(ramp: np.ndarray):
 
 def test_twelve_bits_of_gray_avif(ramp: np.ndarray):
     pytest.importorskip("imagecodecs")
-    picture = image.read(AVIF12)
+    picture = pillow.read(AVIF12)
     assert (picture.pixels.shape, picture.notes, picture.signalling) == ((12, 16, 1), (), HLG)
     assert difference(picture.pixels, ramp[:, :, 0] * 4, 12) < 200
 
@@ -99,7 +99,7 @@ def test_avif_without_its_package(
     data: bytes, bits: int, said: Signalling, monkeypatch: pytest.MonkeyPatch
 ):
     without(monkeypatch, "imagecodecs")
-    picture = image.read(data)
+    picture = pillow.read(data)
     assert picture.depth == 8 and picture.signalling == said
     (note,) = picture.notes
     assert f"has {bits} bits" in note and "read as 8" in note and "lictor[avif]" in note
@@ -108,7 +108,7 @@ def test_avif_without_its_package(
 def test_bits_are_not_to_be_had_of_an_image_that_was_loaded():
     with Image.open(io.BytesIO(AVIF10)) as opened:
         opened.load()
-        assert image.from_pillow(opened).depth == 8
+        assert pillow.from_pillow(opened).depth == 8
 
 
 def test_avif_that_the_package_cannot_decode(monkeypatch: pytest.MonkeyPatch):
@@ -118,12 +118,12 @@ def test_avif_that_the_package_cannot_decode(monkeypatch: pytest.MonkeyPatch):
         raise RuntimeError("of no kind\nthat is known")
 
     monkeypatch.setattr(codecs, "avif_decode", fail)
-    picture = image.read(AVIF10)
+    picture = pillow.read(AVIF10)
     assert picture.depth == 8 and "cannot decode it (of no kind that is known)" in picture.notes[0]
 
 
 def test_heic(heic_opener: None):
-    picture = image.read(HEIC10)
+    picture = pillow.read(HEIC10)
     assert picture.pixels.shape == (64, 64, 3) and picture.depth == 16 and picture.notes == ()
     assert picture.signalling == Signalling(cicp=(12, 16, 0, 1))
     y, x = np.mgrid[:64, :64]
@@ -136,13 +136,13 @@ def test_heic_without_its_package(monkeypatch: pytest.MonkeyPatch):
         pytest.skip("another test has made HEIF known to Pillow")
     without(monkeypatch, "pi_heif", "pillow_heif")
     with pytest.raises(UnsupportedImage, match=r"is HEIF.*lictor\[heif\]"):
-        image.read(HEIC10)
+        pillow.read(HEIC10)
 
 
 def test_avif_of_8_bits(photo: np.ndarray):
     file = io.BytesIO()
     Image.fromarray(photo).save(file, "AVIF")
-    picture = image.read(file.getvalue())
+    picture = pillow.read(file.getvalue())
     assert picture.depth == 8 and picture.notes == ()
     assert picture.signalling == Signalling(cicp=(1, 13, 0, 1))
 
@@ -152,13 +152,13 @@ def test_a_profile_counts_more_than_nclx_but_for_hdr():
         data = AVIF10.replace(b"nclx\0\x09\0\x10", b"nclx" + nclx)
         with Image.open(io.BytesIO(data)) as opened:
             opened.info["icc_profile"] = b"of some colours"
-            picture = image.from_pillow(opened)
+            picture = pillow.from_pillow(opened)
         assert (picture.icc, picture.signalling) == (b"of some colours", expected)
 
 
 def test_nclx_that_says_nothing():
     data = AVIF10.replace(b"nclx\0\x09\0\x10", b"nclx\0\x02\0\x02")
-    assert image.read(data).signalling == Signalling()
+    assert pillow.read(data).signalling == Signalling()
 
 
 # ---- boxes
@@ -228,7 +228,7 @@ def test_damaged_avif_has_a_name():
         for at in random.integers(0, len(AVIF10), 3):
             damaged[at] = random.integers(256)
         try:
-            picture = image.read(bytes(damaged))
+            picture = pillow.read(bytes(damaged))
         except CodecError:
             continue
         assert picture.pixels.dtype in (np.uint8, np.uint16)

@@ -7,8 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from lictor.codec import api, hidden
-from lictor.codec.image import Picture
+from lictor.codec import api
+from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import hidden
 
 MODEL = "fake.pixels"
 

@@ -12,7 +12,6 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from lictor.codec import image
 from lictor.codec.errors import (
     DamagedImage,
     ImageTooLarge,
@@ -21,11 +20,12 @@ from lictor.codec.errors import (
     UnsupportedImage,
     UnwritableImage,
 )
-from lictor.codec.image import Picture
+from lictor.codec.image import pillow
+from lictor.codec.image.pillow import Picture
 
 
 def pixels_of(source: object) -> np.ndarray:
-    return image.read(source).pixels  # type: ignore[arg-type]
+    return pillow.read(source).pixels  # type: ignore[arg-type]
 
 
 def saved(picture: Image.Image, format: str = "PNG", **options: object) -> bytes:
@@ -186,7 +186,7 @@ def deep_pixels() -> np.ndarray:
 def test_16_bits_there_and_back(deep_pixels: np.ndarray, channels: int, format: str):
     pixels = deep_pixels[:, :, :channels]
     file = io.BytesIO()
-    assert image.write(Picture(pixels), file, format) == ()
+    assert pillow.write(Picture(pixels), file, format) == ()
     np.testing.assert_array_equal(pixels_of(file.getvalue()), pixels)
 
 
@@ -272,13 +272,13 @@ def test_12_bit_tiff():
 
 @pytest.mark.parametrize("mode, channels", [("La", 2), ("RGBa", 4), ("PA", 4)])
 def test_other_ways_to_hold_alpha(mode: str, channels: int):
-    pixels = image.from_pillow(Image.new(mode, (3, 2))).pixels
+    pixels = pillow.from_pillow(Image.new(mode, (3, 2))).pixels
     assert pixels.shape == (2, 3, channels) and not pixels[:, :, -1].any()
 
 
 def test_16_bits_in_a_format_of_8(deep_pixels: np.ndarray):
     file = io.BytesIO()
-    notes = image.write(Picture(deep_pixels[:, :, :3]), file, "BMP")
+    notes = pillow.write(Picture(deep_pixels[:, :, :3]), file, "BMP")
     assert "16 bits" in notes[0]
     again = pixels_of(file.getvalue()).astype(int)
     assert np.abs(again * 257 - deep_pixels[:, :, :3]).max() <= 129
@@ -299,7 +299,7 @@ def swapped_profile(profile: bytes) -> bytes:
 
 
 def test_cmyk(photo: np.ndarray):
-    picture = image.read(saved(Image.fromarray(photo).convert("CMYK"), "JPEG", quality=95))
+    picture = pillow.read(saved(Image.fromarray(photo).convert("CMYK"), "JPEG", quality=95))
     assert "CMYK" in picture.notes[0] and "without" in picture.notes[0]
     assert np.abs(picture.pixels.astype(int) - photo).mean() < 6
 
@@ -309,14 +309,14 @@ def test_cmyk_keeps_exif_and_is_upright(photo: np.ndarray, format: str):
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     exif[0x0112] = 6
-    picture = image.read(saved(Image.fromarray(photo).convert("CMYK"), format, exif=exif))
+    picture = pillow.read(saved(Image.fromarray(photo).convert("CMYK"), format, exif=exif))
     assert picture.pixels.shape == (45, 31, 3)
     assert b"Maker" in picture.exif
 
 
 def test_profile_of_another_kind_of_colours_is_passed_over(photo: np.ndarray, profile: bytes):
     data = saved(Image.fromarray(photo).convert("CMYK"), "TIFF", icc_profile=profile)
-    picture = image.read(data)
+    picture = pillow.read(data)
     assert "without" in picture.notes[0] and picture.icc == b""
 
 
@@ -326,7 +326,7 @@ def test_profile_and_exif_are_kept(photo: np.ndarray, profile: bytes, format: st
     exif[0x010F] = "Maker"
     exif[0x0112] = 6
     data = saved(Image.fromarray(photo), format, icc_profile=profile, exif=exif)
-    picture = image.read(data)
+    picture = pillow.read(data)
     assert picture.icc == profile
     kept = Image.Exif()
     kept.load(picture.exif)
@@ -338,7 +338,7 @@ def test_profile_and_exif_are_written(photo: np.ndarray, profile: bytes, format:
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     file = io.BytesIO()
-    image.write(Picture(photo, profile, exif.tobytes().removeprefix(b"Exif\0\0")), file, format)
+    pillow.write(Picture(photo, profile, exif.tobytes().removeprefix(b"Exif\0\0")), file, format)
     with Image.open(file) as written:
         assert written.info["icc_profile"] == profile
         assert written.getexif()[0x010F] == "Maker"
@@ -349,19 +349,19 @@ def test_profile_and_exif_of_16_bits(deep_pixels: np.ndarray, profile: bytes):
     exif[0x010F] = "Maker"
     picture = Picture(deep_pixels, profile, exif.tobytes().removeprefix(b"Exif\0\0"))
     file = io.BytesIO()
-    image.write(picture, file, "PNG")
-    assert image.read(file.getvalue()).icc == profile
-    assert image.read(file.getvalue()).exif == picture.exif
+    pillow.write(picture, file, "PNG")
+    assert pillow.read(file.getvalue()).icc == profile
+    assert pillow.read(file.getvalue()).exif == picture.exif
     file = io.BytesIO()
-    assert "EXIF" in image.write(picture, file, "TIFF")[0]
-    assert image.read(file.getvalue()).icc == profile
+    assert "EXIF" in pillow.write(picture, file, "TIFF")[0]
+    assert pillow.read(file.getvalue()).icc == profile
 
 
 def test_exif_that_says_upright_stays_byte_for_byte(photo: np.ndarray):
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     data = exif.tobytes()
-    assert image.read(saved(Image.fromarray(photo), "JPEG", exif=data)).exif == data[6:]
+    assert pillow.read(saved(Image.fromarray(photo), "JPEG", exif=data)).exif == data[6:]
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "WEBP"])
@@ -370,7 +370,7 @@ def test_exif_of_a_turned_picture_keeps_what_else_it_says(photo: np.ndarray, for
     exif[0x0112] = 8
     exif.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
     exif.get_ifd(0x8825)[1] = "N"
-    picture = image.read(saved(Image.fromarray(photo), format, exif=exif.tobytes()))
+    picture = pillow.read(saved(Image.fromarray(photo), format, exif=exif.tobytes()))
     assert picture.pixels.shape == (45, 31, 3)
     kept = Image.Exif()
     kept.load(picture.exif)
@@ -381,27 +381,27 @@ def test_exif_of_a_turned_picture_keeps_what_else_it_says(photo: np.ndarray, for
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"])
 def test_no_exif_where_there_is_none(photo: np.ndarray, format: str):
-    assert image.read(saved(Image.fromarray(photo), format)).exif == b""
+    assert pillow.read(saved(Image.fromarray(photo), format)).exif == b""
 
 
 def test_stripped(see_through: np.ndarray, profile: bytes, swapped_profile: bytes):
-    plain = image.stripped(Picture(see_through, profile, b"MM exif"))
+    plain = pillow.stripped(Picture(see_through, profile, b"MM exif"))
     assert (plain.icc, plain.exif) == (b"", b"")
     assert np.abs(plain.pixels.astype(int) - see_through).max() <= 1
-    converted = image.stripped(Picture(see_through, swapped_profile)).pixels
+    converted = pillow.stripped(Picture(see_through, swapped_profile)).pixels
     assert np.abs(converted.astype(int) - see_through).max() > 20
     np.testing.assert_array_equal(converted[:, :, 3], see_through[:, :, 3])
 
 
 @pytest.mark.parametrize("icc", [b"nonsense", bytes(200)])
 def test_stripped_of_a_profile_that_is_none(photo: np.ndarray, icc: bytes):
-    picture = image.stripped(Picture(photo, icc))
+    picture = pillow.stripped(Picture(photo, icc))
     assert "look different" in picture.notes[0]
     np.testing.assert_array_equal(picture.pixels, photo)
 
 
 def test_metadata_too_large_to_keep(photo: np.ndarray):
-    picture = image.read(saved(Image.fromarray(photo), "TIFF", icc_profile=bytes(2**22 + 1)))
+    picture = pillow.read(saved(Image.fromarray(photo), "TIFF", icc_profile=bytes(2**22 + 1)))
     assert picture.icc == b"" and "not kept" in picture.notes[0]
 
 
@@ -410,7 +410,7 @@ def test_first_frame_of_an_animation(format: str):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
     options = {"lossless": True} if format == "WEBP" else {}
     data = saved(frames[0], format, save_all=True, append_images=frames[1:], **options)
-    picture = image.read(data)
+    picture = pillow.read(data)
     assert "3 frames" in picture.notes[0]
     assert (picture.pixels == [255, 0, 0]).all()
 
@@ -475,26 +475,26 @@ def test_no_such_file_is_an_os_error(tmp_path: Path):
     ],
 )
 def test_format_by_extension(name: str, format: str):
-    assert image.format_of(name) == format
+    assert pillow.format_of(name) == format
 
 
 @pytest.mark.parametrize("name", ["a", "a.bin", "a.xyz", "png", ".png"])
 def test_no_format_by_that_extension(name: str):
     with pytest.raises(UnknownFormat, match=r"use \.png"):
-        image.format_of(name)
+        pillow.format_of(name)
 
 
 def test_writes_what_it_was_given(photo: np.ndarray):
     file = io.BytesIO()
-    image.write(Picture(photo), file)
+    pillow.write(Picture(photo), file)
     np.testing.assert_array_equal(pixels_of(file.getvalue()), photo)
 
 
 def test_larger_than_the_format_allows():
     with pytest.raises(UnwritableImage, match="WEBP"):
-        image.write(Picture(np.zeros((1, 20_000, 1), np.uint8)), io.BytesIO(), "WEBP")
+        pillow.write(Picture(np.zeros((1, 20_000, 1), np.uint8)), io.BytesIO(), "WEBP")
 
 
 def test_alpha_that_the_format_does_not_hold(see_through: np.ndarray):
     with pytest.raises(UnwritableImage, match="JPEG"):
-        image.write(Picture(see_through), io.BytesIO(), "JPEG")
+        pillow.write(Picture(see_through), io.BytesIO(), "JPEG")

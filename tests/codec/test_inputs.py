@@ -12,9 +12,11 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from lictor.codec import PictureWarning, api, colour_modes, deep, image
+from lictor.codec import PictureWarning, api
 from lictor.codec.errors import CodecError, DamagedImage, NotAnImage, UnsupportedImage
-from lictor.codec.image import Picture
+from lictor.codec.image import modes as colour_modes
+from lictor.codec.image import pillow, sixteen_bit
+from lictor.codec.image.pillow import Picture
 
 MODEL = "fake.pixels"
 
@@ -55,7 +57,7 @@ def gray_png(levels: np.ndarray, bits: int, key: int) -> bytes:
 def test_transparent_gray_of_any_depth(bits: int):
     levels = np.arange(15 * 21).reshape(15, 21) * 7919 % 2**bits
     key = int(levels[3, 4])
-    picture = image.read(gray_png(levels, bits, key))
+    picture = pillow.read(gray_png(levels, bits, key))
     most = np.iinfo(picture.pixels.dtype).max
     np.testing.assert_array_equal(picture.alpha, np.where(levels == key, 0, most))
     np.testing.assert_array_equal(picture.colours[:, :, 0], levels * most // (2**bits - 1))
@@ -63,13 +65,13 @@ def test_transparent_gray_of_any_depth(bits: int):
 
 def test_bits_of_a_transparent_gray_that_do_not_count():
     levels = np.arange(12).reshape(3, 4) % 4
-    picture = image.read(gray_png(levels, 2, 0x0102))
+    picture = pillow.read(gray_png(levels, 2, 0x0102))
     np.testing.assert_array_equal(picture.alpha == 0, levels == 2)
 
 
 def test_bilevel_image_with_a_transparent_value(photo: np.ndarray):
     bilevel = Image.fromarray(photo).convert("1")
-    picture = image.read(saved(bilevel, transparency=255))
+    picture = pillow.read(saved(bilevel, transparency=255))
     np.testing.assert_array_equal(picture.alpha == 0, np.asarray(bilevel))
 
 
@@ -86,7 +88,7 @@ def test_alpha_of_images_in_memory(photo: np.ndarray, mode: str):
     else:
         given = rgba.convert({"La": "LA"}.get(mode, mode)).convert(mode)
     expected = np.asarray((given.convert("LA") if mode == "La" else given).convert("RGBA"))
-    picture = image.from_pillow(given)
+    picture = pillow.from_pillow(given)
     assert picture.alpha is not None
     np.testing.assert_array_equal(picture.alpha, expected[:, :, 3])
     assert (picture.colours == expected[:, :, :3]).all()
@@ -109,7 +111,7 @@ def test_alpha_in_tiff(china: np.ndarray, kind: str, channels: int, dtype: type)
         extrasamples=[kind],
         planarconfig="contig",
     )
-    picture = image.read(data)
+    picture = pillow.read(data)
     assert picture.pixels.dtype == dtype and not picture.notes
     np.testing.assert_array_equal(picture.alpha, alpha[:, :, 0])
     assert np.abs(picture.colours.astype(float) - straight).max() <= 4
@@ -120,7 +122,7 @@ def test_alpha_in_tiff(china: np.ndarray, kind: str, channels: int, dtype: type)
 
 @pytest.mark.parametrize("mode", ["YCbCr", "HSV"])
 def test_modes_that_a_plain_conversion_serves(photo: np.ndarray, mode: str):
-    picture = image.from_pillow(Image.fromarray(photo).convert(mode))
+    picture = pillow.from_pillow(Image.fromarray(photo).convert(mode))
     assert mode in picture.notes[0]
     assert np.abs(picture.pixels.astype(int) - photo).max() <= 8
 
@@ -129,7 +131,7 @@ def test_modes_that_a_plain_conversion_serves(photo: np.ndarray, mode: str):
 def test_lab(photo: np.ndarray, through_a_file: bool):
     profiles = (ImageCms.createProfile(space) for space in ("sRGB", "LAB"))
     lab = ImageCms.profileToProfile(Image.fromarray(photo), *profiles, outputMode="LAB")
-    picture = image.read(saved(lab, "TIFF")) if through_a_file else image.from_pillow(lab)
+    picture = pillow.read(saved(lab, "TIFF")) if through_a_file else pillow.from_pillow(lab)
     assert "CIELAB" in picture.notes[0]
     assert np.abs(picture.pixels.astype(int) - photo).mean() < 2
 
@@ -149,7 +151,7 @@ def test_numbers_whose_range_is_known(
 ):
     given = Image.fromarray(np.array([values], np.int32 if mode == "I" else np.float32))
     assert given.mode == mode
-    picture = image.read(saved(given, "TIFF")) if through_a_file else image.from_pillow(given)
+    picture = pillow.read(saved(given, "TIFF")) if through_a_file else pillow.from_pillow(given)
     assert picture.pixels.ravel().tolist() == expected
     assert picture.depth == (16 if max(expected) > 255 else 8)
     assert "numbers" in picture.notes[0] or "integers" in picture.notes[0]
@@ -158,7 +160,7 @@ def test_numbers_whose_range_is_known(
 def test_numbers_whose_range_the_file_states():
     values = np.linspace(-20, 60, 12, dtype=np.float32).reshape(3, 4)
     data = tiff(values, extratags=[(340, 11, 1, -10.0, True), (341, 11, 1, 50.0, True)])
-    picture = image.read(data)
+    picture = pillow.read(data)
     assert "-10 to 50" in picture.notes[0]
     expected = np.rint((values.clip(-10, 50) + 10) / 60 * 65535)
     np.testing.assert_allclose(picture.pixels[:, :, 0], expected, atol=1)
@@ -169,7 +171,7 @@ def test_numbers_whose_range_the_file_states():
 )
 def test_numbers_that_mean_nothing_certain(values: list):
     with pytest.raises(UnsupportedImage):
-        image.from_pillow(Image.fromarray(np.array([values], np.float32)))
+        pillow.from_pillow(Image.fromarray(np.array([values], np.float32)))
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N"])
@@ -177,7 +179,7 @@ def test_every_order_of_bytes(mode: str):
     values = np.arange(0, 60000, 5000, dtype=np.uint16).reshape(3, 4)
     order = ">u2" if mode == "I;16B" else "u2" if mode == "I;16N" else "<u2"
     given = Image.frombytes(mode, (4, 3), values.astype(order).tobytes())
-    np.testing.assert_array_equal(image.from_pillow(given).pixels[:, :, 0], values)
+    np.testing.assert_array_equal(pillow.from_pillow(given).pixels[:, :, 0], values)
 
 
 # ---- frames
@@ -192,7 +194,7 @@ def test_the_frame_that_an_image_stands_on(format: str):
     for number, colour in enumerate(colours):
         with Image.open(io.BytesIO(data)) as opened:
             opened.seek(number)
-            picture = image.from_pillow(opened)
+            picture = pillow.from_pillow(opened)
         assert (picture.pixels == colour).all()
         assert ("the first" if number == 0 else f"number {number + 1} ") in picture.notes[0]
 
@@ -202,11 +204,11 @@ def test_the_page_of_16_bits_that_an_image_stands_on(tmp_path: Path):
     data = tiff(pages, photometric="rgb")
     with Image.open(io.BytesIO(data)) as opened:
         opened.seek(1)
-        np.testing.assert_array_equal(image.from_pillow(opened).pixels, pages[1])
+        np.testing.assert_array_equal(pillow.from_pillow(opened).pixels, pages[1])
 
 
 def test_sizes_of_an_icon_that_are_left_out(photo: np.ndarray):
-    picture = image.read(saved(Image.fromarray(photo), "ICO", sizes=[(16, 16), (31, 31)]))
+    picture = pillow.read(saved(Image.fromarray(photo), "ICO", sizes=[(16, 16), (31, 31)]))
     assert "2 pictures" in picture.notes[0]
 
 
@@ -220,7 +222,7 @@ def test_python_is_told_by_a_warning(photo: np.ndarray):
 
 
 def test_plain_bitmap():
-    picture = image.read(b"P1\n4 2\n0 1 0 1\n1 0 1 0\n")
+    picture = pillow.read(b"P1\n4 2\n0 1 0 1\n1 0 1 0\n")
     assert picture.pixels[:, :, 0].tolist() == [[255, 0, 255, 0], [0, 255, 0, 255]]
 
 
@@ -237,10 +239,10 @@ def psd(pixels: np.ndarray, layers: int) -> bytes:
 
 
 def test_layers(photo: np.ndarray):
-    picture = image.read(psd(photo, 2))
+    picture = pillow.read(psd(photo, 2))
     np.testing.assert_array_equal(picture.pixels, photo)
     assert picture.notes == ("has 2 layers; kept is what they show together",)
-    assert image.read(psd(photo, 0)).notes == ()
+    assert pillow.read(psd(photo, 0)).notes == ()
 
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
@@ -253,14 +255,14 @@ def test_bigtiff(photo: np.ndarray, channels: int, dtype: type, byteorder: str):
     data = tiff(
         pixels.squeeze(), photometric=photometric, bigtiff=True, byteorder=byteorder, **options
     )
-    np.testing.assert_array_equal(image.read(data).pixels, pixels)
+    np.testing.assert_array_equal(pillow.read(data).pixels, pixels)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_cmyk_that_only_tifffile_reads(photo: np.ndarray, dtype: type):
     inks = np.asarray(Image.fromarray(photo).convert("CMYK")).astype(dtype)
     inks = inks * dtype(np.iinfo(dtype).max // 255)
-    picture = image.read(tiff(inks, photometric="separated", bigtiff=True, byteorder=">"))
+    picture = pillow.read(tiff(inks, photometric="separated", bigtiff=True, byteorder=">"))
     assert "CMYK" in picture.notes[-1]
     assert np.abs(picture.pixels.astype(int) - photo).max() <= 1
 
@@ -269,7 +271,7 @@ def test_palette_that_only_tifffile_reads():
     indexes = np.arange(256, dtype=np.uint8).reshape(16, 16)
     palette = np.random.default_rng(1).integers(0, 256, (3, 256)).astype(np.uint16) * 257
     data = tiff(indexes, photometric="palette", colormap=palette, bigtiff=True, byteorder=">")
-    np.testing.assert_array_equal(image.read(data).pixels, (palette.T >> 8)[indexes])
+    np.testing.assert_array_equal(pillow.read(data).pixels, (palette.T >> 8)[indexes])
 
 
 def packed_tiff(bits: int, channels: int) -> bytes:
@@ -297,9 +299,9 @@ def test_odd_numbers_of_bits(bits: int, channels: int):
         import imagecodecs  # noqa: F401
     except ImportError:
         with pytest.raises(UnsupportedImage, match="pip install imagecodecs"):
-            image.read(packed_tiff(bits, channels))
+            pillow.read(packed_tiff(bits, channels))
     else:
-        picture = image.read(packed_tiff(bits, channels))
+        picture = pillow.read(packed_tiff(bits, channels))
         assert picture.depth == (8 if bits < 8 else 16) and not picture.pixels.any()
 
 
@@ -313,19 +315,19 @@ def test_bmp_of_5_6_and_5_bits_has_no_more_than_8(photo: np.ndarray):
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 16, 3, rows.nbytes, 0, 0, 0, 0)
     offset = 14 + len(head) + len(masks)
     file = struct.pack("<2sIII", b"BM", offset + rows.nbytes, 0, offset)
-    picture = image.read(file + head + masks + rows.tobytes())
+    picture = pillow.read(file + head + masks + rows.tobytes())
     assert picture.notes == ()
     assert np.abs(picture.pixels.astype(int) - photo).max() < 8
 
 
 def test_jpeg_2000_of_more_than_8_bits(photo: np.ndarray):
     data = bytearray(saved(Image.fromarray(photo), "JPEG2000", no_jp2=True))
-    assert image.read(bytes(data)).notes == ()
+    assert pillow.read(bytes(data)).notes == ()
     at = data.index(b"\xff\x4f\xff\x51") + 4 + 38
     assert data[at] == 7
     data[at] = data[at + 3] = data[at + 6] = 11
     with Image.open(io.BytesIO(bytes(data))) as opened:
-        assert deep.is_reduced(opened)
+        assert sixteen_bit.is_reduced(opened)
 
 
 def test_eps_needs_ghostscript(monkeypatch: pytest.MonkeyPatch):
@@ -333,7 +335,7 @@ def test_eps_needs_ghostscript(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", False)
     with pytest.raises(UnsupportedImage, match="install ghostscript"):
-        image.read(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+        pillow.read(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
 
 
 def test_bmp_with_masks_that_pillow_does_not_read():
@@ -341,7 +343,7 @@ def test_bmp_with_masks_that_pillow_does_not_read():
     masks = struct.pack("<III", 0x0F00, 0x00F0, 0x000F)
     data = struct.pack("<2sIII", b"BM", 74, 0, 66) + head + masks + bytes(8)
     with pytest.raises(UnsupportedImage, match="bitfields"):
-        image.read(data)
+        pillow.read(data)
 
 
 @pytest.mark.parametrize(
@@ -349,15 +351,15 @@ def test_bmp_with_masks_that_pillow_does_not_read():
 )
 def test_pictures_of_formats_that_pillow_does_not_have(start: bytes, name: str):
     with pytest.raises(NotAnImage, match=f"is {name}"):
-        image.read(start + bytes(100))
+        pillow.read(start + bytes(100))
 
 
 def test_beginning_of_a_picture():
     with pytest.raises(DamagedImage, match="begins as PNG"):
-        image.read(b"\x89PNG\r\n\x1a\n" + bytes(30))
+        pillow.read(b"\x89PNG\r\n\x1a\n" + bytes(30))
 
 
-@pytest.mark.parametrize("where", [(colour_modes, "pixels"), (image, "_without_opaque_alpha")])
+@pytest.mark.parametrize("where", [(colour_modes, "pixels"), (pillow, "_without_opaque_alpha")])
 def test_an_error_of_our_own_is_no_damage(
     photo: np.ndarray, where: tuple, monkeypatch: pytest.MonkeyPatch
 ):
@@ -366,7 +368,7 @@ def test_an_error_of_our_own_is_no_damage(
 
     monkeypatch.setattr(*where, broken)
     with pytest.raises(TypeError, match="our own"):
-        image.read(saved(Image.fromarray(photo)))
+        pillow.read(saved(Image.fromarray(photo)))
 
 
 def test_nothing_is_printed_of_damaged_files(capfd: pytest.CaptureFixture):
@@ -377,7 +379,7 @@ def test_nothing_is_printed_of_damaged_files(capfd: pytest.CaptureFixture):
         for place in random.integers(8, len(bad), 4):
             bad[place] = random.integers(256)
         try:
-            image.read(bytes(bad))
+            pillow.read(bytes(bad))
         except CodecError:
             continue
     assert capfd.readouterr() == ("", "")
@@ -398,7 +400,7 @@ def test_nothing_is_printed_of_damaged_files(capfd: pytest.CaptureFixture):
 def test_what_a_format_does_not_hold_is_said(photo: np.ndarray, format: str, lost: str):
     alpha = np.clip(np.add.outer(np.arange(31), np.arange(45)) * 9 - 200, 0, 255)
     picture = Picture(np.dstack([photo, alpha.astype(np.uint8)]) if lost else photo)
-    notes = image.write(picture, io.BytesIO(), format)
+    notes = pillow.write(picture, io.BytesIO(), format)
     assert lost in " ".join(notes)
     assert bool(notes) == bool(lost)
 
@@ -406,7 +408,7 @@ def test_what_a_format_does_not_hold_is_said(photo: np.ndarray, format: str, los
 def test_an_icon_has_the_size_of_the_picture(photo: np.ndarray):
     file = io.BytesIO()
     alpha = np.full(photo.shape[:2], 9, np.uint8)
-    assert image.write(Picture(np.dstack([photo, alpha])), file, "ICO") == ()
+    assert pillow.write(Picture(np.dstack([photo, alpha])), file, "ICO") == ()
     with Image.open(file) as icon:
         assert icon.size == (45, 31)
         np.testing.assert_array_equal(np.asarray(icon)[:, :, 3], alpha)
@@ -417,7 +419,7 @@ def test_profile_and_exif_that_a_format_does_not_hold(photo: np.ndarray):
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     picture = Picture(photo, icc, exif.tobytes().removeprefix(b"Exif\0\0"))
-    notes = image.write(picture, io.BytesIO(), "BMP")
+    notes = pillow.write(picture, io.BytesIO(), "BMP")
     assert notes == (
         "BMP holds no colour profile; its colours may look different",
         "its EXIF is not kept in BMP",

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lictor.codec import metadata
 from lictor.codec.errors import CorruptFile
+from lictor.codec.picture import metadata
 
 
 def deflated(data: bytes) -> bytes:

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lictor.codec import api, image
-from lictor.codec.image import Picture
+from lictor.codec import api
+from lictor.codec.image import pillow
+from lictor.codec.image.pillow import Picture
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake.py")]
 REAL = [sys.executable, "-m", "lictor.codec"]
@@ -58,7 +59,7 @@ def test_pipe_through_two_processes(a_png: Path, photo: np.ndarray):
     threads = {**os.environ, "OMP_NUM_THREADS": "2"}
     decoded = run([*FAKE, "decode", "-", "-"], input=encoded.stdout, env=threads)
     assert decoded.returncode == 0, decoded.stderr
-    np.testing.assert_array_equal(image.read(decoded.stdout).pixels, photo)
+    np.testing.assert_array_equal(pillow.read(decoded.stdout).pixels, photo)
     assert decoded.stderr.count(b"\n") == 1
 
 
@@ -124,7 +125,7 @@ def test_start_up_imports_no_array_libraries(args: list[str], a_bin: Path):
         args = ["info", str(a_bin)]
     code = (
         "import sys\n"
-        "from lictor.codec.cli import cli\n"
+        "from lictor.codec.cli.main import cli\n"
         "try: cli.main(sys.argv[1:])\n"
         "except SystemExit as e: assert e.code == 0, e.code\n"
         "heavy = {'torch', 'numpy', 'PIL', 'tqdm', 'safetensors'} & set(sys.modules)\n"

@@ -17,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lictor.codec import decode, encode, files, info, rate_target
-from lictor.codec.cli import cli
+from lictor.codec import decode, encode, info, inputs
+from lictor.codec.cli.main import cli
 from lictor.codec.errors import InvalidTarget, MissingPackage, TargetMissed
-from lictor.codec.image import Picture
-from lictor.codec.rate_target import MOST, Reached, Search, Target
-from lictor.codec.ssim import ssim
+from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import rate_target
+from lictor.codec.picture.rate_target import MOST, Reached, Search, Target
+from lictor.codec.picture.ssim import ssim
 
 MODEL = "fake.pixels"
 STEPS = 401
@@ -207,7 +208,7 @@ def test_ssim_is_that_of_the_package(china: np.ndarray, monkeypatch: pytest.Monk
     planes = [torch.from_numpy(x.transpose(2, 0, 1)[None].astype(np.float32)) for x in (a, b)]
     expected = float(reference(*planes, data_range=255))
     for rows in (256, 7):
-        monkeypatch.setattr("lictor.codec.ssim._ROWS", rows)
+        monkeypatch.setattr("lictor.codec.picture.ssim._ROWS", rows)
         assert ssim(a, b) == pytest.approx(expected, abs=1e-5)
     deep = (x.astype(np.uint16) * 257 for x in (a, b))
     assert ssim(*deep) == pytest.approx(expected, abs=1e-5)
@@ -287,7 +288,7 @@ def test_calls_that_make_no_sense(arguments: list[str], reason: str):
 @pytest.mark.usefixtures("here")
 def test_targets_are_for_pictures(monkeypatch: pytest.MonkeyPatch):
     np.save("a.npy", np.ones((4, 4), np.float32))
-    monkeypatch.setattr(files, "peek", lambda size: Path("a.npy").read_bytes()[:size])
+    monkeypatch.setattr(inputs, "peek", lambda size: Path("a.npy").read_bytes()[:size])
     for source in ("a.npy", "-"):
         result = lictor("encode", source, "a.bin", "--size", "1kB")
         assert result.exit_code == 2 and "--size is for pictures" in result.stderr, result.output

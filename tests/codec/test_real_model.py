@@ -12,21 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lictor.codec import (
-    CodecError,
-    api,
-    bitstream,
-    decode,
-    decode_picture,
-    encode,
-    info,
-    latents,
-    tiles,
-    verify,
-)
+from lictor.codec import CodecError, api, decode, decode_picture, encode, info, latents, verify
 from lictor.codec.api import psnr
 from lictor.codec.errors import ModelUnavailable, TargetMissed
-from lictor.codec.image import Picture
+from lictor.codec.format import picture as bitstream
+from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import tiles
 from lictor.models import checkpoint, zoo
 
 pytestmark = pytest.mark.skipif(

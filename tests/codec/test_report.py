@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from lictor.codec import plots, report, sevenbit
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 from lictor.codec.errors import BadResults, MissingPackage
-from lictor.codec.palette import styles
+from lictor.codec.report import build, plots, sevenbit
+from lictor.codec.report.palette import styles
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def embedded(text: str) -> tuple[dict, list[np.ndarray]]:
 
 
 def test_pictures_are_embedded_exactly(results_folder: Path, results: dict, tmp_path: Path):
-    page = report.report(results_folder, tmp_path / "deep" / "page.html")
+    page = build.report(results_folder, tmp_path / "deep" / "page.html")
     data, pictures = embedded(page.read_text())
     assert sorted(p["name"] for p in data["pictures"]) == sorted(
         i["name"] for i in results["images"]
@@ -57,7 +57,7 @@ def test_pictures_are_embedded_exactly(results_folder: Path, results: dict, tmp_
 
 
 def test_page_loads_nothing_from_elsewhere(results_folder: Path, tmp_path: Path):
-    text = report.report(results_folder, tmp_path / "page.html", pictures=0).read_text()
+    text = build.report(results_folder, tmp_path / "page.html", pictures=0).read_text()
     markup = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert "://" not in markup
     assert not re.search(r"<(link|img|iframe)\b|\b(src|href)=", markup)
@@ -65,14 +65,14 @@ def test_page_loads_nothing_from_elsewhere(results_folder: Path, tmp_path: Path)
 
 
 def test_names_cannot_leave_the_json(results_folder: Path, tmp_path: Path):
-    text = report.report(results_folder, tmp_path / "page.html", pictures=1).read_text()
+    text = build.report(results_folder, tmp_path / "page.html", pictures=1).read_text()
     assert "<img src=x" not in text
     assert "webp </script>" not in text
     assert "<img src=x onerror=alert(1)>" in {i["name"] for i in embedded(text)[0]["images"]}
 
 
 def test_worst_first(results: dict):
-    order = report.worst_first(results)
+    order = build.worst_first(results)
     gaps = [gap for _, gap in order]
     assert gaps == sorted(gaps)
     # By hand, for one picture: at each of our points, the best other codec at that bpp.
@@ -97,26 +97,26 @@ def test_worst_first(results: dict):
 
 def test_pictures_without_peers_come_last(results: dict):
     results["rows"] = [r for r in results["rows"] if r["image"] == "tower" or "li" in r["codec"]]
-    order = report.worst_first(results)
+    order = build.worst_first(results)
     assert order[0][0] == "tower" and order[0][1] is not None
     assert [gap for _, gap in order[1:]] == [None, None]
 
 
 def test_headline(results: dict):
-    assert report.headline(results) == (
+    assert build.headline(results) == (
         "lictor-test, a label needs 12.3 % fewer bits than jpeg, a label at equal PSNR"
     )
     results["bd_rate"]["metric"]["psnr"]["lictor-test"]["mean_curve"] = 0.04
-    assert "needs as many bits as jpeg" in report.headline(results)
+    assert "needs as many bits as jpeg" in build.headline(results)
     results["bd_rate"]["anchor"] = "lictor-test"
-    assert report.headline(results).startswith("jpeg, a label needs as many bits as lictor-test")
+    assert build.headline(results).startswith("jpeg, a label needs as many bits as lictor-test")
     results["bd_rate"] = None
-    assert report.headline(results) == "lictor-test, a label: rate and distortion"
+    assert build.headline(results) == "lictor-test, a label: rate and distortion"
 
 
 def test_progress(results_folder: Path, tmp_path: Path):
     calls = []
-    report.report(results_folder, tmp_path / "page.html", 2, lambda *call: calls.append(call))
+    build.report(results_folder, tmp_path / "page.html", 2, lambda *call: calls.append(call))
     assert calls == [(1, 2), (2, 2)]
 
 
@@ -131,17 +131,17 @@ def change(folder: Path, **changes: object) -> None:
 
 
 def test_page_stays_small(own_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    full, _ = embedded(report.report(own_folder).read_text())
-    size = sum(p.stat().st_size for p in own_folder.rglob("*.png")) * report.WEBP_OF_PNG
-    monkeypatch.setattr(report, "MAX_PICTURE_BYTES", 0.8 * size)
-    less, pictures = embedded(report.report(own_folder).read_text())
+    full, _ = embedded(build.report(own_folder).read_text())
+    size = sum(p.stat().st_size for p in own_folder.rglob("*.png")) * build.WEBP_OF_PNG
+    monkeypatch.setattr(build, "MAX_PICTURE_BYTES", 0.8 * size)
+    less, pictures = embedded(build.report(own_folder).read_text())
     assert [p["name"] for p in less["pictures"]] == [p["name"] for p in full["pictures"]]
     assert any(p["left_out"] for p in less["pictures"])
     for picture in less["pictures"]:
         assert {p["codec"] for p in picture["points"]} == set(less["styles"])
     assert len(pictures) == sum(len(p["points"]) + 1 for p in less["pictures"])
-    monkeypatch.setattr(report, "MAX_PICTURE_BYTES", 0.1 * size)
-    least, _ = embedded(report.report(own_folder).read_text())
+    monkeypatch.setattr(build, "MAX_PICTURE_BYTES", 0.1 * size)
+    least, _ = embedded(build.report(own_folder).read_text())
     assert [p["name"] for p in least["pictures"]] == [full["pictures"][0]["name"]]
 
 
@@ -149,14 +149,14 @@ def test_results_without_pictures(own_folder: Path, results: dict):
     for image in results["images"]:
         image["file"] = None
     change(own_folder, images=results["images"], bd_rate=None, published=None, skipped=None)
-    data, pictures = embedded(report.report(own_folder).read_text())
+    data, pictures = embedded(build.report(own_folder).read_text())
     assert data["pictures"] == [] and pictures == []
 
 
 def test_not_finite_becomes_null(own_folder: Path, results: dict):
     results["curves"]["jpeg"][0]["psnr"] = float("inf")
     change(own_folder, curves=results["curves"])
-    data, _ = embedded(report.report(own_folder, pictures=0).read_text())
+    data, _ = embedded(build.report(own_folder, pictures=0).read_text())
     assert data["curves"]["jpeg"][0]["psnr"] is None
 
 
@@ -173,7 +173,7 @@ def test_bad_results(tmp_path: Path, text: str | None, reason: str):
     if text is not None:
         (tmp_path / "results.json").write_text(text)
     with pytest.raises(BadResults, match=re.escape(reason)):
-        report.report(tmp_path)
+        build.report(tmp_path)
     result = lictor("report", tmp_path)
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1 and reason in result.stderr
@@ -182,16 +182,16 @@ def test_bad_results(tmp_path: Path, text: str | None, reason: str):
 def test_picture_is_missing(own_folder: Path, results: dict):
     (own_folder / results["rows"][0]["decoded"]).unlink()
     with pytest.raises(BadResults, match="No such file"):
-        report.report(own_folder)
+        build.report(own_folder)
 
 
 def test_picture_is_damaged(own_folder: Path, results: dict):
     (own_folder / results["rows"][0]["decoded"]).write_bytes(b"no picture")
     with pytest.raises(BadResults, match="not a picture"):
-        report.report(own_folder)
+        build.report(own_folder)
 
 
-@pytest.mark.parametrize("package, make", [("plotly", report.report), ("matplotlib", plots.write)])
+@pytest.mark.parametrize("package, make", [("plotly", build.report), ("matplotlib", plots.write)])
 def test_missing_package(
     package: str, make, results_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -222,7 +222,7 @@ def test_missing_packages_are_said_before_the_work(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(runner, "run", lambda *_: pytest.fail("work has begun"))
-    monkeypatch.setattr(report, "_embed", lambda *_: pytest.fail("work has begun"))
+    monkeypatch.setattr(build, "_embed", lambda *_: pytest.fail("work has begun"))
     places = {"OUT": own_folder, "IN": own_folder / "pictures"}
     result = lictor(*(places.get(part, part) for part in call))
     assert result.exit_code == status, result.output
@@ -276,7 +276,7 @@ def test_plots_and_page_agree_on_colours(results_folder: Path, tmp_path: Path):
     svg = plots.write(results_folder, tmp_path)[1].read_text()
     for name in style:
         assert style[name]["light"] in svg
-    data, _ = embedded(report.report(results_folder, tmp_path / "page.html", 0).read_text())
+    data, _ = embedded(build.report(results_folder, tmp_path / "page.html", 0).read_text())
     assert data["styles"] == style
 
 

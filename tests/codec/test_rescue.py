@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lictor.codec import PictureWarning, api, image, rescue
+from lictor.codec import PictureWarning, api
 from lictor.codec.errors import CodecError, DamagedImage
+from lictor.codec.image import pillow, rescue
 
 JPEG = {"format": "JPEG", "quality": 90}
 KINDS = {
@@ -50,8 +51,8 @@ def saved(pixels: np.ndarray, **options: object) -> bytes:
 )
 def test_a_missing_end_mark_is_said(part: np.ndarray, options: dict, cut: int):
     data = saved(part, **options)
-    whole = image.read(data)
-    picture = image.read(data[:-cut])
+    whole = pillow.read(data)
+    picture = pillow.read(data[:-cut])
     assert whole.notes == () and picture.lost == ()
     assert picture.notes == ("ends without its end mark; all of its pixels are there",)
     np.testing.assert_array_equal(picture.pixels, whole.pixels)
@@ -61,14 +62,14 @@ def test_a_missing_end_mark_is_said(part: np.ndarray, options: dict, cut: int):
 def test_what_is_there_of_a_cut_file(part: np.ndarray, kind: str):
     """At any place: pixels that are not told to be missing are right, and few are missing."""
     data = saved(part, **KINDS[kind])
-    whole = image.read(data).pixels.astype(int)
+    whole = pillow.read(data).pixels.astype(int)
     taken = 0
     for size in range(len(data) // 4, len(data) - 200, len(data) // 9):
         with pytest.raises(DamagedImage, match=r"missing.*--salvage"):
-            image.read(data[:size])
+            pillow.read(data[:size])
         found = rescue.read(data[:size], KINDS[kind]["format"])
         assert found is not None
-        picture = image.read(data[:size], salvage=True)
+        picture = pillow.read(data[:size], salvage=True)
         assert len(picture.lost) == 1 and "missing, and painted over" in picture.lost[0]
         right = ~found.missing
         # Chroma of the block beside the cut is interpolated with what is not there.
@@ -80,11 +81,11 @@ def test_what_is_there_of_a_cut_file(part: np.ndarray, kind: str):
 
 def test_scans_that_are_missing_of_a_progressive_jpeg(part: np.ndarray):
     data = saved(part, **JPEG, progressive=True)
-    whole = image.read(data).pixels.astype(int)
+    whole = pillow.read(data).pixels.astype(int)
     for size in range(len(data) // 2, len(data) - 2, 211):
         with pytest.raises(DamagedImage, match="scans"):
-            image.read(data[:size])
-        picture = image.read(data[:size], salvage=True)
+            pillow.read(data[:size])
+        picture = pillow.read(data[:size], salvage=True)
         assert "scans" in picture.lost[0]
         assert np.abs(picture.pixels - whole).mean() < 15
 
@@ -92,7 +93,7 @@ def test_scans_that_are_missing_of_a_progressive_jpeg(part: np.ndarray):
 def test_rows_that_are_missing_are_counted(part: np.ndarray):
     data = saved(part, format="PPM")
     with pytest.raises(DamagedImage, match="20 of its 90 rows of pixels missing"):
-        image.read(data[: -20 * 132 * 3])
+        pillow.read(data[: -20 * 132 * 3])
 
 
 def interlaced_png(levels: np.ndarray) -> bytes:
@@ -116,8 +117,8 @@ def interlaced_png(levels: np.ndarray) -> bytes:
 def test_missing_pixels_of_an_interlaced_png_are_drawn_from_those_around():
     levels = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
     data = interlaced_png(levels)
-    np.testing.assert_array_equal(image.read(data).pixels[:, :, 0], levels)
-    picture = image.read(data[: len(data) * 4 // 10], salvage=True)
+    np.testing.assert_array_equal(pillow.read(data).pixels[:, :, 0], levels)
+    picture = pillow.read(data[: len(data) * 4 // 10], salvage=True)
     assert "of its pixels missing" in picture.lost[0]
     assert np.abs(picture.pixels[:, :, 0].astype(int) - levels).max() <= 4
 
@@ -125,9 +126,9 @@ def test_missing_pixels_of_an_interlaced_png_are_drawn_from_those_around():
 def test_16_bits(part: np.ndarray):
     deep = part.astype(np.uint16) * 257 ^ np.uint16(77)
     file = io.BytesIO()
-    image.write(image.Picture(deep), file, "PNG")
+    pillow.write(pillow.Picture(deep), file, "PNG")
     data = file.getvalue()
-    picture = image.read(data[: len(data) // 2], salvage=True)
+    picture = pillow.read(data[: len(data) // 2], salvage=True)
     found = rescue.read(data[: len(data) // 2], "PNG")
     assert picture.pixels.dtype == np.uint16 and found is not None
     right = ~found.missing
@@ -139,8 +140,8 @@ def test_turned_pictures_miss_the_right_pixels(part: np.ndarray):
     exif = Image.Exif()
     exif[0x0112] = 6
     data = saved(part, **JPEG, exif=exif)
-    whole = image.read(data).pixels.astype(int)
-    picture = image.read(data[: len(data) // 2], salvage=True)
+    whole = pillow.read(data).pixels.astype(int)
+    picture = pillow.read(data[: len(data) // 2], salvage=True)
     assert picture.pixels.shape == (132, 90, 3)
     wrong = np.abs(picture.pixels - whole).max(axis=2) > 0
     assert wrong[:, :20].any() and not wrong[:, -30:].any()
@@ -150,8 +151,8 @@ def test_wrong_checksums_are_not_taken_for_whole(part: np.ndarray):
     data = bytearray(saved(part, format="PNG"))
     data[-20] ^= 1  # of the last IDAT
     with pytest.raises(DamagedImage):
-        image.read(bytes(data))
-    picture = image.read(bytes(data), salvage=True)
+        pillow.read(bytes(data))
+    picture = pillow.read(bytes(data), salvage=True)
     assert picture.lost
 
 
@@ -160,7 +161,7 @@ def test_where_there_is_nothing_there_is_an_error(part: np.ndarray, format: str)
     data = saved(part, format=format)
     for size in (0, 1, 20, 60):
         with pytest.raises(CodecError):
-            image.read(data[:size], salvage=True)
+            pillow.read(data[:size], salvage=True)
 
 
 def test_damaged_anywhere(part: np.ndarray):
@@ -173,7 +174,7 @@ def test_damaged_anywhere(part: np.ndarray):
                 data[at] = random.integers(256)
             data = data[: random.integers(len(data))]
             try:
-                picture = image.read(bytes(data), salvage=True)
+                picture = pillow.read(bytes(data), salvage=True)
             except CodecError as e:
                 assert len(str(e).splitlines()) == 1
             else:

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lictor.codec import bitstream, decode_picture, encode, info, quality_map, tiles
-from lictor.codec.bitstream import ALPHA, LATENTS, MAP, TILES, Header, Section
+from lictor.codec import decode_picture, encode, info
 from lictor.codec.errors import (
     CorruptFile,
     InvalidRoi,
@@ -18,8 +17,11 @@ from lictor.codec.errors import (
     TruncatedFile,
     UnsupportedFeature,
 )
-from lictor.codec.roi import quality_map as steps_of
-from lictor.codec.roi import weights
+from lictor.codec.format import picture as bitstream
+from lictor.codec.format.picture import ALPHA, LATENTS, MAP, TILES, Header, Section
+from lictor.codec.picture import quality_map, tiles
+from lictor.codec.picture.roi import quality_map as steps_of
+from lictor.codec.picture.roi import weights
 
 MODEL = "fake.pixels"
 BOX = (100, 60, 80, 70)

@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from lictor.codec import decode, encode, info, saliency
+from lictor.codec import decode, encode, info
 from lictor.codec.bench import classify
 from lictor.codec.errors import TaskUnavailable
-from lictor.codec.image import Picture
+from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import task_roi
 
 MODEL = "fake.pixels"
 
@@ -23,18 +24,18 @@ def network() -> None:
 
 @pytest.mark.usefixtures("network")
 def test_weights_of_a_photo(china: np.ndarray):
-    found = saliency.weights(Picture(china), "classify", 40)
+    found = task_roi.weights(Picture(china), "classify", 40)
     assert found.shape == (28, 40)
     assert found.min() == 0 and found.max() == 1
     # The network sees a square of 7/8 of the height in the middle: 374 pixels of 640.
     assert not found[:, :8].any() and not found[:, 32:].any() and not found[:1].any()
     assert len(np.unique(found[4:20, 12:28])) > 50
-    np.testing.assert_array_equal(found, saliency.weights(Picture(china), "classify", 40))
+    np.testing.assert_array_equal(found, task_roi.weights(Picture(china), "classify", 40))
 
 
 @pytest.mark.usefixtures("network")
 def test_half_the_drop_leaves_those_that_are_half_as_far_below(china: np.ndarray):
-    wide, narrow = (saliency.weights(Picture(china), "classify", d) for d in (80, 40))
+    wide, narrow = (task_roi.weights(Picture(china), "classify", d) for d in (80, 40))
     np.testing.assert_allclose(narrow, np.clip(2 * wide - 1, 0, 1), atol=1e-5)
 
 
@@ -45,7 +46,7 @@ def test_quality_goes_where_the_object_is():
 
     pixels = np.full((224, 224, 3), 128, np.uint8)
     pixels[60:164, 20:116] = data.chelsea()[50:258:2, 120:312:2]
-    found = saliency.weights(Picture(pixels), "classify", 40)[:14, :14]
+    found = task_roi.weights(Picture(pixels), "classify", 40)[:14, :14]
     assert found[4:10, 2:7].mean() > found[:, 9:].mean() + 0.15
 
 

@@ -25,10 +25,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from lictor.codec import api
-from lictor.codec.cli import cli
-from lictor.codec.image import Picture
-from lictor.codec.options import Size
-from lictor.codec.serve import create_app
+from lictor.codec.cli.main import cli
+from lictor.codec.cli.options import Size
+from lictor.codec.image.pillow import Picture
+from lictor.codec.report.server import create_app
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake.py")]
 MAX_UPLOAD = 200_000

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lictor.codec import sevenbit
+from lictor.codec.report import sevenbit
 
 
 @given(st.binary(max_size=300))

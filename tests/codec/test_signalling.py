@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lictor.codec import signalling
 from lictor.codec.errors import CorruptFile
-from lictor.codec.signalling import SRGB_CHROMATICITIES, Signalling
+from lictor.codec.format import colour as signalling
+from lictor.codec.format.colour import SRGB_CHROMATICITIES, Signalling
 
 BYTE, INT, LONG = (st.integers(0, 2**bits - 1) for bits in (8, 31, 32))
 POSITIVE = st.integers(1, 2**31 - 1)

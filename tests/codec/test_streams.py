@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lictor.codec import api
-from lictor.codec.image import Picture
+from lictor.codec.image.pillow import Picture
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes streams")
 full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 
 from lictor import codec
 from lictor.codec import CodecError, api
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 from lictor.codec.errors import LatentMismatch, NoClassifier
-from lictor.codec.image import middle
+from lictor.codec.image.pillow import middle
 from lictor.models import checkpoint, registry, zoo
-from lictor.models.student import Klt
+from lictor.models.task.student import Klt
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_damage_has_a_name(data: bytes):
 
 def test_another_stream_behind_right_checks(data: bytes):
     """What a hostile encoder could write: every check right, other symbols."""
-    from lictor.codec import bitstream
+    from lictor.codec.format import picture as bitstream
 
     header, sections = bitstream.read(data)
     stream = bytearray(sections[0].payload)
@@ -102,7 +102,7 @@ def test_another_stream_behind_right_checks(data: bytes):
 
 def test_sides_that_no_student_writes(data: bytes):
     """A larger picture than a student's is answered or refused, never a crash."""
-    from lictor.codec import bitstream
+    from lictor.codec.format import picture as bitstream
 
     header, sections = bitstream.read(data)
     for side in (1, 96, 1000):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lictor.codec import table
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 from lictor.codec.errors import BadResults
+from lictor.codec.report import markdown
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def change(folder: Path, **changes: object) -> dict:
 
 def written(folder: Path) -> list[list[str]]:
     """The cells of all tables."""
-    lines = table.write(folder, folder / "t.md").read_text().splitlines()
+    lines = markdown.write(folder, folder / "t.md").read_text().splitlines()
     return [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
 
 
@@ -78,7 +78,7 @@ def test_what_a_classifier_saw(folder: Path):
         "original": {"images": 3, "top1": 0.75, "top5": None},
     }
     change(folder, task=task, bd_rate=None)
-    text = table.write(folder, folder / "t.md").read_text()
+    text = markdown.write(folder, folder / "t.md").read_text()
     assert "Top-1, 75 % on the originals." in text and "Top-5" not in text
     cells = written(folder)
     assert cells[0] == ["bpp", "0.1", "0.25"]
@@ -92,7 +92,7 @@ def test_what_a_classifier_saw(folder: Path):
 def test_nothing_to_tabulate(folder: Path):
     change(folder, bd_rate=None, task=None)
     with pytest.raises(BadResults, match="neither BD-rates"):
-        table.write(folder, folder / "t.md")
+        markdown.write(folder, folder / "t.md")
 
 
 def test_the_command(folder: Path):

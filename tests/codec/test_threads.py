@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lictor.codec.threads import wait_briefly
+from lictor.codec.runtime.threads import wait_briefly
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lictor import models
-from lictor.codec import (
-    bitstream,
-    coding,
-    decode,
-    decode_picture,
-    encode,
-    info,
-    latents,
-    tiles,
-    verify,
-)
-from lictor.codec.bitstream import MAX_TILE_BLOCKS, Header
+from lictor.codec import decode, decode_picture, encode, info, latents, verify
 from lictor.codec.errors import (
     CodecError,
     CorruptFile,
@@ -30,10 +19,13 @@ from lictor.codec.errors import (
     LatentMismatch,
     TruncatedFile,
 )
-from lictor.codec.image import Picture
-from lictor.codec.signalling import Signalling
-from lictor.codec.tiles import Grid
-from lictor.models.window import Box
+from lictor.codec.format import picture as bitstream
+from lictor.codec.format.colour import Signalling
+from lictor.codec.format.picture import MAX_TILE_BLOCKS, Header
+from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import latent, tiles
+from lictor.codec.picture.tiles import Grid
+from lictor.models.box import Box
 
 MODEL = "fake.pixels"
 
@@ -397,7 +389,7 @@ def rewritten(data: bytes, change) -> bytes:
     header, sections = bitstream.read(data)
     table = bitstream.read_table(header, sections)
     assert table
-    streams = [bytes(s) for s in coding.Streams(sections[1].payload, table, 0).cut()]
+    streams = [bytes(s) for s in latent.Streams(sections[1].payload, table, 0).cut()]
     change(table, streams)
     header.latents = table.checksum
     others = {s.kind: bytes(s.payload) for s in sections[2:]}

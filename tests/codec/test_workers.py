@@ -19,8 +19,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from lictor.codec import api, bitstream, image
-from lictor.codec.cli import cli
+from lictor.codec import api
+from lictor.codec.cli.main import cli
+from lictor.codec.format import picture as bitstream
+from lictor.codec.image import pillow
 from lictor.models import zoo
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake.py")]
@@ -44,7 +46,7 @@ def coded(pictures: Path, fake: ModuleType, tmp_path: Path) -> Path:
     folder = tmp_path / "coded"
     folder.mkdir()
     for path in pictures.iterdir():
-        data = api._encode(image.read(str(path)), 400, fake.SHIPPED)
+        data = api._encode(pillow.read(str(path)), 400, fake.SHIPPED)
         (folder / f"{path.stem}.bin").write_bytes(data)
     return folder
 

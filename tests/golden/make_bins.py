@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from lictor.codec import api, decode_picture, encode, image, latents
-from lictor.codec.image import Picture
+from lictor.codec import api, decode_picture, encode, latents
+from lictor.codec.image import pillow
+from lictor.codec.image.pillow import Picture
 from lictor.models import zoo
 
 FOLDER = Path(__file__).parent / "bin"
@@ -140,7 +141,7 @@ def main(replace: bool) -> None:
         (FOLDER / f"{name}.bin").write_bytes(data)
         with open(FOLDER / f"{name}.png", "wb") as file:
             pixels = decode_picture(data, region=REGIONS.get(name)).pixels
-            image.write(Picture(pixels), file)
+            pillow.write(Picture(pixels), file)
         index["files"][name] = describe(name, data)
         print(f"{name}: {len(data)} bytes")
     INDEX.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")

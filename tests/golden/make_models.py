@@ -21,15 +21,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lictor.codec import (
-    classify,
-    decode_features,
-    encode,
-    encode_features,
-    feature_format,
-    feature_learned,
-    latents,
-)
+from lictor.codec import classify, decode_features, encode, encode_features, latents
+from lictor.codec.arrays import learned
+from lictor.codec.format import arrays
 from lictor.models import checkpoint, zoo
 
 FOLDER = Path(__file__).parent / "models"
@@ -76,8 +70,8 @@ def describe(name: str, data: bytes) -> dict[str, Any]:
         told["latents"] = latents(data).sha256
         told["answers"] = answer.scores.argsort()[::-1][:3].tolist()
         return told
-    array = feature_format.read(data).arrays[0]
-    parts = [part.numpy().astype("<f4") for _, part in feature_learned.latents(array).pieces]
+    array = arrays.read(data).arrays[0]
+    parts = [part.numpy().astype("<f4") for _, part in learned.latents(array).pieces]
     told["latents"] = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     told["values"] = [float(v) for v in decode_features(data).ravel()[::PLACES]]
     return told

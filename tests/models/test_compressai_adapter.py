@@ -14,8 +14,8 @@ zoo = pytest.importorskip("compressai.models", reason=reason)
 from lictor import models  # noqa: E402
 from lictor.entropy import CorruptStream, Decoder, Encoder  # noqa: E402
 from lictor.models import registry  # noqa: E402
-from lictor.models.compressai_adapter import _diagonals, scale_index  # noqa: E402
-from lictor.models.compressai_import import BadName, import_weights  # noqa: E402
+from lictor.models.picture.compressai_adapter import _diagonals, scale_index  # noqa: E402
+from lictor.models.picture.compressai_import import BadName, import_weights  # noqa: E402
 
 NETWORKS = {
     "bmshj2018-factorized": lambda: zoo.FactorizedPrior(12, 16),
@@ -285,7 +285,7 @@ def test_files_of_compressai_are_understood(make, tmp_path, architecture):
 def test_tables_come_from_the_file(make, folder, monkeypatch):
     net, _ = make(MEANS)
     path = import_weights(MEANS, net.state_dict(), folder, "tables")
-    monkeypatch.delattr("lictor.models.compressai_prior._masses")
+    monkeypatch.delattr("lictor.models.coding.compressai_prior._masses")
     model = models.load(str(path))
     write(model, picture(64, 64))
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from lictor import models
-from lictor.models.compressai_adapter import ARCHITECTURES
-from lictor.models.compressai_import import import_weights
+from lictor.models.picture.compressai_adapter import ARCHITECTURES
+from lictor.models.picture.compressai_import import import_weights
 
 
 def test_nothing_imports_it_unasked():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lictor.entropy import Decoder, Encoder
-from lictor.models.compressai_prior import Prior
+from lictor.models.coding.compressai_prior import Prior
 
 
 class Logistic:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from lictor.entropy import Decoder, Encoder
-from lictor.models.fineness import HALVED_FROM, halvings, smooth_latents
-from lictor.models.lictor import Lictor
-from lictor.models.quality import Quality
-from lictor.models.window import Box
+from lictor.models.box import Box
+from lictor.models.coding.quality import Quality
+from lictor.models.picture.high_bit_depth import HALVED_FROM, halvings, smooth_latents
+from lictor.models.picture.lictor import Lictor
 
 SMALL = {"channels": 16, "latent": 32, "side": 8, "prior": 16, "depth": 1}
 

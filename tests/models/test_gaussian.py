@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lictor.models import gaussian
+from lictor.models.coding import gaussian
 
 
 def test_symbol_bits_are_those_of_the_nearest_integer():

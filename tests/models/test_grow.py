@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from lictor.models import ModelError, registry
-from lictor.models.grow import grow
-from lictor.models.lictor import Lictor
+from lictor.models.picture.lictor import Lictor
+from lictor.models.picture.widen import grow
 
 SMALL = {"channels": 16, "latent": 32, "side": 8, "prior": 16, "depth": 1}
 LARGE = {"channels": 24, "latent": 48, "side": 8, "prior": 24, "depth": 3}

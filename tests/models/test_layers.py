@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from lictor import models
-from lictor.models.layers import Block, _Gated
+from lictor.models.coding.layers import Block, _Gated
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

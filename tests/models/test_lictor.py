@@ -6,7 +6,7 @@ import torch
 
 from lictor.entropy import Decoder, Encoder
 from lictor.models import registry
-from lictor.models.lictor import Lictor
+from lictor.models.picture.lictor import Lictor
 
 SMALL = {"channels": 16, "latent": 32, "side": 8, "prior": 16, "depth": 1}
 

@@ -8,8 +8,8 @@ import torch
 
 from lictor.entropy import Decoder, Encoder
 from lictor.models import checkpoint, registry
+from lictor.models.array.plane_hyper import PlaneHyper, quality_to_lambda
 from lictor.models.errors import BadCheckpoint
-from lictor.models.plane import PlaneHyper, quality_to_lambda
 
 
 def untrained(channels: int = 10, fold: int = 2) -> PlaneHyper:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from lictor.entropy import Decoder, Encoder
-from lictor.models import integer, quality
-from lictor.models.lictor import Lictor
-from lictor.models.rate import Ladder
-from lictor.models.window import Box
+from lictor.models.box import Box
+from lictor.models.coding import fixed_point, quality
+from lictor.models.coding.quality_ladder import Ladder
+from lictor.models.picture.lictor import Lictor
 
 SMALL = {"channels": 16, "latent": 32, "side": 8, "prior": 16, "depth": 1}
 
@@ -132,10 +132,10 @@ def test_ladder_twin_of_a_map():
     ladder = Ladder(5)
     ladder.rungs.data.normal_()
     map = checkered(7, 9)[None]
-    found = integer.exact(ladder)(map)
+    found = fixed_point.exact(ladder)(map)
     assert found.shape == (1, 7, 9, 5)
     for place in ((0, 0, 0), (0, 3, 4), (0, 6, 8)):
-        assert torch.equal(found[place], integer.exact(ladder)(int(map[place]))[0])
+        assert torch.equal(found[place], fixed_point.exact(ladder)(int(map[place]))[0])
     assert torch.allclose(ladder(map / 4), (found / 2**12).float(), atol=1e-3)
 
 

@@ -8,9 +8,9 @@ import torch
 
 from lictor.entropy import Decoder, Encoder
 from lictor.models import LatentCodec, NoSearch, load
-from lictor.models.lictor import Lictor
-from lictor.models.rate import quality_to_lambda
-from lictor.models.refine import iterations
+from lictor.models.coding.quality_ladder import quality_to_lambda
+from lictor.models.picture.latent_search import iterations
+from lictor.models.picture.lictor import Lictor
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 from lictor.entropy import Decoder, Encoder
 from lictor.models import checkpoint, registry
 from lictor.models.errors import BadCheckpoint
-from lictor.models.student import Klt, Student
+from lictor.models.task.student import Klt, Student
 
 SMALL = {"latent": 16, "prior": 8, "narrow": 8, "wide": 8, "depth": 1}
 

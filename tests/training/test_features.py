@@ -125,7 +125,7 @@ def test_wrong_calls(
 def test_the_command_lists_its_settings():
     from click.testing import CliRunner
 
-    from lictor.codec.cli import cli
+    from lictor.codec.cli.main import cli
 
     result = CliRunner().invoke(cli, ["train-features", "--settings"])
     assert result.exit_code == 0 and "hold_out" in result.stdout

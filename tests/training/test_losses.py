@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lictor.models.base import Output
-from lictor.models.rate import quality_to_lambda
+from lictor.models.coding.quality_ladder import quality_to_lambda
 from lictor.training.config import Config
 from lictor.training.losses import LOSSES, Criterion, squared_error
 

@@ -12,7 +12,7 @@ import torch
 
 from lictor.training import state, validation
 from lictor.training.config import Config
-from lictor.training.parallel import Team
+from lictor.training.processes import Team
 
 
 def team(rank: int, size: int) -> Team:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from lictor.models import registry
-from lictor.models.lictor import Lictor
+from lictor.models.picture.lictor import Lictor
 
 SCRIPT = Path(__file__).parents[2] / "train.py"
 NAME = "lictor-tiny"

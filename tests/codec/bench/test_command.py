@@ -20,7 +20,7 @@ from PIL import Image
 
 from lictor.codec import encode
 from lictor.codec.bench import peers
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 
 FAST = ("--codecs", "jpeg,webp-m0", "--points", "3", "--repeat", "1")
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from lictor.codec.bench import entropy_coders
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 from lictor.entropy import Encoder, Tables, gaussian_sigmas, gaussian_tables, paths
 
 pytest.importorskip("scipy")

@@ -13,7 +13,7 @@ from PIL import Image
 from lictor import models
 from lictor.codec import api, encode, estimate, info
 from lictor.codec.bench import exactness
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 from lictor.models import zoo
 
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lictor.codec.bench.features import measure_array
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 
 pytest.importorskip("zstandard")
 

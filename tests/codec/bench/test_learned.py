@@ -9,7 +9,7 @@ import pytest
 
 from lictor import models
 from lictor.codec.bench import catalogue, learned
-from lictor.codec.bench.contest import Missing
+from lictor.codec.bench.contender import Missing
 
 ARCHITECTURE = "bmshj2018-factorized"
 

@@ -7,7 +7,7 @@ import pytest
 
 from lictor.codec.api import psnr
 from lictor.codec.bench import catalogue
-from lictor.codec.bench.contest import Codec, Missing
+from lictor.codec.bench.contender import Codec, Missing
 from lictor.codec.bench.metrics import rgb
 
 NAMES = [

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lictor.codec.bench import pictures
-from lictor.codec.files import UsageError
+from lictor.codec.inputs import UsageError
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

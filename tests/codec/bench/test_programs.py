@@ -14,7 +14,7 @@ import pytest
 
 from lictor.codec.api import psnr
 from lictor.codec.bench import catalogue, memory
-from lictor.codec.bench.contest import Missing
+from lictor.codec.bench.contender import Missing
 
 STORE = """#!{python}
 import sys

@@ -15,7 +15,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from lictor.codec.report import report
+from lictor.codec.report.build import report
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,1 @@
+"""Arrays of floats: targets, quantiser, ways of coding, and the files they come from."""

@@ -1,0 +1,425 @@
+"""Arrays of floating-point numbers to bytes and back, without training: the feature codec.
+
+A tensor is quantised with one step, which for squared error is best whatever the channels' scales
+are: they only matter to the coder, which finds them. What comes out of that, integers, is coded
+without loss (stream.py). Whatever that cannot give back within the bound (NaN, infinities,
+numbers far out) is kept bit by bit. Each array is decoded again before it is written, and held
+against what was promised; where it falls short, the next way is taken, and at last the exact one.
+FEATURES.md is the file.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lictor.codec.arrays import decode as feature_decode
+from lictor.codec.arrays import rate_search
+from lictor.codec.arrays.dtypes import AnyArray, as_array, bits_of, is_big_endian, to_float64
+from lictor.codec.arrays.lossless import pack
+from lictor.codec.arrays.quantiser import Quantiser
+from lictor.codec.arrays.stream import Uncodable
+from lictor.codec.arrays.target import Distance, Promise, Target, whole_axis
+from lictor.codec.errors import (
+    CodecError,
+    CorruptFile,
+    InvalidTarget,
+    LatentMismatch,
+    SelfCheckFailed,
+    UnsupportedArray,
+)
+from lictor.codec.format import arrays as feature_format
+from lictor.codec.format.arrays import (
+    EXACT,
+    FLOATS,
+    KINDS,
+    LEARNED,
+    MIXED,
+    Array,
+    File,
+    size_of,
+)
+from lictor.codec.format.picture import QUALITY_STEPS, Bytes
+
+if TYPE_CHECKING:
+    from lictor.codec.arrays.low_rank import Mixer
+
+_FINER = 2
+"""Times that a step is made finer where decoded values were too far off."""
+
+
+def encode_features(
+    arrays: AnyArray | Mapping[str, AnyArray],
+    *,
+    max_error: float | None = None,
+    mse: float | None = None,
+    bits: float | None = None,
+    axis: int | None = None,
+    model: str | os.PathLike[str] | None = None,
+    quality: float | None = None,
+    kind: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Encode an array, or several with names.
+
+    Args:
+        arrays: numpy arrays or torch tensors of any shape; float16, bfloat16 (torch), float32 or
+            float64. Arrays of integers and booleans are kept exactly. Byte order is kept.
+        max_error: no decoded value is further from its original, after rounding to its type.
+        mse: mean squared error of each array is at most this, over its finite values.
+        bits: of the file for each value, for each array; found by search, at most this if that is
+            possible, at least 0.98 of it if the array has that much to say. More bits never mean a
+            coarser step, and an array that fits as it is comes back exactly.
+        axis: of the channels: values that share a meaning. Found by trial if None.
+        model: name of weights that learned what such arrays look like, or path of a .safetensors
+            file that `lictor train-features` made. It has no max_error.
+        quality: of the model, 0 (smallest file) to 100, 50 if nothing is given; found by search for
+            an mse (the lowest that keeps it) or bits (the highest that keeps it). What the model
+            cannot bring within the mse is coded without it.
+        kind: ".npy", ".npz" or ".safetensors", what `lictor decode` will write; by the arrays.
+        metadata: texts with names, as .safetensors files have them; `feature_info` gives them back.
+
+    Any target can be kept, at worst by an array that comes back exactly: values are decoded and
+    held against it before anything is returned.
+    With neither target nor model the mean squared error is at most that of int8 with one scale for
+    the array. NaN, with its bits, and infinities come back as they are. -0.0 may come back as 0.0.
+
+    Raises:
+        CodecError: InvalidTarget, InvalidQuality, ModelUnavailable, or UnsupportedArray (complex,
+            object, ...).
+    """
+    target = Target(max_error, mse, bits)
+    way = _way(model, quality, target)
+    named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
+    kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
+    if kind not in KINDS or (kind == ".npy" and len(named) != 1):
+        raise UnsupportedArray(
+            f"{len(named)} arrays make no {kind!r} file; kinds are {', '.join(KINDS)}, the first "
+            "with one array"
+        )
+    file = File(kind, metadata=_texts(metadata or {}))
+    try:
+        with np.errstate(all="ignore"):  # what overflows is found when it is decoded
+            file.arrays += [_encode_named(*item, target, axis, way) for item in named.items()]
+        return _written(file)
+    except CodecError:
+        raise  # some are ValueErrors, too
+    except ValueError as e:
+        raise UnsupportedArray(f"does not fit the format: {e}") from e
+
+
+def _texts(metadata: Mapping[str, str]) -> dict[str, str]:
+    if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
+        raise UnsupportedArray("metadata are texts with names; make them str")
+    return dict(metadata)
+
+
+def _encode_named(
+    name: str, array: AnyArray, target: Target, axis: int | None, way: _Way | None
+) -> Array:
+    """An array of the file; errors name it."""
+    if not isinstance(name, str):
+        raise UnsupportedArray(f"{name!r} is no name of an array; name arrays with str")
+    try:
+        dtype, raw = bits_of(array)
+        coded = _encode_array(name, dtype, raw, target, axis, way)
+    except (UnsupportedArray, InvalidTarget, SelfCheckFailed) as e:
+        raise (type(e)(f"{name}: {e}") if name else e) from e
+    coded.big_endian = is_big_endian(array)
+    return coded
+
+
+def _written(file: File) -> bytes:
+    """The bytes of a file, after they were read again."""
+    data = feature_format.write(file)
+    if feature_format.read(data) != file:
+        raise SelfCheckFailed("a file of arrays is not read as it was written; please report it")
+    return data
+
+
+def decode_features(data: Bytes) -> Any:
+    """Decode what `encode_features` made.
+
+    Returns:
+        What went in: an array, or a dict of arrays, with their shapes, types and byte order; numpy
+        arrays, but torch tensors for bfloat16, which numpy does not have.
+
+    Raises:
+        CodecError: a FileError for what is not such a file, or damaged; ModelUnavailable.
+    """
+    file = feature_format.read(_view(data))
+    with np.errstate(all="ignore"):  # of files that no encoder wrote
+        arrays = {
+            a.name: as_array(a.dtype, feature_decode.decode(a), a.big_endian) for a in file.arrays
+        }
+    if len(arrays) != len(file.arrays):
+        raise CorruptFile("two arrays have one name; the file is damaged, get another copy of it")
+    if file.kind != ".npy":
+        return arrays
+    if len(arrays) != 1:
+        raise CorruptFile("an .npy file has one array; the file is damaged, get another copy of it")
+    return next(iter(arrays.values()))
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """What a feature file says of itself.
+
+    kind: ".npy", ".npz" or ".safetensors". values: of all arrays. bits: of the file, a value.
+    arrays: for each name, dtype, shape, axis of the channels, step or else the model, the start of
+        the hash of its weights and quality, components if channels are mixtures, and bytes.
+    metadata: texts with names that came with the arrays.
+    """
+
+    kind: str
+    values: int
+    bytes: int
+    bits: float
+    arrays: list[dict[str, Any]]
+    metadata: dict[str, str]
+
+
+def feature_info(data: Bytes) -> FeatureInfo:
+    """Read a feature file without decoding its values. Raises FileError."""
+    data = _view(data)
+    file = feature_format.read(data)
+    rows = []
+    for a in file.arrays:
+        row: dict[str, Any] = {"name": a.name, "dtype": a.dtype, "shape": list(a.shape)}
+        row["axis"] = a.axis if a.way != EXACT and a.axis >= 0 else None
+        row["step"] = a.step if a.way not in (EXACT, LEARNED) else None
+        row["components"] = a.mixed.components if a.way == MIXED else None
+        row |= _said_of_model(a)
+        row["bytes"] = len(a.payload) + len(a.patch) + len(a.coded)
+        row["bytes"] += len(a.shifts) + len(a.mixed.basis)
+        rows.append(row)
+    values = sum(a.size for a in file.arrays)
+    bits = 8 * len(data) / max(values, 1)
+    return FeatureInfo(file.kind, values, len(data), bits, rows, file.metadata)
+
+
+def _said_of_model(a: Array) -> dict[str, Any]:
+    """Which model coded an array, its weights, and the quality."""
+    if a.way != LEARNED:
+        return {"model": None, "weights": None, "quality": None}
+    from lictor.codec.runtime import store
+
+    m = a.learned
+    name = m.model_name or store.shipped_name(m.model_id) or f"unknown model {m.model_id}"
+    return {"model": name, "weights": m.weights.hex(), "quality": m.step * 100 / QUALITY_STEPS}
+
+
+def _view(data: Bytes) -> Bytes:
+    try:
+        return memoryview(data).cast("B")
+    except TypeError:
+        raise CorruptFile(f"bytes are decoded, not {type(data).__name__}") from None
+
+
+# ---- one array
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Weights, and the quality in steps, None if it is to be found."""
+
+    model: Any
+    step: int | None
+
+
+def _way(
+    model: str | os.PathLike[str] | None, quality: float | None, target: Target
+) -> _Way | None:
+    """What codes arrays: weights, or None for the codec without training."""
+    if model is None:
+        if quality is not None:
+            raise InvalidTarget("quality is for models; name one, or give max_error, mse or bits")
+        return None
+    if target.max_error is not None:
+        raise InvalidTarget("a model keeps no max_error; leave the model out, or give a quality")
+    aimed = target.mse is not None or target.bits is not None
+    if aimed and quality is not None:
+        raise InvalidTarget("give one of quality, mse and bits, not several")
+    from lictor.codec.api import quality_step
+    from lictor.codec.runtime import store
+
+    step = None if aimed else quality_step(50.0 if quality is None else quality)
+    return _Way(store.load(model, arrays=True), step)
+
+
+Candidates = Iterator[tuple[Array, Promise | None]]
+"""Ways to code an array, the best first, and what decoded values are held against;
+None where nothing was promised."""
+
+
+def _encode_array(
+    name: str,
+    dtype: str,
+    raw: npt.NDArray[Any],
+    target: Target,
+    axis: int | None,
+    way: _Way | None = None,
+) -> Array:
+    exact = Array(name, dtype, raw.shape, EXACT, payload=pack(raw))
+    if feature_decode.decode(exact).tobytes() != raw.tobytes():
+        raise SelfCheckFailed(
+            "an array that is kept exactly does not come back as it was; this machine's memory or "
+            "its zlib is broken"
+        )
+    own = whole_axis(axis, raw.ndim) if dtype in FLOATS and raw.size else None
+    if dtype not in FLOATS or not np.isfinite(to_float64(dtype, raw)).any():
+        return exact
+    model = way.model if way else None
+    for coded, promise in _candidates(exact, raw, own, target, way):
+        if size_of(coded) >= size_of(exact):
+            continue
+        if promise is None or _kept(coded, raw, promise, model):
+            return coded
+    return exact
+
+
+def _kept(coded: Array, raw: npt.NDArray[Any], promise: Promise, model: Any) -> bool:
+    """Whether an array decodes, by what the decoder runs, to values that keep a promise."""
+    try:
+        back = feature_decode.decode(coded, model if coded.way == LEARNED else None)
+    except (CorruptFile, LatentMismatch):
+        return False
+    return promise.kept(coded.dtype, raw, back)
+
+
+def _candidates(
+    exact: Array, raw: npt.NDArray[Any], axis: int | None, target: Target, way: _Way | None
+) -> Candidates:
+    if target.bits is not None and size_of(exact) <= target.bits * raw.size / 8:
+        return  # nothing is nearer
+    if way is not None:
+        learned = _learned(exact, raw, axis, target, way)
+        yield from learned
+        if target.mse is None:
+            return
+    quantiser = Quantiser(exact.name, exact.dtype, raw, axis)
+    if target.max_error is not None:
+        yield from _bounded(quantiser, target.max_error)
+    elif target.bits is not None:
+        yield from _sized(quantiser, target.bits * raw.size / 8)
+    else:
+        near = quantiser.int8() if target.mse is None else Distance.of_mse(target.mse)
+        yield from _near(quantiser, near, size_of(exact))
+
+
+def _coded(coder: Quantiser | Mixer, step: float) -> list[Array]:
+    """The array coded with a step, if it can be."""
+    try:
+        return [coder.encode(step)]
+    except Uncodable:
+        return []
+
+
+def _bounded(quantiser: Quantiser, bound: float) -> Candidates:
+    step = quantiser.step_for_bound(bound)
+    try:
+        yield quantiser.encode(step, bound), Promise(bound=bound)
+    except Uncodable:
+        return
+
+
+def _near(quantiser: Quantiser, distance: Distance, most: int) -> Candidates:
+    """Within a mean squared error, the smallest first. most: bytes from which none is of use."""
+    promise = Promise(distance=distance)
+    step = quantiser.step_for(distance)
+    found = _coded(quantiser, step)
+    mixer = _mixer(quantiser, distance)
+    mixed = mixer.step_for_mse(distance.mse) if mixer else None
+    if mixer and mixed is not None:
+        found += _coded(mixer, mixed)
+    useful = [coded for coded in found if size_of(coded) < most]
+    yield from ((coded, promise) for coded in sorted(useful, key=size_of))
+    # Who asks for more has found these too far off.
+    for _ in range(_FINER if useful and distance.mse > 0 else 0):
+        step /= 1.5
+        yield from ((coded, promise) for coded in _coded(quantiser, step))
+
+
+def _sized(quantiser: Quantiser, wanted: float) -> Candidates:
+    """In at most so many bytes, the nearest first."""
+    start = quantiser.step_for(quantiser.int8())
+    plain = rate_search.Search(quantiser, quantiser.rungs(), wanted, start).run()
+    ideas = {id(coded): quantiser.idea(coded.step) for coded in plain[:1]}
+    found = plain[:1]
+    if plain and (mixed := _sized_mixed(quantiser, plain[0], ideas[id(plain[0])], wanted)):
+        ideas[id(mixed[0])] = mixed[1]
+        found = sorted([*found, mixed[0]], key=lambda coded: ideas[id(coded)].root)
+    for coded in (*found, *plain[1:]):
+        idea = ideas.get(id(coded)) or quantiser.idea(coded.step)
+        yield coded, Promise(distance=idea.loosened())
+
+
+def _sized_mixed(
+    quantiser: Quantiser, plain: Array, idea: Distance, wanted: float
+) -> tuple[Array, Distance] | None:
+    """Likewise from components, if those fit as the plain way does."""
+    if idea.mse <= 0:
+        return None
+    # Components cost less than channels, so that they will be nearer: with a finer step. Which
+    # there are should not change with every byte.
+    finer = Distance(2.0 ** math.ceil(math.log2(idea.mse / 16)), idea.unit)
+    mixer = _mixer(quantiser, finer)
+    if mixer is None:
+        return None
+    steps = [step for step in quantiser.rungs() if step < mixer.coarsest]
+    start = mixer.step_for_mse(idea.mse) or plain.step
+    for mixed in rate_search.Search(mixer, steps, wanted, start).run()[:1]:
+        if size_of(mixed) <= max(wanted, size_of(plain)):
+            return mixed, mixer.idea(mixed.step)
+    return None
+
+
+def _mixer(quantiser: Quantiser, distance: Distance) -> Mixer | None:
+    from lictor.codec.arrays import low_rank
+
+    if not quantiser.finite.all() or distance.unit:
+        return None
+    about = Array(quantiser.name, quantiser.dtype, quantiser.raw.shape)
+    return low_rank.mixer(about, quantiser.x, quantiser.axes(), distance.mse, quantiser.rounded)
+
+
+def _learned(
+    exact: Array, raw: npt.NDArray[Any], axis: int | None, target: Target, way: _Way
+) -> Candidates:
+    from lictor.codec.arrays import learned as feature_learned
+
+    name, dtype = exact.name, exact.dtype
+    planes = feature_learned.Planes(to_float64(dtype, raw), axis, way.model)
+
+    def attempt(step: int) -> Array:
+        return feature_learned.encode(name, dtype, raw, planes, step)
+
+    if way.step is not None:
+        yield attempt(way.step), None
+    elif target.bits is not None:
+        most = target.bits * raw.size / 8
+        yield attempt(_last(lambda step: size_of(attempt(step)) <= most)), Promise()
+    elif target.mse is not None:
+        promise = Promise(distance=Distance.of_mse(target.mse))
+
+        def too_far(step: int) -> bool:
+            return not _kept(attempt(step), raw, promise, way.model)
+
+        step = _last(too_far) + 1 if too_far(0) else 0
+        if step <= QUALITY_STEPS:
+            yield attempt(step), promise
+
+
+def _last(holds: Callable[[int], bool]) -> int:
+    """The highest quality step for which holds what holds up to some quality; at least 0."""
+    low, high = 0, QUALITY_STEPS + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

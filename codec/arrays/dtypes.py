@@ -1,0 +1,106 @@
+"""Arrays of any maker to the types that a file has, and their values to float64 and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lictor.codec.arrays.context import FloatArray
+from lictor.codec.errors import UnsupportedArray
+from lictor.codec.format import arrays as feature_format
+from lictor.codec.format.arrays import DTYPES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AnyArray: TypeAlias = "npt.NDArray[Any] | Tensor"
+
+
+def bits_of(array: Any) -> tuple[str, npt.NDArray[Any]]:
+    """The name of an array's type, and the array in native byte order; bfloat16 as uint16.
+
+    Raises UnsupportedArray for what no file holds: objects, texts, complex numbers, float8; sparse,
+    quantised and other tensors that are not just their values; arrays with masked values.
+    """
+    if type(array).__module__.partition(".")[0] == "torch" or hasattr(array, "is_quantized"):
+        return _bits_of_tensor(array)
+    if np.ma.is_masked(array):
+        raise UnsupportedArray("an array with masked values is not coded; fill them first")
+    try:
+        array = np.asarray(array)
+    except (ValueError, TypeError, OverflowError) as e:
+        raise UnsupportedArray(f"is no array ({e}); give numpy arrays or torch tensors") from e
+    name = array.dtype.name
+    if name == "bfloat16" and array.dtype.itemsize == 2:  # of ml_dtypes
+        array = array.view(np.uint16)
+    elif name not in DTYPES or array.dtype.newbyteorder("=") != np.dtype(name):
+        raise UnsupportedArray(f"an array of {name} is not coded; convert it to float32")
+    if array.ndim > feature_format.MAX_DIMENSIONS:
+        raise UnsupportedArray(f"{array.ndim} dimensions are too many; reshape it")
+    return name, array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
+
+
+def _bits_of_tensor(tensor: Any) -> tuple[str, npt.NDArray[Any]]:
+    import torch
+
+    kind = str(getattr(tensor, "dtype", type(tensor).__name__)).removeprefix("torch.")
+    if not isinstance(tensor, torch.Tensor):
+        raise UnsupportedArray(f"is no array but a {kind}; give numpy arrays or torch tensors")
+    if tensor.is_quantized or tensor.is_meta or tensor.layout != torch.strided or tensor.is_nested:
+        what = "without values" if tensor.is_meta else "in a layout of its own"
+        raise UnsupportedArray(
+            f"a tensor {what} ({kind}, {tensor.layout}, {tensor.device}) is not coded; make it a "
+            "dense tensor of floats first"
+        )
+    if kind not in DTYPES:
+        raise UnsupportedArray(f"a tensor of {kind} is not coded; convert it to float32")
+    if tensor.dim() > feature_format.MAX_DIMENSIONS:
+        raise UnsupportedArray(f"{tensor.dim()} dimensions are too many; reshape it")
+    try:
+        tensor = tensor.detach().cpu().resolve_neg().contiguous()
+        if kind == "bfloat16":
+            return kind, tensor.view(torch.int16).numpy().view(np.uint16)
+        return kind, np.ascontiguousarray(tensor.numpy()).reshape(tuple(tensor.shape))
+    except (TypeError, RuntimeError) as e:  # subclasses that hold no plain values
+        reason = " ".join(str(e).split())
+        raise UnsupportedArray(f"a tensor that numpy cannot take is not coded ({reason})") from e
+
+
+def is_big_endian(array: Any) -> bool:
+    """Whether an array's numbers are stored the other way round than files have them."""
+    kind = array.dtype if isinstance(array, np.ndarray | np.generic) else None
+    return kind is not None and kind.itemsize > 1 and kind.newbyteorder(">") == kind
+
+
+def as_array(dtype: str, raw: npt.NDArray[Any], big_endian: bool = False) -> Any:
+    """The other way: numpy, but a torch tensor for bfloat16."""
+    if dtype != "bfloat16":
+        return raw.astype(raw.dtype.newbyteorder(">")) if big_endian else raw
+    import torch
+
+    return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
+
+
+def to_float64(dtype: str, raw: npt.NDArray[Any]) -> FloatArray:
+    """Values of a type as float64, exact."""
+    if dtype == "bfloat16":
+        # Shifts of an array without dimensions give a scalar, of which numpy 1 makes 64 bits.
+        raw = np.left_shift(raw.astype(np.uint32), 16, dtype=np.uint32).view(np.float32)
+    with np.errstate(invalid="ignore"):  # of signalling NaN
+        return raw.astype(np.float64)
+
+
+def from_float64(dtype: str, values: FloatArray) -> npt.NDArray[Any]:
+    """Values rounded to a type, to nearest and halves to even; bfloat16 through float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        if dtype != "bfloat16":
+            return values.astype(dtype)
+        wide = values.astype(np.float32).view(np.uint32)
+    return ((wide + 0x7FFF + (wide >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def rounded(dtype: str, values: FloatArray) -> FloatArray:
+    """Values as a type has them, float64."""
+    return to_float64(dtype, from_float64(dtype, values))

@@ -1,0 +1,220 @@
+"""The mixed way of the feature codec: components are coded, of which all channels are mixtures.
+
+Many channels may be linear maps of few (low_rank_fit.py finds them). Then the few are quantised and
+coded as an array of their own (stream.py), and beside them the weights of the mixtures, as
+integers. Mixing is integer arithmetic, too: a value is the same on every machine. FEATURES.md is
+the specification.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lictor.codec.arrays import low_rank_fit, stream
+from lictor.codec.arrays.context import MAX_SYMBOL, FloatArray, IntArray, cut, grid, join
+from lictor.codec.arrays.low_rank_fit import Components
+from lictor.codec.arrays.stream import Io, Puller, Pusher, Uncodable
+from lictor.codec.arrays.target import Distance
+from lictor.codec.errors import CorruptFile
+from lictor.codec.format.arrays import MIXED, Array, Mixed
+from lictor.entropy import CorruptStream
+
+MEAN_BITS = 4
+"""Means are in 2^-MEAN_BITS of the step."""
+MAX_SHIFT, MAX_WEIGHT, MAX_MEAN = 24, 2**24, 2**30
+_EXACT = 2.0**53
+_TRIES, _NEARER = 12, 0.99
+
+
+@dataclass
+class Mixture:
+    """How channels follow from components, in units of step / 2^max(shifts, MEAN_BITS).
+
+    shifts: int64 (K,), 0…MAX_SHIFT. rows: int64 (K, channels), in step / 2^shift. mean: int64
+    (channels,), in step / 2^MEAN_BITS.
+    """
+
+    shifts: IntArray
+    rows: IntArray
+    mean: IntArray
+
+    def values(self, levels: IntArray, step: float, low: float, high: float) -> FloatArray:
+        """Of levels (K, places) the values (channels, places), held between low and high.
+
+        Raises CorruptFile where a sum would not be exact.
+        """
+        places = max(int(self.shifts.max(initial=0)), MEAN_BITS)
+        weights = (self.rows << (places - self.shifts)[:, None]).astype(np.float64)
+        mean = (self.mean << (places - MEAN_BITS)).astype(np.float64)
+        # Largest first: the bound itself is then a sum of float64 that is too large if anything.
+        largest = np.abs(levels).max(1, initial=0).astype(np.float64)
+        if not (np.abs(weights).T @ largest + np.abs(mean)).max(initial=0) < _EXACT / 2:
+            raise _damaged("has sums outside their range")
+        total = weights.T @ levels.astype(np.float64) + mean[:, None]
+        with np.errstate(over="ignore"):
+            return np.clip(total * (step * 2.0**-places), low, high)
+
+
+def _syntax(io: Io, m: Mixture | None, count: int, channels: int) -> Mixture:
+    """Shifts, means, then the weights of each component."""
+    shifts = io.ints(m.shifts if m else [], count)
+    mean = io.ints(m.mean if m else [], channels)
+    rows = np.stack([io.ints(m.rows[k] if m else [], channels) for k in range(count)])
+    if ((shifts < 0) | (shifts > MAX_SHIFT)).any():
+        raise _damaged("has a weight of a precision that there is not")
+    if np.abs(rows).max() > MAX_WEIGHT or np.abs(mean).max() > MAX_MEAN:
+        raise _damaged("has a weight outside its range")
+    return Mixture(shifts, rows, mean)
+
+
+def _damaged(what: str) -> CorruptFile:
+    return CorruptFile(f"a mixed array {what}; the file is damaged, get another copy of it")
+
+
+# ---- encoding
+
+
+class Mixer:
+    """An array on its way to components. Like features.Quantiser, with a step for those.
+
+    Args:
+        array: what the file says of it; its name, type and shape.
+        wanted: its values, (channels, places).
+        axis: of its channels.
+        parts: the components.
+        rounded: values as its type has them.
+    """
+
+    def __init__(
+        self,
+        array: Array,
+        wanted: FloatArray,
+        axis: int,
+        parts: Components,
+        rounded: Callable[[FloatArray], FloatArray],
+    ) -> None:
+        self.array, self.wanted, self.axis = array, wanted, axis
+        self.parts, self.rounded = parts, rounded
+
+    @property
+    def _largest(self) -> float:
+        """The largest number that must not be more than MAX_SYMBOL steps."""
+        means = np.abs(self.parts.mean).max() * (2.0**MEAN_BITS * MAX_SYMBOL / MAX_MEAN)
+        return float(max(np.abs(self.parts.z).max(), means))
+
+    @property
+    def coarsest(self) -> float:
+        """A step that makes all components 0."""
+        return 4 * float(np.abs(self.parts.z).max())
+
+    @property
+    def size(self) -> int:
+        """Values that are coded: of the components."""
+        return self.parts.z.size
+
+    def mse(self, step: float, every: int = 1) -> float:
+        """Mean squared error with a step, of all places or of some."""
+        values = self._values(self._levels(step)[:, ::every], step)
+        return float(np.square(values - self.wanted[:, ::every]).mean())
+
+    def idea(self, step: float) -> Distance:
+        """How near the values will come to their originals, as the encoder sees it."""
+        return Distance.of_mse(self.mse(step))
+
+    def step_for_mse(self, wanted: float) -> float | None:
+        """The largest step, nearly, with at most this mean squared error; None if there is none."""
+        every = self.wanted.size // 2**18 + 1
+        low, high = (math.sqrt(12 * wanted) * factor for factor in (0.125, 16.0))
+        for _ in range(_TRIES):
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if self.mse(middle, every) <= wanted else (low, middle)
+        for _ in range(_TRIES):
+            if self.mse(low) <= wanted:
+                return low
+            low *= _NEARER
+        return None
+
+    def encode(self, step: float) -> Array:
+        """The array, components coded with a step. Raises Uncodable."""
+        if not self._largest / step <= MAX_SYMBOL:
+            raise Uncodable("components or means are out of the range of integers")
+        a = self.array
+        count, channels = self.parts.rows.shape
+        io = Pusher()
+        _syntax(io, self._mixture(step), count, channels)
+        mixed = Mixed(count, self.parts.low, self.parts.high, io.encoder.finish())
+        coded = stream.encode(self._levels(step), grid(_shape(a, self.axis, count), self.axis))
+        return Array(
+            a.name, a.dtype, a.shape, MIXED, axis=self.axis, step=step, coded=coded, mixed=mixed
+        )
+
+    def _mixture(self, step: float) -> Mixture:
+        mean = np.rint(np.ldexp(self.parts.mean / step, MEAN_BITS))
+        return Mixture(self.parts.shifts, self.parts.rows, mean.astype(np.int64))
+
+    def _levels(self, step: float) -> IntArray:
+        return np.rint(self.parts.z.T / step).astype(np.int64)
+
+    def _values(self, levels: IntArray, step: float) -> FloatArray:
+        return self.rounded(
+            self._mixture(step).values(levels, step, self.parts.low, self.parts.high)
+        )
+
+
+def mixer(
+    array: Array,
+    x: FloatArray,
+    axes: Iterable[int],
+    mse: float,
+    rounded: Callable[[FloatArray], FloatArray],
+) -> Mixer | None:
+    """The array as components that matter at this mean squared error; None if they are many.
+
+    x: its values, float64, finite. axes: those that may be its channels'.
+    """
+    try:
+        spans = {axis: low_rank_fit.find(cut(x, axis).T, mse) for axis in axes}
+        found = {axis: span for axis, span in spans.items() if span}
+        if not found:
+            return None
+        axis, span = min(found.items(), key=lambda item: item[1].share)
+        wanted = cut(x, axis)
+        parts = low_rank_fit.resolve(wanted.T, span, mse)
+    except np.linalg.LinAlgError:  # numbers so odd that no system of equations is solved with them
+        return None
+    return Mixer(array, wanted, axis, parts, rounded) if _fits(parts, math.sqrt(mse)) else None
+
+
+def _fits(parts: Components, step: float) -> bool:
+    """Whether integers stay within the format, also with steps well below this one."""
+    largest = max(np.abs(parts.z).max(), np.abs(parts.mean).max() * 2**MEAN_BITS) / step
+    return bool(
+        64 * largest < min(MAX_SYMBOL, MAX_MEAN)
+        and parts.shifts.max() <= MAX_SHIFT
+        and np.abs(parts.rows).max() <= MAX_WEIGHT
+    )
+
+
+def _shape(a: Array, axis: int, count: int) -> tuple[int, ...]:
+    return tuple(count if i == axis else n for i, n in enumerate(a.shape))
+
+
+# ---- decoding
+
+
+def decode(a: Array) -> FloatArray:
+    """The values of an array, float64. Raises CorruptFile."""
+    count, channels = a.mixed.components, a.shape[a.axis]
+    try:
+        io = Puller(a.mixed.basis)
+        mixture = _syntax(io, None, count, channels)
+        io.decoder.close()
+    except CorruptStream as e:
+        raise _damaged(f"has weights that cannot be read ({e})") from e
+    levels = stream.decode(a.coded, grid(_shape(a, a.axis, count), a.axis))
+    values = mixture.values(levels, a.step, a.mixed.low, a.mixed.high)
+    return join(values, a.shape, a.axis)

@@ -1,0 +1,405 @@
+"""Quantised feature tensors to an entropy-coded stream and back: FEATURES.md, "The stream".
+
+Syntax functions are written once: `io` is a Pusher or a Puller, which give back what is coded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lictor.codec.arrays import context, predictor_fit
+from lictor.codec.arrays.context import LEVELS, MAX_SYMBOL, PASSES, Grid, IntArray, Weights
+from lictor.codec.errors import CodecError, CorruptFile
+from lictor.codec.format.picture import Bytes
+from lictor.entropy import (
+    CorruptStream,
+    Decoder,
+    Encoder,
+    Tables,
+    fitted,
+    gaussian_sigmas,
+    gaussian_tables,
+)
+from lictor.entropy.fitted import ENTRIES, MAX_LOG, MAX_SHIFT, Shape
+
+RESIDUAL, DIRECT, ROOT = 0, 1, 2
+"""What a symbol is: the value less its prediction, or the value itself, with its prediction as its
+context. ROOT is DIRECT with square roots predicted in place of values: for what is mostly 0."""
+MAX_TABLES = 128
+_CHOICE = 104
+"""The Gaussian table (sigma 56) that tells which one codes the integers that follow."""
+_MIDDLE = 64
+
+
+class Uncodable(CodecError):
+    """What no stream can hold: the array has to be coded in another way."""
+
+
+class Io(Protocol):
+    """A Pusher or a Puller."""
+
+    def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
+        """Code `count` integers of int32 of about one magnitude."""
+
+
+class Pusher:
+    """Codes lists; checksum: of all symbols, for the encoder to keep."""
+
+    def __init__(self, checksum: bool = False) -> None:
+        self.encoder = Encoder(checksum=checksum)
+
+    def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
+        """Push a list; values: int32, count of them."""
+        integers = np.asarray(values, np.int64).ravel()
+        symbols = integers.astype(np.int32)
+        if (symbols != integers).any():
+            raise Uncodable("a number that describes the tensor does not fit 32 bits")
+        if count:
+            best = _gaussian_for(symbols)
+            self._push(np.array([best - _MIDDLE], np.int32), _CHOICE)
+            self._push(symbols, best)
+        return integers
+
+    def _push(self, symbols: npt.NDArray[np.int32], table: int) -> None:
+        self.encoder.push(symbols, np.full(symbols.size, table, np.uint8))
+
+
+def _gaussian_for(symbols: npt.NDArray[np.int32]) -> int:
+    """The Gaussian table that codes the symbols in the fewest bits, about."""
+    sigmas = gaussian_sigmas()
+    sizes = np.abs(symbols.astype(np.float64))
+    guesses = np.sqrt((sizes**2).mean()), 1.25 * sizes.mean(), 1.5 * np.median(sizes)
+    near = {int(np.abs(np.log(sigmas / max(s, 0.11))).argmin()) for s in guesses}
+    cost = gaussian_tables().cost
+    return min(sorted(near), key=lambda t: float(cost(symbols, np.full(symbols.size, t)).sum()))
+
+
+class Puller:
+    """Decodes what a Pusher pushed."""
+
+    def __init__(self, data: Bytes, checksum: bool = False) -> None:
+        self.decoder = Decoder(data, checksum=checksum)
+
+    def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
+        """Pull a list of `count`; the values do not matter. Raises CorruptFile, CorruptStream."""
+        if not count:
+            return np.zeros(0, np.int64)
+        choice = int(self._pull(1, _CHOICE)[0]) + _MIDDLE
+        if not 0 <= choice < len(gaussian_tables()):
+            raise _damaged("names a table that there is not")
+        return self._pull(count, choice).astype(np.int64)
+
+    def _pull(self, count: int, table: int) -> npt.NDArray[np.int32]:
+        return self.decoder.pull(np.full(count, table, np.uint8))
+
+
+def _damaged(what: str) -> CorruptFile:
+    return CorruptFile(f"the stream of a tensor {what}; the file is damaged, get another copy")
+
+
+@dataclass
+class Model:
+    """What the stream says before its symbols.
+
+    weights: of each channel, of each pass. mode: RESIDUAL or DIRECT.
+    low: but for RESIDUAL: bits of a value that are written as they are, 0…MAX_SHIFT.
+    bounds: of contexts; a value's context is how many of them are at or below its level (RESIDUAL)
+        or its prediction (else).
+    shapes: the table of each context, one more than bounds.
+    """
+
+    weights: list[list[Weights]]
+    mode: int = RESIDUAL
+    low: int = 0
+    bounds: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    shapes: list[Shape] = field(default_factory=list)
+
+
+# ---- syntax
+
+
+def _model_syntax(io: Io, g: Grid, model: Model) -> Model:
+    weights = _weights_syntax(io, g, [w for turns in model.weights for w in turns])
+    start = io.ints([model.mode, model.low, len(model.bounds)], 3)
+    mode, low, count = (int(v) for v in start)
+    known = mode in (RESIDUAL, DIRECT, ROOT) and 0 <= low <= MAX_SHIFT * (mode != RESIDUAL)
+    if not known or not 0 <= count < MAX_TABLES:
+        raise _damaged("has an unknown way of coding")
+    steps = io.ints(np.diff(model.bounds, prepend=0), count)
+    bounds = np.cumsum(steps)
+    if (steps[1:] <= 0).any():
+        raise _damaged("has contexts out of order")
+    pairs = [weights[i : i + PASSES] for i in range(0, len(weights), PASSES)]
+    return Model(pairs, mode, low, bounds, _shapes_syntax(io, model.shapes, count + 1))
+
+
+def _weights_syntax(io: Io, g: Grid, weights: list[Weights]) -> list[Weights]:
+    """All channels' taps, then their distances, places, weights, biases and spreads."""
+    size = g.channels * PASSES
+    counts = io.ints([len(w.taps) for w in weights], size)
+    if ((counts < 0) | (counts > context.MAX_TAPS)).any():
+        raise _damaged("has too many taps")
+    total = int(counts.sum())
+    distances = io.ints([d for w in weights for d, _ in w.taps], total).tolist()
+    places = io.ints([p - context.CENTRE for w in weights for _, p in w.taps], total).tolist()
+    values = io.ints([v for w in weights for v in w.values], total).tolist()
+    biases = io.ints([w.bias for w in weights], size).tolist()
+    spreads = [io.ints([w.spread[i] for w in weights], size).tolist() for i in range(3)]
+    if any(abs(v) > context.MAX_WEIGHT for v in values) or any(
+        min(s, default=0) < 0 for s in spreads
+    ):
+        raise _damaged("has a weight outside its range")
+    if any(max(s, default=0) > context.MAX_WEIGHT for s in spreads[1:]):
+        raise _damaged("has a weight outside its range")
+    found, start = [], 0
+    for i, count in enumerate(counts.tolist()):
+        taps = [(distances[j], places[j] + context.CENTRE) for j in range(start, start + count)]
+        if not all(context.allowed(g, i // PASSES, i % PASSES, tap) for tap in taps):
+            raise _damaged("predicts from what is not there yet")
+        spread = (spreads[0][i], spreads[1][i], spreads[2][i])
+        found.append(Weights(taps, values[start : start + count], biases[i], spread))
+        start += count
+    return found
+
+
+def _shapes_syntax(io: Io, shapes: list[Shape], count: int) -> list[Shape]:
+    """Entries, offsets and shifts of all tables, then each table's logarithms as differences."""
+    sizes = io.ints([len(s.logs) - 1 for s in shapes], count)
+    offsets = io.ints([s.offset for s in shapes], count).tolist()
+    shifts = io.ints([s.shift for s in shapes], count)
+    if ((sizes < 1) | (sizes > ENTRIES)).any() or ((shifts < 0) | (shifts > MAX_SHIFT)).any():
+        raise _damaged("has a table of a size that there is not")
+    escapes = io.ints([s.logs[-1] for s in shapes], count)
+    firsts = io.ints([s.logs[0] for s in shapes], count)
+    steps = [np.diff(s.logs[:-1]) for s in shapes]
+    flat = io.ints(np.concatenate(steps) if steps else [], int(sizes.sum()) - count)
+    found, start = [], 0
+    for i, size in enumerate(sizes.tolist()):
+        own = np.cumsum([firsts[i], *flat[start : start + size - 1]])
+        start += size - 1
+        if ((own < 0) | (own > MAX_LOG)).any() or not -1 <= escapes[i] <= MAX_LOG:
+            raise _damaged("has a frequency that there is not")
+        found.append(Shape(offsets[i], int(shifts[i]), [*own.tolist(), int(escapes[i])]))
+    return found
+
+
+# ---- coding
+
+
+def encode(q: IntArray, g: Grid) -> bytes:
+    """The stream of a tensor.
+
+    Args:
+        q: int64 (channels, plane), within MAX_SYMBOL.
+        g: how the tensor is cut.
+
+    Raises Uncodable.
+    """
+    return _encode(q, g)[1]
+
+
+def sizes(q: IntArray, g: Grid) -> tuple[int, int]:
+    """Bytes of what the stream says before its symbols, about, and of all of it."""
+    model, data = _encode(q, g)
+    io = Pusher()
+    _model_syntax(io, g, model)
+    return len(io.encoder.finish()), len(data)
+
+
+def _encode(q: IntArray, g: Grid) -> tuple[Model, bytes]:
+    if q.size and max(int(q.max()), -int(q.min())) > MAX_SYMBOL:
+        raise Uncodable("a level of the tensor is out of range")
+    sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
+    analysis = _analyse(q, g, sparse)
+    model, contexts = _choose(analysis)
+    io = Pusher()
+    _model_syntax(io, g, model)
+    tables, index = fitted.tables(model.shapes), contexts.astype(np.uint8)
+    if model.mode == RESIDUAL:
+        io.encoder.push(analysis.residuals.astype(np.int32), index, tables)
+        return model, io.encoder.finish()
+    start = 0
+    for size in (g.places[turn].size for _ in range(g.channels) for turn in range(PASSES)):
+        part = slice(start, start + size)
+        _push_split(io.encoder, analysis.values[part], index[part], tables, model.low)
+        start += size
+    return model, io.encoder.finish()
+
+
+def _split(values: IntArray, low: int) -> IntArray:
+    """What DIRECT codes with a table of a value: sign(q) · ceil(|q| / 2^low). 0 stays alone."""
+    return np.sign(values) * ((np.abs(values) + (1 << low) - 1) >> low)
+
+
+def _raw(low: int) -> Tables:
+    """A table of no information, whose symbols are `low` bits as they are."""
+    return Tables.from_frequencies([[fitted.TOTAL, 0]], 0, low)
+
+
+def _push_split(
+    encoder: Encoder, values: IntArray, index: npt.NDArray[np.uint8], tables: Tables, low: int
+) -> None:
+    high = _split(values, low)
+    encoder.push(high.astype(np.int32), index, tables)
+    if low:
+        rest = np.abs(values[high != 0]) - 1 & (1 << low) - 1
+        rest -= 1 << (low - 1)
+        encoder.push(rest.astype(np.int32), np.zeros(rest.size, np.uint8), _raw(low))
+
+
+def _pull_split(
+    decoder: Decoder, index: npt.NDArray[np.uint8], tables: Tables, low: int
+) -> IntArray:
+    high = decoder.pull(index, tables).astype(np.int64)
+    if not low:
+        return high
+    some = high != 0
+    rest = decoder.pull(np.zeros(int(some.sum()), np.uint8), _raw(low)) + (1 << (low - 1))
+    high[some] = np.sign(high[some]) * (((np.abs(high[some]) - 1) << low) + rest + 1)
+    return high
+
+
+@dataclass
+class _Analysis:
+    """All values in the order of coding, int64, with what is predicted of each."""
+
+    sparse: bool
+    weights: list[list[Weights]]
+    values: IntArray
+    predictions: IntArray
+    residuals: IntArray
+    levels: IntArray
+
+
+def _roots(values: IntArray) -> IntArray:
+    """What ROOT predicts: sign(q) · floor(√(64 |q|)); IEEE's square root makes it exact."""
+    return np.sign(values) * np.floor(np.sqrt(64.0 * np.abs(values))).astype(np.int64)
+
+
+def _analyse(q: IntArray, g: Grid, sparse: bool) -> _Analysis:
+    seen = _roots(q) if sparse else q
+    coded, errors = seen.astype(np.float64), np.zeros(q.shape)
+    weights, predictions, residuals, levels, values = [], [], [], [], []
+    for c in range(g.channels):
+        own = []
+        for turn in range(PASSES):
+            w = predictor_fit.fit(g, coded, c, turn)
+            prediction = context.predict(g, coded, c, turn, w)
+            here = q[c][g.places[turn]]
+            left = seen[c][g.places[turn]] - context.rounded(prediction)
+            errors[c][g.places[turn]] = np.abs(left)
+            predictor_fit.fit_spread(g, errors, c, turn, w)
+            own.append(w)
+            values.append(here)
+            predictions.append(prediction)
+            residuals.append(left)
+            levels.append(context.levels(g, errors, c, turn, w))
+        weights.append(own)
+    return _Analysis(
+        sparse, weights, *(np.concatenate(v) for v in (values, predictions, residuals, levels))
+    )
+
+
+def _choose(a: _Analysis) -> tuple[Model, npt.NDArray[np.intp]]:
+    """The way of coding that takes fewer bits, and each value's context in it."""
+    low, mode, best, least = _low_bits(a.values), RESIDUAL, None, math.inf
+    if not a.sparse:
+        least, best = _contexts(a.residuals, a.levels, np.arange(1, LEVELS))
+    if low <= MAX_SHIFT:
+        wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + a.values.size // 1000) + 1)[1:-1]
+        cuts = np.unique(np.quantile(a.predictions, wanted, method="nearest").astype(np.int64))
+        high = _split(a.values, low)
+        cost, direct = _contexts(high, a.predictions, cuts[np.abs(cuts) < 2**30])
+        if best is None or cost + low * np.count_nonzero(high) < least:
+            mode, best = ROOT if a.sparse else DIRECT, direct
+    assert best is not None  # what is sparse was seen to have few enough low bits
+    bounds, shapes, contexts = best
+    if mode == RESIDUAL:
+        return Model(a.weights, mode, 0, bounds, shapes), contexts
+    for w in (w for turns in a.weights for w in turns):
+        w.spread = (0, 0, 0)
+    return Model(a.weights, mode, low, bounds, shapes), contexts
+
+
+def _low_bits(values: IntArray) -> int:
+    """The fewest low bits to split off so that what is left has a table entry each."""
+    low = 0
+    while (
+        low <= MAX_SHIFT
+        and np.ptp(_split(np.array([values.min(), values.max()]), low)) >= ENTRIES - 1
+    ):
+        low += 1
+    return low
+
+
+def _contexts(
+    symbols: IntArray, key: IntArray, bounds: IntArray
+) -> tuple[float, tuple[IntArray, list[Shape], npt.NDArray[np.intp]]]:
+    """Bits; bounds, tables and contexts, after those that are not worth a table were merged."""
+    fine = np.searchsorted(bounds, key, side="right")
+    found = fitted.histograms(symbols, fine, bounds.size + 1)
+    starts = fitted.merge(found, MAX_TABLES)
+    kept = bounds[np.array(starts[1:], int) - 1]
+    contexts = np.searchsorted(kept, key, side="right")
+    joined = fitted.histograms(symbols, contexts, kept.size + 1)
+    cost = sum(fitted.bits(h) for h in joined)
+    return cost, (kept, [fitted.shape(h) for h in joined], contexts)
+
+
+def decode(data: Bytes, g: Grid) -> IntArray:
+    """The tensor of a stream, int64 (channels, plane). Raises CorruptFile."""
+    try:
+        return _decode(data, g)
+    except CorruptStream as e:
+        raise _damaged(f"does not decode ({e})") from e
+
+
+def _decode(data: Bytes, g: Grid) -> IntArray:
+    io = Puller(data)
+    model = _model_syntax(io, g, Model([]))
+    try:
+        tables = fitted.tables(model.shapes)
+    except ValueError as e:
+        raise _damaged(f"has a table that is none ({e})") from e
+    coded, errors = np.zeros((2, g.channels, g.plane))
+    values = np.zeros(coded.shape, np.int64)
+    for c in range(g.channels):
+        for turn in range(PASSES):
+            _decode_pass(io.decoder, tables, g, model, values, coded, errors, c, turn)
+    io.decoder.close()
+    return values
+
+
+def _decode_pass(
+    decoder: Decoder,
+    tables: Tables,
+    g: Grid,
+    model: Model,
+    values: IntArray,
+    coded: npt.NDArray[np.float64],
+    errors: npt.NDArray[np.float64],
+    c: int,
+    turn: int,
+) -> None:
+    places = g.places[turn]
+    if not places.size:
+        return
+    w = model.weights[c][turn]
+    prediction = context.predict(g, coded, c, turn, w)
+    key = prediction if model.mode != RESIDUAL else context.levels(g, errors, c, turn, w)
+    index = np.searchsorted(model.bounds, key, side="right").astype(np.uint8)
+    if model.mode != RESIDUAL:
+        symbols = _pull_split(decoder, index, tables, model.low)
+    else:
+        symbols = decoder.pull(index, tables).astype(np.int64)
+        errors[c][places] = np.abs(symbols)
+        symbols += context.rounded(prediction)
+    if int(np.abs(symbols).max()) > MAX_SYMBOL:
+        raise _damaged("has a value outside its range")
+    coded[c][places] = symbols if model.mode != ROOT else _roots(symbols)
+    values[c][places] = symbols

@@ -1,0 +1,163 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from lictor.codec.cli import size as sizes
+
+
+class Size(click.ParamType):
+    """A number of bytes: 40MB, 500kB, 1.5 GB, 16KiB or 1000000."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """As click asks for it; its error is click's."""
+        try:
+            return sizes.parse(value)
+        except ValueError as e:
+            self.fail(str(e), param, ctx)
+
+
+json = click.option("--json", "as_json", is_flag=True, help="Report as JSON, one line a file.")
+quality = click.option(
+    "-q",
+    "--quality",
+    type=click.FloatRange(0, 100),
+    default=50.0,
+    show_default=True,
+    help="0 (smallest file) to 100 (best picture), in steps of 0.25.",
+)
+model = click.option(
+    "--model",
+    default="lictor-s.mse",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",
+)
+effort = click.option(
+    "--effort",
+    type=click.IntRange(0, 9),
+    default=0,
+    show_default=True,
+    metavar="0-9",
+    help="Search for each picture's best latents: 1 takes seconds, 9 minutes a megapixel. Files "
+    "get smaller, pictures better; decoding stays as it is.",
+)
+strip = click.option(
+    "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
+)
+salvage = click.option(
+    "--salvage",
+    is_flag=True,
+    help="Take what is there of pictures that are cut or damaged and paint over what is not; the "
+    "status is 1 if anything is.",
+)
+_ROI = (
+    click.option(
+        "--roi",
+        multiple=True,
+        metavar="MAP|X,Y,W,H[:WEIGHT]",
+        help="Where quality is wanted: a gray picture of any size, scaled to the picture, white "
+        "where it is and black where not; or a box in pixels, with a weight of 0 to 1 if it is "
+        "wanted less. Repeat it for several.",
+    ),
+    click.option(
+        "--roi-task",
+        type=click.Choice(["classify"]),
+        help="Quality where a classifier looks, EfficientNet-Lite0.",
+    ),
+    click.option(
+        "--roi-drop",
+        type=click.FloatRange(0, 100, min_open=True),
+        default=40.0,
+        show_default=True,
+        metavar="D",
+        help="How much lower than --quality it is where it is not wanted.",
+    ),
+)
+
+
+def roi(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `encode` that say where quality is wanted."""
+    for option in reversed(_ROI):
+        command = option(command)
+    return command
+
+
+_TARGETS = (
+    click.option(
+        "--size",
+        type=Size(),
+        metavar="BYTES",
+        help="Pictures: at most so many bytes a file, 40kB or 40KiB, as near as quality comes.",
+    ),
+    click.option("--bpp", type=float, metavar="B", help="Pictures: bits per pixel of the file."),
+    click.option("--psnr", type=float, metavar="DB", help="Pictures: PSNR of what is decoded."),
+    click.option(
+        "--ssim",
+        type=float,
+        metavar="S",
+        help="Pictures: SSIM, 0 to 1; needs pytorch-msssim.",
+    ),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="The status is 1 where one of these is missed by more than 1 %; the file is made.",
+    ),
+)
+
+
+def targets(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `encode` that say what files of pictures are to reach."""
+    for option in reversed(_TARGETS):
+        command = option(command)
+    return command
+
+
+_FEATURES = (
+    click.option("--max-error", type=float, metavar="E", help="Arrays: no value further off."),
+    click.option("--mse", type=float, metavar="M", help="Arrays: mean squared error, at most."),
+    click.option("--bits", type=float, metavar="B", help="Arrays: bits per value, of the file."),
+    click.option("--axis", type=int, metavar="N", help="Arrays: axis of the channels, else found."),
+)
+
+
+def features(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `encode` that are for arrays."""
+    for option in reversed(_FEATURES):
+        command = option(command)
+    return command
+
+
+workers = click.option(
+    "-j",
+    "--jobs",
+    "workers",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Work on N files at a time, each in a process of its own with its share of the cores; "
+    "0: as many as there are cores. With --json, rows then come as files are finished.",
+)
+skip = click.option(
+    "--skip-existing",
+    "skip",
+    is_flag=True,
+    help="Leave out inputs whose output is there and whole, to go on where a run ended.",
+)
+device = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where networks run: cpu, cuda, or auto for a GPU where there is one. A file decodes to "
+    "the same latents on all.",
+)
+paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
+inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")

@@ -1,0 +1,1 @@
+"""The syntax of files: what is written is read by the same lines."""

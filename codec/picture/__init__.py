@@ -1,0 +1,1 @@
+"""Pictures: transforms and tiles, alpha, regions, targets, and what a file holds beside pixels."""

@@ -1,0 +1,365 @@
+"""Colours to entropy streams and back, tile by tile.
+
+Pixels stay in the arrays they came in; only the tiles at work exist as floats.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
+from lictor.codec.format.picture import BLOCK, PLACE, Bytes, Table
+from lictor.codec.picture.tile_threads import MOST_SEARCHES, MOST_WORKERS, Steps, workers
+from lictor.codec.picture.tiles import Grid
+from lictor.codec.runtime.device import transforming
+from lictor.codec.runtime.store import model_errors
+from lictor.entropy import CorruptStream, Decoder, Encoder
+from lictor.models.base import crop, refuse_no_numbers
+from lictor.models.box import Box
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lictor.models.base import LatentCodec
+    from lictor.models.coding.quality import Quality
+    from lictor.models.picture.latent_search import Progress
+
+Qualities: TypeAlias = "float | NDArray[np.int16]"
+"""0…100, or a quality map: (rows, columns) of PLACE x PLACE pixels, in steps, 0…400."""
+
+
+# ---- encoding
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What became of a tile.
+
+    expected: after a search, the bits that the model expected of the latents found.
+    """
+
+    stream: bytes
+    checksum: int
+    expected: float | None
+
+
+def encode(
+    colours: NDArray[Any],
+    grid: Grid,
+    codec: LatentCodec,
+    quality: Qualities,
+    effort: int = 0,
+    progress: Progress | None = None,
+) -> list[Coded]:
+    """The streams of all tiles: colours uint8 or uint16 (H, W, 1 or 3)."""
+
+    def code(number: int, steps: Steps) -> Coded:
+        x, tile = _window(colours, grid, number, codec)
+        own = _part(quality, _around(grid, number, codec))
+        encoder, expected = Encoder(), None
+        with transforming(x.device):
+            if effort:
+                expected = codec.search(x, own, encoder, effort, _teller(steps, number), tile)
+            else:
+                codec.encode(x, own, encoder, tile)
+        stream = encoder.finish()
+        if not effort:
+            steps.tell(number, 1, 1)
+        return Coded(stream, encoder.checksum, expected)
+
+    most = MOST_SEARCHES if effort else MOST_WORKERS
+    return _for_each_tile(code, grid, progress if effort or len(grid) > 1 else None, most)
+
+
+def estimate(colours: NDArray[Any], grid: Grid, codec: LatentCodec, quality: Qualities) -> float:
+    """Bits that the float model expects of all tiles."""
+
+    def measure(number: int, steps: Steps) -> float:
+        x, tile = _window(colours, grid, number, codec)
+        return codec.estimate(x, _part(quality, _around(grid, number, codec)), tile)
+
+    return sum(_for_each_tile(measure, grid, None, MOST_WORKERS))
+
+
+def _teller(steps: Steps, number: int) -> Progress:
+    return lambda done, count: steps.tell(number, done, count)
+
+
+def _for_each_tile(
+    work: Callable[[int, Steps], Any], grid: Grid, progress: Progress | None, most: int
+) -> list[Any]:
+    """The results, in order."""
+    count = len(grid)
+    steps = Steps(count, progress)
+
+    def task(number: int) -> Any:
+        with running(grid):
+            return work(number, steps)
+
+    with workers(count, most) as (pool, _):
+        try:
+            return [future.result() for future in [pool.submit(task, n) for n in range(count)]]
+        except BaseException:
+            steps.stop()
+            raise
+
+
+def _window(
+    colours: NDArray[Any], grid: Grid, number: int, codec: LatentCodec
+) -> tuple[Tensor, Box]:
+    """The pixels that latents of a tile depend on, and where the tile is in them."""
+    tile = grid.tile(number)
+    seen = tile.grown(codec.analysis_halo).within(grid.picture)
+    return tensor(colours[seen.place]).to(codec.device), tile.seen_from(seen)
+
+
+def _around(grid: Grid, number: int, codec: LatentCodec) -> Box:
+    """Where the quality that latents of a tile depend on lies."""
+    return grid.tile(number).grown(codec.analysis_halo).within(grid.picture.padded(BLOCK))
+
+
+def _part(quality: Qualities, box: Box) -> Quality:
+    """The quality of the places that a box touches, as models take it."""
+    if not isinstance(quality, np.ndarray):
+        return quality
+    rows = slice(box.top // PLACE, -(-box.bottom // PLACE))
+    columns = slice(box.left // PLACE, -(-box.right // PLACE))
+    return torch.from_numpy(quality[rows, columns].astype(np.int64))
+
+
+# ---- decoding
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The entropy-coded tiles of a file; table None for a picture without tiles.
+
+    latents: checksum of all of them, as the header has it.
+    """
+
+    data: Bytes
+    table: Table | None
+    latents: int
+
+    def cut(self) -> list[Bytes]:
+        """The streams of all tiles; of one beyond the end of the data, what there is."""
+        if self.table is None:
+            return [self.data]
+        streams, start = [], 0
+        for tile in self.table.tiles:
+            streams.append(self.data[start : start + tile.size])
+            start += tile.size
+        return streams
+
+
+class TileReader:
+    """Decodes the latents of tiles.
+
+    lost: the tiles that could not be, with the reason; empty unless `salvage`.
+    """
+
+    def __init__(
+        self, streams: Streams, grid: Grid, codec: LatentCodec, quality: Qualities, salvage: bool
+    ) -> None:
+        self.streams, self.grid, self.codec, self.quality = streams.cut(), grid, codec, quality
+        self.table, self.checksum = streams.table, streams.latents
+        self.salvage = salvage
+        self.lost: dict[int, str] = {}
+
+    def latents(self, number: int) -> Tensor | None:
+        """Of one tile; None if it is lost. Raises CorruptFile or LatentMismatch."""
+        try:
+            return self._latents(number)
+        except (CorruptFile, LatentMismatch) as e:
+            if not self.salvage:
+                raise
+            tile = f"the tile {describe(self.grid.tile(number))}"
+            self.lost[number] = str(e).partition(";")[0].replace(tile, "it", 1)
+            return None
+
+    def _latents(self, number: int) -> Tensor:
+        stream, expected, box = self.streams[number], self.checksum, self.grid.tile(number)
+        name = "its latents decode"
+        if self.table is not None:
+            name = f"the latents of the tile {describe(box)} decode"
+            entry = self.table.tiles[number]
+            expected = entry.latents
+            if len(stream) != entry.size or zlib.crc32(stream) != entry.check:
+                raise CorruptFile(
+                    f"the tile {describe(box)} does not match its checksum; get another copy of "
+                    "the file, or decode the rest with --salvage (salvage=True)"
+                )
+        try:
+            decoder = Decoder(stream)
+            quality = _part(self.quality, box.padded(self.codec.stride))
+            latents = self.codec.pull((box.height, box.width), quality, decoder)
+            decoder.close()
+        except CorruptStream as e:
+            raise _mismatch(name, str(e)) from e
+        if decoder.checksum != expected:
+            raise _mismatch(name, f"checksum {decoder.checksum:08x}, not {expected:08x}")
+        return latents
+
+
+def _mismatch(name: str, detail: str) -> LatentMismatch:
+    return LatentMismatch(
+        f"the file is intact, but {name} to others than were encoded ({detail}); "
+        "decode it on the machine that made it, and report this with the file"
+    )
+
+
+def describe(box: Box) -> str:
+    """For messages: size and place of a tile."""
+    return f"of {box.width}x{box.height} pixels at {box.left},{box.top}"
+
+
+def decode(
+    reader: TileReader,
+    region: Box,
+    out: NDArray[Any],
+    progress: Progress | None = None,
+    precision: str = "float32",
+) -> None:
+    """Decode the tiles that a region needs, and write its samples into `out`.
+
+    Tiles are synthesised as wholes, in the same windows whatever the region is: its samples are
+    those that a decode of everything gives. What a window shows of tiles that the region does not
+    depend on is left to chance.
+
+    Args:
+        reader: the tiles; those it loses leave `out` as it is.
+        region: inside the picture.
+        out: uint8 or uint16, of the region's height and width and 1 or 3 channels.
+        progress: called as tiles are done, if there are several.
+        precision: of the synthesis.
+    """
+    grid, codec = reader.grid, reader.codec
+    shown = list(grid.touching(region))
+    wanted = set(grid.touching(region.grown(codec.synthesis_halo)))
+    needed = {n: [m for m in grid.touching(_seen(grid, codec, n)) if m in wanted] for n in shown}
+    uses = Counter(m for of_one in needed.values() for m in of_one)
+
+    def pull(number: int) -> Tensor | None:
+        with running(grid):
+            return reader.latents(number)
+
+    def show(number: int, pulled: dict[int, Future[Tensor | None]]) -> None:
+        with running(grid):
+            found = {m: t for m, future in pulled.items() if (t := future.result()) is not None}
+            if number in found:
+                with transforming(found[number].device, precision):
+                    _show(reader, number, found, region, out)
+
+    done = 0
+
+    def finish(task: Future[None]) -> None:
+        nonlocal done
+        task.result()
+        done += 1
+        if progress is not None and len(shown) > 1:
+            progress(done, len(shown))
+
+    with workers(len(wanted)) as (pool, count):
+        # A task waits only for such as were handed in before it, and so have been started.
+        pulled: dict[int, Future[Tensor | None]] = {}
+        waiting: deque[Future[None]] = deque()
+        for number in shown:
+            for m in needed[number]:
+                if m not in pulled:
+                    pulled[m] = pool.submit(pull, m)
+            waiting.append(pool.submit(show, number, {m: pulled[m] for m in needed[number]}))
+            uses.subtract(needed[number])
+            for m in needed[number]:
+                if not uses[m]:
+                    del pulled[m]
+            if len(waiting) > 2 * count:  # what was pulled and is not yet shown takes memory
+                finish(waiting.popleft())
+        for task in waiting:
+            finish(task)
+
+
+def _seen(grid: Grid, codec: LatentCodec, number: int) -> Box:
+    """What the synthesis of a tile sees, in pixels of the padded picture."""
+    tile = grid.tile(number).padded(codec.stride)
+    return tile.grown(codec.synthesis_halo).within(grid.picture.padded(codec.stride))
+
+
+def _show(
+    reader: TileReader,
+    number: int,
+    found: dict[int, Tensor],
+    region: Box,
+    out: NDArray[Any],
+) -> None:
+    """Write the samples of a tile, as far as the region goes."""
+    tile, seen = reader.grid.tile(number), _seen(reader.grid, reader.codec, number)
+    x = reader.codec.reconstruct(_surrounded(reader, number, found), _part(reader.quality, seen))
+    refuse_no_numbers(x.sum())  # all are in 0…1, unless they are no numbers
+    part = tile.within(region)
+    rows, columns = part.seen_from(seen).place
+    out[part.seen_from(region).place] = samples(x[:, :, rows, columns], out.shape[2], out.dtype)
+
+
+def _surrounded(reader: TileReader, number: int, found: dict[int, Tensor]) -> Tensor:
+    """The latents of a tile with those around it; where some are missing, its own outermost."""
+    grid, codec = reader.grid, reader.codec
+    seen, own = _seen(grid, codec, number), found[number]
+    core = grid.tile(number).seen_from(seen).in_cells(codec.cell)
+    width, height = seen.width // codec.cell, seen.height // codec.cell
+    below, right = height - core.top - own.shape[2], width - core.left - own.shape[3]
+    latents = F.pad(own, (core.left, right, core.top, below), mode="replicate")
+    for other in found.keys() - {number}:
+        box = grid.tile(other).padded(codec.stride)
+        shared = box.within(seen)
+        rows, columns = shared.seen_from(seen).in_cells(codec.cell).place
+        latents[:, :, rows, columns] = crop(
+            found[other], shared.seen_from(box).in_cells(codec.cell)
+        )
+    return latents
+
+
+# ---- samples and numbers
+
+
+def tensor(colours: NDArray[Any]) -> Tensor:
+    """From (H, W, 1 or 3) to float32 (1, 3, H, W) in 0…1; gray becomes three equal channels."""
+    height, width, _ = colours.shape
+    x = np.empty((1, 3, height, width), np.float32)
+    x[0] = colours.transpose(2, 0, 1)
+    x /= np.iinfo(colours.dtype).max
+    return torch.from_numpy(x)
+
+
+def samples(x: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """From float (1, 3, H, W) to (H, W, 1 or 3); gray is the mean of the three channels."""
+    if channels == 1:
+        x = x.mean(dim=1, keepdim=True)
+    most = int(np.iinfo(dtype).max)
+    x = x[0].mul(most).round().clamp(0, most).to(torch.uint8 if most == 255 else torch.int32)
+    return x.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
+
+
+@contextmanager
+def running(grid: Grid) -> Iterator[None]:
+    """Networks run in here: no gradients, and what goes wrong in them has a name."""
+    try:
+        with torch.inference_mode(), model_errors():
+            yield
+    except (MemoryError, RuntimeError) as e:
+        if isinstance(e, RuntimeError) and "allocate" not in str(e):
+            raise
+        raise OutOfMemory(
+            f"not enough memory for {grid.width}x{grid.height} pixels; use a smaller picture or a "
+            "larger machine"
+        ) from e

@@ -1,0 +1,166 @@
+"""Frequency tables fitted to a tensor, and the few bits they travel in.
+
+A table's frequencies travel as logarithms in steps of a quarter octave, which costs 0.05 % in its
+symbols, and become integers again by integer arithmetic alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lictor.codec.arrays.context import IntArray
+from lictor.entropy import Tables
+
+TOTAL = 2**14
+ENTRIES = 255
+MAX_SHIFT = 16
+MAX_LOG = 56
+"""Of a frequency: 4 log2(2^14)."""
+_QUARTERS = np.array([16, 19, 23, 27], np.int64)
+_ENTRY_BITS = 2.5
+_TABLE_BITS = 30.0
+_ESCAPE_BITS = 20.0
+
+
+@dataclass
+class Shape:
+    """One table: logarithms of its entries, the escape's last (-1: there is none)."""
+
+    offset: int
+    shift: int
+    logs: list[int]
+
+
+def tables(shapes: list[Shape]) -> Tables:
+    """The integer tables. Raises ValueError for shapes that are none."""
+    rows = [_frequencies(np.array(s.logs, np.int64)) for s in shapes]
+    return Tables.from_frequencies(rows, [s.offset for s in shapes], [s.shift for s in shapes])
+
+
+def _frequencies(logs: IntArray) -> IntArray:
+    """Shares of 2^14 in proportion to 2^(log/4), at least 1; what is left goes to the largest."""
+    there = logs >= 0
+    weights = np.where(there, _QUARTERS[logs % 4] << (logs.clip(0) // 4), 0)
+    free = TOTAL - int(there.sum())
+    shares = np.where(there, 1 + weights * free // max(int(weights.sum()), 1), 0)
+    shares[int(weights.argmax())] += TOTAL - int(shares.sum())
+    return shares
+
+
+@dataclass
+class Histogram:
+    """Counts of the symbols from `low` on; far: some were counted at an edge but lie beyond."""
+
+    low: int
+    counts: npt.NDArray[np.int64]
+    far: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many symbols were counted."""
+        return int(self.counts.sum())
+
+
+def histograms(symbols: IntArray, contexts: npt.NDArray[np.intp], count: int) -> list[Histogram]:
+    """What each context holds. Far symbols are counted at the edge, as they will be escapes."""
+    order = np.argsort(contexts, kind="stable")
+    ends = np.searchsorted(contexts[order], np.arange(count + 1))
+    found = []
+    for i in range(count):
+        own = symbols[order[ends[i] : ends[i + 1]]]
+        if not own.size:
+            found.append(Histogram(0, np.zeros(0, np.int64)))
+            continue
+        low, high = least, most = int(own.min()), int(own.max())
+        if high - low > 2**16:
+            low, high = (int(v) for v in np.quantile(own, (0.001, 0.999), method="nearest"))
+            low, high = max(low, -(2**20)), min(high, 2**20)
+            high = max(high, low)
+            own = np.clip(own, low, high)
+        far = low > least or high < most
+        found.append(Histogram(low, np.bincount(own - low).astype(np.int64), far))
+    return found
+
+
+def merged(a: Histogram, b: Histogram) -> Histogram:
+    """Both together."""
+    if not a.size or not b.size:
+        return b if not a.size else a
+    low = min(a.low, b.low)
+    counts = np.zeros(max(a.low + a.counts.size, b.low + b.counts.size) - low, np.int64)
+    for h in (a, b):
+        counts[h.low - low : h.low - low + h.counts.size] += h.counts
+    return Histogram(low, counts, a.far or b.far)
+
+
+def bits(h: Histogram) -> float:
+    """About what the symbols cost, and the table."""
+    if not h.size:
+        return 0.0
+    counts = h.counts[h.counts > 0]
+    spent = float(h.size * np.log2(h.size) - (counts * np.log2(counts)).sum())
+    return spent + _TABLE_BITS + _ENTRY_BITS * min(h.counts.size, ENTRIES)
+
+
+def merge(found: list[Histogram], most: int) -> list[int]:
+    """The first context of each run that shares a table, runs being as long as pays."""
+    starts, runs = list(range(len(found))), list(found)
+    costs = [bits(h) for h in runs]
+    pairs = [merged(a, b) for a, b in pairwise(runs)]
+    joint = [bits(h) for h in pairs]
+    while len(runs) > 1:
+        gains = [costs[i] + costs[i + 1] - joint[i] for i in range(len(pairs))]
+        best = int(np.argmax(gains))
+        if gains[best] < 0 and len(runs) <= most:
+            break
+        runs[best], costs[best] = pairs[best], joint[best]
+        del runs[best + 1], costs[best + 1], starts[best + 1], pairs[best], joint[best]
+        for i in (best - 1, best):
+            if 0 <= i < len(pairs):
+                pairs[i] = merged(runs[i], runs[i + 1])
+                joint[i] = bits(pairs[i])
+    return starts
+
+
+def shape(h: Histogram) -> Shape:
+    """The table that codes a histogram in few bits, its own included."""
+    if not h.size:
+        return Shape(0, 0, [MAX_LOG, -1])
+    used = np.flatnonzero(h.counts)
+    first, last = int(used[0]), int(used[-1])
+    shift = 0
+    while ((h.low + last) >> shift) - ((h.low + first) >> shift) >= ENTRIES - 1:
+        total = np.cumsum(h.counts)
+        first = int(np.searchsorted(total, total[-1] // 2000, side="right"))
+        last = int(np.searchsorted(total, total[-1] - total[-1] // 2000))
+        if ((h.low + last) >> shift) - ((h.low + first) >> shift) < ENTRIES - 1:
+            break
+        shift += 1
+    half = (1 << shift) >> 1
+    entry = (h.low + np.arange(h.counts.size) + half) >> shift
+    low, high = (h.low + first + half) >> shift, (h.low + last + half) >> shift
+    inside = (entry >= low) & (entry <= high)
+    weights = h.counts[inside].astype(np.float64)
+    counts = np.bincount(entry[inside] - low, weights, high - low + 1)
+    escapes = float(h.counts[~inside].sum())
+    if counts.size == 1 and not (escapes or shift or h.far):
+        return Shape(low, 0, [MAX_LOG, -1])
+    return Shape(low, shift, _logs(np.append(_smooth(counts), max(escapes, 0.3))))
+
+
+def _smooth(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Rare symbols' counts averaged with their neighbours': less chance, and flatter to send."""
+    padded = np.pad(counts, 1, mode="edge")
+    average = (padded[:-2] + 2 * counts + padded[2:]) / 4
+    return np.where(counts < 24, average, counts)
+
+
+def _logs(counts: npt.NDArray[np.float64]) -> list[int]:
+    share = counts / counts.sum() * TOTAL
+    logs = np.rint(4 * np.log2(np.maximum(share, 1.0)))
+    return [int(v) for v in np.clip(logs, 0, MAX_LOG)]

@@ -1,0 +1,1 @@
+"""How latents are coded: hyperprior, quadtree, exact integers, quality."""

@@ -1,0 +1,302 @@
+"""Encoder-side search: latents fitted to one picture, rate and distortion both.
+
+The analysis gives latents that are good for pictures in general. Here y and z of this picture are
+improved step by step with the weights as they are; what comes out is coded as any latents are.
+
+Like stochastic Gumbel annealing (Yang, Bamler, Mandt, NeurIPS 2020), the search holds each symbol
+between two integers at a temperature that falls. It descends otherwise, in proximal steps on the
+expected latents instead of gradient steps on noisy samples (docs/effort.md compares them):
+
+* What a symbol itself costs enters exactly, as the difference of bits between the two integers. No
+  rounding, and no narrow Gaussian, has to be differentiated by it.
+* All else that depends on it, the picture and the bits of symbols coded later, enters by its
+  gradient, and the picture by its curvature along the channel, too. Both are in bits: that gives
+  the length of a step, at every quality and in every channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lictor.entropy import Encoder
+from lictor.models.box import Box
+from lictor.models.coding import gaussian
+from lictor.models.coding.quadtree import from_cells, group_of_phase
+from lictor.models.coding.quality import PLACE, Quality, condition, finer, highest, part
+from lictor.models.coding.quality_ladder import quality_to_lambda
+
+if TYPE_CHECKING:
+    from lictor.models.picture.lictor import Lictor
+
+Progress = Callable[[int, int], None]
+"""Called after each iteration with how many are done, and how many there are."""
+
+_TEMPERATURE = (5.0, 0.5)
+"""In bits, at the first and at the last iteration."""
+
+_STIFFNESS = (1.2, 1.8)
+"""Curvature assumed, at first and at last, over that of one symbol: many move at once."""
+
+_DAMPING, _DAMPING_IF_FEW, _FEW = 0.2, 0.3, 20
+"""Part of the way that y goes in an iteration, and in one of few."""
+
+_RATE_PULL = 1.5
+"""Largest gradient, in bits, of the rate of later symbols: narrow Gaussians know no bound."""
+
+_SIDE_STEP, _SIDE_BITS, _SIDE_REST = 0.2, 5.0, 0.75
+"""Largest step of z at the start, the gradient that takes half of it, and when z comes to rest."""
+
+_SIDE_NEWS = 0.2
+"""Part of a new gradient in the running mean that z follows."""
+
+_SLOPE_SPAN = 4.0
+_SLOPE_RATIO = (0.7, 2.0)
+"""Qualities between which a picture's own slope is taken; how far from lambda it may lie."""
+
+
+def iterations(effort: int) -> int:
+    """How many iterations an effort of 1…9 buys: 4 and, four efforts on, eight times as many."""
+    return round(4 * 2 ** (0.75 * (effort - 1)))
+
+
+def refine(
+    model: Lictor, picture: Picture, plain: State, effort: int, progress: Progress | None = None
+) -> tuple[Tensor, Tensor, float]:
+    """Latents that cost less than the plain ones, and the bits that the float model expects.
+
+    The price of latents is their bits and, at lambda a unit, their error. lambda is the slope of
+    this picture's own curve: what a search saves at that price no other quality would have saved.
+    The plain latents come back unless the others are better at this price and at the lambda of
+    training, in real bytes and on the decoded picture.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        picture = replace(
+            picture,
+            padded=picture.padded.clone(),
+            around=picture.around.float().clone(),
+            worth=worth(picture.quality),
+        )
+        start = State(plain.y.float().clone(), plain.z.float().clone())
+        trained = float(quality_to_lambda(torch.tensor(highest(picture.quality))))
+        slope = _slope(model, picture.alone(model.cell), trained)
+        search = Search(model, picture, slope, start.y)
+        found = search.run(start, iterations(effort), progress)
+    before, after = (_measure(model, picture, state) for state in (plain, found))
+    best = found if all(_better(after, before, price) for price in (slope, trained)) else plain
+    return best.y, best.z, search.bits(best)
+
+
+def _better(one: tuple[float, float], other: tuple[float, float], price: float) -> bool:
+    return one[0] + price * one[1] < other[0] + price * other[1]
+
+
+@torch.no_grad()
+def _slope(model: Lictor, picture: Picture, trained: float) -> float:
+    """Bits that the plain codec pays for a unit of error near this quality."""
+    bits, errors = [], []
+    for shift in (-_SLOPE_SPAN, _SLOPE_SPAN):
+        quality = picture.condition.add(shift).clamp(0, 100)
+        output = model(picture.padded, quality)
+        bits.append(float(output.bits))
+        errors.append(float(picture.error(output.x_hat)))
+    slope = (bits[1] - bits[0]) / max(errors[0] - errors[1], 1e-9)
+    return min(max(slope, _SLOPE_RATIO[0] * trained), _SLOPE_RATIO[1] * trained)
+
+
+@torch.inference_mode()
+def _measure(model: Lictor, picture: Picture, state: State) -> tuple[float, float]:
+    """Bits of the real stream, and error of the decoded picture."""
+    encoder = Encoder(checksum=False)
+    y_hat = model.push(state.y, state.z, picture.own_quality, encoder)
+    x_hat = picture.synthesised(model, y_hat.permute(0, 2, 3, 1))
+    most = 65535 if model.is_deep else 255
+    return 8.0 * len(encoder.finish()), float(picture.error(x_hat.mul(most).round().div(most)))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to fit, or a tile of one with what lies around it and stays as it is.
+
+    padded: pixels of all, (1, 3, H, W) in 0…1.
+    shape: rows and columns of `padded` that are not padding.
+    quality: of all.
+    around: y of all, (1, h, w, M).
+    place: of the tile in `around`.
+    worth: what an error counts at each pixel, (1, 1, H, W) in 0…1; None if the same everywhere.
+    """
+
+    padded: Tensor
+    shape: tuple[int, ...]
+    quality: Quality
+    around: Tensor
+    place: Box
+    worth: Tensor | None = None
+
+    def alone(self, cell: int) -> Picture:
+        """The tile without what is around it."""
+        pixels = Box(*(cell * side for side in self.place))
+        rows, columns = pixels.place
+        inner = Box(0, 0, *self.place[2:])
+        shape = pixels.within(Box(0, 0, *self.shape))[2:]
+        y = self.around[:, self.place.place[0], self.place.place[1]]
+        own = None if self.worth is None else self.worth[:, :, rows, columns]
+        padded = self.padded[:, :, rows, columns]
+        return Picture(padded, shape, self.own_quality, y, inner, own)
+
+    def synthesised(self, model: Lictor, y_hat: Tensor) -> Tensor:
+        """All of it, as it comes out with y_hat (1, h, w, M) in the place of the tile."""
+        if y_hat.shape != self.around.shape:
+            rows, columns = self.place.place
+            whole = self.around.clone()
+            whole[:, rows, columns] = y_hat
+            y_hat = whole
+        return model.synthesise(y_hat.permute(0, 3, 1, 2), self.condition)
+
+    @property
+    def condition(self) -> Tensor:
+        """The quality as networks take it."""
+        return condition(self.quality, self.padded)
+
+    @property
+    def own_quality(self) -> Quality:
+        """That of the tile."""
+        return part(self.quality, self.place)
+
+    def error(self, x_hat: Tensor) -> Tensor:
+        """Mean squared error (0…255) times pixels, what lambda gives a price in bits."""
+        h, w = self.shape
+        # Beyond the edge nobody looks: there, symbols need only be cheap.
+        difference = (x_hat.clamp(0, 1) - self.padded)[:, :, :h, :w].square()
+        if self.worth is not None:
+            difference = difference * self.worth[:, :, :h, :w]
+        return difference.sum() * (255**2 / 3)
+
+
+def worth(quality: Quality) -> Tensor | None:
+    """Lambda at each pixel over that of the highest quality, (1, 1, H, W); None without a map."""
+    if not isinstance(quality, Tensor):
+        return None
+    prices = quality_to_lambda(condition(quality, torch.empty(0)))
+    shares = finer(prices / prices.max(), PLACE)
+    return shares[:, None]
+
+
+@dataclass
+class State:
+    """Where the search is: targets of y (1, h, w, M) and z (1, h/4, w/4, Z), before rounding."""
+
+    y: Tensor
+    z: Tensor
+
+
+class Search:
+    """The search of one picture; `weight` is bits for a unit of `Picture.error`."""
+
+    def __init__(self, model: Lictor, picture: Picture, weight: float, y: Tensor) -> None:
+        self.model, self.picture, self.weight = model, picture, weight
+        self.curvature = self._curvature(y)
+
+    def _curvature(self, y: Tensor) -> Tensor:
+        """Second derivative of the distortion's price along each channel of y, (M,).
+
+        For random signs v, the square of J'v is in expectation the diagonal of J'J (Hutchinson).
+        """
+        y = y.detach().requires_grad_()
+        x_hat = self.picture.synthesised(self.model, y)
+        generator = torch.Generator().manual_seed(0)
+        signs = torch.randint(0, 2, x_hat.shape, generator=generator).to(x_hat) * 2 - 1
+        if self.picture.worth is not None:
+            signs = signs * self.picture.worth.sqrt()
+        (seen,) = torch.autograd.grad(x_hat, y, signs)
+        per_channel = seen.square().mean(dim=(0, 1, 2)) * (2 * self.weight * 255**2 / 3)
+        return per_channel.clamp(min=1e-3 * float(per_channel.max()))
+
+    def run(self, state: State, count: int, progress: Progress | None) -> State:
+        """The state after `count` iterations, with y on the symbols it stands for."""
+        damping = _DAMPING if count > _FEW else _DAMPING_IF_FEW
+        mean = torch.zeros_like(state.z)
+        for i in range(count):
+            done = i / max(count - 1, 1)
+            curvature = self.curvature * _between(_STIFFNESS, done)
+            y_hat, pull, side = self._gradients(state, _between(_TEMPERATURE, done), curvature)
+            state.y = torch.lerp(state.y, y_hat - pull / curvature, damping)
+            step = _SIDE_STEP * max(0.0, 1 - done / _SIDE_REST)
+            mean = torch.lerp(mean, side, _SIDE_NEWS)
+            state.z = state.z - step * mean / (mean.abs() + _SIDE_BITS)
+            if progress is not None:
+                progress(i + 1, count)
+        with torch.no_grad():
+            y_hat, _, _ = self._quantise(state, 0.0, self.curvature * _STIFFNESS[1])
+        return State(y_hat, state.z.round())
+
+    @torch.inference_mode()
+    def bits(self, state: State) -> float:
+        """Bits that the float model expects for the rounded latents."""
+        nearest = torch.full_like(self.curvature, torch.inf)
+        return float(self._quantise(state, 0.0, nearest)[1])
+
+    def _gradients(
+        self, state: State, temperature: float, curvature: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The expected y_hat; the price of all but own rates by it; the bits by z."""
+        y_hat, bits, (z, *quarters) = self._quantise(state, temperature, curvature)
+        *by_quarter, by_z = torch.autograd.grad(bits, [*quarters[:-1], z])
+        # No symbol is coded after the last quarter.
+        by_rate = self._gather([*by_quarter, torch.zeros_like(quarters[-1])])
+        y_hat = y_hat.detach().requires_grad_()
+        x_hat = self.picture.synthesised(self.model, y_hat)
+        (by_error,) = torch.autograd.grad(self.weight * self.picture.error(x_hat), y_hat)
+        return y_hat.detach(), by_error + by_rate.clamp(-_RATE_PULL, _RATE_PULL), by_z
+
+    def _gather(self, quarters: list[Tensor]) -> Tensor:
+        """Values of the four steps in the places of y."""
+        cells = torch.empty((4, *quarters[0].shape), device=quarters[0].device)
+        phases = torch.arange(4, device=cells.device)
+        for k, quarter in enumerate(quarters):
+            cells[phases, group_of_phase(k, cells.device)] = quarter
+        return from_cells(cells)
+
+    def _quantise(
+        self, state: State, temperature: float, curvature: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Expected y_hat, its bits, and the leaves that gradients are wanted for: z, quarters."""
+        model, quality = self.model, condition(self.picture.own_quality, state.y)
+        of_group = curvature.reshape(4, 1, 1, 1, -1)
+        leaves = [state.z.round().requires_grad_(torch.is_grad_enabled())]
+
+        def code(
+            target: Tensor, mean: Tensor, scale: Tensor, groups: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            with torch.no_grad():
+                symbols = _expected(target - mean, scale, of_group[groups], temperature)
+                y_hat = symbols + mean
+            leaves.append(y_hat.requires_grad_(torch.is_grad_enabled()))
+            return y_hat, gaussian.bits(y_hat.detach() - mean, scale).sum()
+
+        z = leaves[0]
+        side_bits = gaussian.bits(z, model.side_scale(z, quality)).sum()
+        cells, bits = model.walk(state.y, model.h_s(z, quality), quality, code)
+        return from_cells(cells), side_bits + bits.sum(), leaves
+
+
+def _between(ends: tuple[float, float], done: float) -> float:
+    """From the first to the second, evenly in the logarithm."""
+    return ends[0] * (ends[1] / ends[0]) ** done
+
+
+def _expected(target: Tensor, scale: Tensor, curvature: Tensor, temperature: float) -> Tensor:
+    """Mean of the two integers around the target, weighed by bits + curvature/2 * distance².
+
+    The weights are a Boltzmann distribution's; at temperature 0 the cheaper integer.
+    """
+    low = target.floor()
+    bits = gaussian.bits(low + 1, scale) - gaussian.bits(low, scale)
+    price = bits + curvature * (low + 0.5 - target)
+    if not temperature:
+        return low + (price < 0)
+    return low + torch.sigmoid(price / -temperature)

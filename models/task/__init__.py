@@ -1,0 +1,1 @@
+"""Models that code what a task needs of a picture."""
