@@ -163,7 +163,7 @@ def test_bad_files_are_named(pictures: Path, tmp_path: Path):
     *errors, summary = errors
     for name, why in (
         ("02", "not a picture"),
-        ("05", "damaged"),
+        ("05", "ends early"),
         ("07", "cannot be read: No such"),
     ):
         assert any(f"lictor: {pictures}/{name}.png: " in e and why in e for e in errors), errors
