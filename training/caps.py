@@ -3,7 +3,8 @@
     python -m lictor.training.caps OLD.safetensors data=photos/ NEW.safetensors
 
 What a photo makes of the weights stays as it is, and what is nothing like a photo cannot make the
-networks explode (models/coding/layers.py, Block). `data` is as for `lictor train`.
+networks explode (models/coding/layers.py, Block). `data` is as for `lictor train`, or, for weights
+that code arrays, as for `lictor train-features`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from torch import Tensor, nn
 from lictor.datasets.crops import Crops
 from lictor.datasets.pictures import load, sources
 from lictor.models import ModelError, checkpoint
+from lictor.models.array.plane_hyper import PlaneHyper
 from lictor.models.base import LatentCodec
 from lictor.models.coding.layers import Block
 from lictor.models.task.student import Student
+from lictor.training import features
+from lictor.training.features_config import Features
 
 CROPS, SIDE, SEED = 5000, 256, 77
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
@@ -59,19 +63,25 @@ def _run(model: LatentCodec, x: Tensor, quality: Tensor) -> None:
 def give(old: Path, data: str, new: Path) -> None:
     """Write the weights of `old` with caps. Raises ValueError, OSError, BadCheckpoint."""
     model = checkpoint.read(str(old))
-    crops = Crops(load(sources(data), SIDE, 0), SIDE, SEED)
-    side, step = model.view or SIDE, len(QUALITIES)
-
-    def batches() -> Iterator[Tensor]:
-        for first in range(0, CROPS, step):
-            parts = [torch.from_numpy(crops[i][0]) for i in range(first, first + step)]
-            x = torch.stack(parts).float() / 255
-            yield nn.functional.interpolate(x, (side, side), mode="bilinear", antialias=True)
-
-    caps = {f"{name}.cap": cap for name, cap in measured(model, batches()).items()}
+    batches = _samples(model, data) if isinstance(model, PlaneHyper) else _photos(model, data)
+    caps = {f"{name}.cap": cap for name, cap in measured(model, batches).items()}
     with safe_open(old, "pt") as file:
         metadata = file.metadata()
     save_file(load_file(old) | caps, new, metadata)
+
+
+def _photos(model: LatentCodec, data: str) -> Iterator[Tensor]:
+    crops = Crops(load(sources(data), SIDE, 0), SIDE, SEED)
+    side, step = model.view or SIDE, len(QUALITIES)
+    for first in range(0, CROPS, step):
+        parts = [torch.from_numpy(crops[i][0]) for i in range(first, first + step)]
+        x = torch.stack(parts).float() / 255
+        yield nn.functional.interpolate(x, (side, side), mode="bilinear", antialias=True)
+
+
+def _samples(model: PlaneHyper, data: str) -> Iterator[Tensor]:
+    found, _ = features.samples(Features(data=data))
+    yield from features.centred(model, found).split(len(QUALITIES))
 
 
 def main(arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -23,11 +23,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _END = b"\xff\xd9"
-_NOISE = bytes(1 + 83 * i % 254 for i in range(4096))
-"""No 255 is in it, which would be a marker."""
+_NOISES = tuple(bytes((first + 83 * i) % 255 for i in range(4096)) for first in (254, 170, 85))
+"""Behind its last bit, a JPEG's decoder reads zeros; here ones come first, and ones and zeros by
+turns. No 255 is in them, which would be a marker."""
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOS = 0xDA
 _COEFFICIENTS = 64
+
+
+class Scan(NamedTuple):
+    """Of a JPEG: where its bits begin, and what they are for.
+
+    components: of the picture; own: of this scan. bit: the lowest that it gives.
+    """
+
+    start: int
+    components: frozenset[int]
+    own: bytes
+    coefficients: range
+    bit: int
 
 
 class Rescued:
@@ -64,16 +78,20 @@ def of(image: Image.Image) -> Rescued | None:
 
 def read(data: bytes, format: str) -> Rescued | None:
     """Decode as much of a file's first picture as there is; None if there is nothing."""
-    endings = (_END, _NOISE + _END) if format in ("JPEG", "MPO") else (b"", b"")
-    first, second = (
-        _decoded(data + end, format, fill) for end, fill in zip(endings, (0, 255), strict=True)
-    )
-    image = _opened(data + endings[0], format, 0)
-    if first is None or second is None or image is None:
+    jpeg = format in ("JPEG", "MPO")
+    end = _END if jpeg else b""
+    if jpeg:
+        data = data.rstrip(b"\xff")  # half of an end mark, or of a byte: one more would be a marker
+    image, first = _opened(data + end, format, 0), _decoded(data + end, format, 0)
+    if jpeg:
+        others = [_decoded(data + noise + end, format, 0) for noise in _NOISES]
+    else:
+        others = [_decoded(data, format, 255)]
+    if image is None or first is None or any(other is None for other in others):
         return None
-    differs = first != second
+    differs = np.any([first != other for other in others], axis=0)
     missing, coarse = differs if differs.ndim == 2 else differs.any(axis=2), False
-    if endings[0]:
+    if jpeg:
         missing, coarse = _missing_blocks(missing, image, data)
     return None if missing.all() else Rescued(image, missing, coarse)
 
@@ -140,7 +158,10 @@ def _missing_blocks(differing: NDArray[Any], image: Any, data: bytes) -> tuple[N
     In a scan blocks follow one another, so that all from the first that differs are made up.
     """
     scans = list(_scans(data))
-    coarse = not scans or not _finished(scans)
+    if not scans:
+        return np.ones_like(differing), True
+    coarse = not _finished(scans)
+    differing = differing | _behind_restarts(differing.shape, image, data, scans[-1])
     if len(scans) > 1 and _has_colours(scans[:-1]):
         return np.zeros_like(differing), coarse or bool(differing.any())
     if not differing.any():
@@ -157,8 +178,29 @@ def _missing_blocks(differing: NDArray[Any], image: Any, data: bytes) -> tuple[N
     return missing, coarse
 
 
-def _scans(data: bytes) -> Iterator[tuple[frozenset[int], bytes, range, int]]:
-    """Of each scan: the picture's components, its own, its coefficients, its lowest bit."""
+def _behind_restarts(shape: tuple[int, ...], image: Any, data: bytes, scan: Scan) -> NDArray[Any]:
+    """Which pixels lie in restart intervals that have not begun: no ending is read in these."""
+    missing = np.zeros(shape, bool)
+    table = data.rfind(b"\xff\xdd\0\4", 0, scan.start)
+    interval = int.from_bytes(data[table + 4 : table + 6], "big") if table > 0 else 0
+    if not interval:
+        return missing
+    begun = 1 + sum(data.count(bytes([0xFF, 0xD0 + n]), scan.start) for n in range(8))
+    sampling = {layer[0]: layer[1:3] for layer in image.layer}
+    across, down = (max(pair[axis] for pair in sampling.values()) for axis in (0, 1))
+    width, height = 8 * across, 8 * down
+    if len(scan.own) == 1:  # then units are blocks, of however many pixels
+        width //= sampling[scan.own[0]][0]
+        height //= sampling[scan.own[0]][1]
+    columns = -(-shape[1] // width)
+    row, column = divmod(begun * interval, columns)
+    missing[row * height : (row + 1) * height, column * width :] = True
+    missing[(row + 1) * height :] = True
+    return missing
+
+
+def _scans(data: bytes) -> Iterator[Scan]:
+    """The scans that a JPEG has, as their headers say."""
     at, components = 2, b""
     while 0 <= (at := data.find(b"\xff", at)) < len(data) - 4:
         marker = data[at + 1]
@@ -171,20 +213,19 @@ def _scans(data: bytes) -> Iterator[tuple[frozenset[int], bytes, range, int]]:
             components = body[6 : 6 + 3 * body[5] : 3]
         elif marker == _SOS and body and len(body) >= 4 + 2 * body[0]:
             own, (start, stop, bits) = body[1 : 1 + 2 * body[0] : 2], body[-3:]
-            yield frozenset(components), own, range(start, stop + 1), bits & 15
+            yield Scan(at + 2 + size, frozenset(components), own, range(start, stop + 1), bits & 15)
         at += 2 + size
 
 
-def _finished(scans: list[tuple[frozenset[int], bytes, range, int]]) -> bool:
-    """Whether these scans give every bit of every coefficient."""
-    components = scans[0][0]
-    done = {(c, k) for _, own, range_, bit in scans if not bit for c in own for k in range_}
-    return all((c, k) in done for c in components for k in range(_COEFFICIENTS))
+def _finished(scans: list[Scan]) -> bool:
+    """Whether these give every bit of every coefficient."""
+    done = {(c, k) for scan in scans if not scan.bit for c in scan.own for k in scan.coefficients}
+    return all((c, k) in done for c in scans[0].components for k in range(_COEFFICIENTS))
 
 
-def _has_colours(scans: list[tuple[frozenset[int], bytes, range, int]]) -> bool:
-    """Whether these scans give every component's means of blocks, so that no pixel is missing."""
-    return scans[0][0] <= {c for _, own, range_, _ in scans if 0 in range_ for c in own}
+def _has_colours(scans: list[Scan]) -> bool:
+    """Whether these give every component's means of blocks, so that no pixel is missing."""
+    return scans[0].components <= {c for scan in scans if 0 in scan.coefficients for c in scan.own}
 
 
 # ---- PNG

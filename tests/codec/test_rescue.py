@@ -79,6 +79,27 @@ def test_what_is_there_of_a_cut_file(part: np.ndarray, kind: str):
     assert taken > 0.3 * 6 * right.size
 
 
+@pytest.mark.parametrize("more", [{}, {"restart_marker_blocks": 5}, {"progressive": True}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_that_lacks_a_few_bits_is_not_taken_for_whole(
+    part: np.ndarray, mode: str, more: dict
+):
+    """Cut at each of many bytes: none is taken unless it decodes to the same pixels."""
+    picture = np.asarray(Image.fromarray(part).convert(mode))
+    for quality in (10, 50, 92):
+        data = saved(picture, format="JPEG", quality=quality, **more)
+        whole = pillow.read(data).pixels
+        taken = 0
+        for size in [*range(len(data) - 120, len(data)), *range(700, len(data) - 120, 97)]:
+            try:
+                found = pillow.read(data[:size])
+            except CodecError:
+                continue
+            taken += 1
+            np.testing.assert_array_equal(found.pixels, whole)
+        assert taken >= 2
+
+
 def test_scans_that_are_missing_of_a_progressive_jpeg(part: np.ndarray):
     data = saved(part, **JPEG, progressive=True)
     whole = pillow.read(data).pixels.astype(int)
