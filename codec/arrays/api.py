@@ -50,6 +50,8 @@ from lictor.codec.format.picture import QUALITY_STEPS, Bytes
 if TYPE_CHECKING:
     from lictor.codec.arrays.low_rank import Mixer
 
+_THRESHOLDS = 4
+"""Sizes below which components do not matter: so many are tried for an array of so many bits."""
 _FINER = 2
 """Times that a step is made finer where decoded values were too far off."""
 
@@ -267,11 +269,7 @@ def _encode_array(
     way: _Way | None = None,
 ) -> Array:
     exact = Array(name, dtype, raw.shape, EXACT, payload=pack(raw))
-    if feature_decode.decode(exact).tobytes() != raw.tobytes():
-        raise SelfCheckFailed(
-            "an array that is kept exactly does not come back as it was; this machine's memory or "
-            "its zlib is broken"
-        )
+    _check_exact(exact, raw)
     own = whole_axis(axis, raw.ndim) if dtype in FLOATS and raw.size else None
     if dtype not in FLOATS or not np.isfinite(to_float64(dtype, raw)).any():
         return exact
@@ -282,6 +280,14 @@ def _encode_array(
         if promise is None or _kept(coded, raw, promise, model):
             return coded
     return exact
+
+
+def _check_exact(exact: Array, raw: npt.NDArray[Any]) -> None:
+    if feature_decode.decode(exact).tobytes() != raw.tobytes():
+        raise SelfCheckFailed(
+            "an array that is kept exactly does not come back as it was; this machine's memory or "
+            "its zlib is broken"
+        )
 
 
 def _kept(coded: Array, raw: npt.NDArray[Any], promise: Promise, model: Any) -> bool:
@@ -348,36 +354,34 @@ def _near(quantiser: Quantiser, distance: Distance, most: int) -> Candidates:
 
 def _sized(quantiser: Quantiser, wanted: float) -> Candidates:
     """In at most so many bytes, the nearest first."""
-    start = quantiser.step_for(quantiser.int8())
-    plain = rate_search.Search(quantiser, quantiser.rungs(), wanted, start).run()
-    ideas = {id(coded): quantiser.idea(coded.step) for coded in plain[:1]}
-    found = plain[:1]
-    if plain and (mixed := _sized_mixed(quantiser, plain[0], ideas[id(plain[0])], wanted)):
-        ideas[id(mixed[0])] = mixed[1]
-        found = sorted([*found, mixed[0]], key=lambda coded: ideas[id(coded)].root)
-    for coded in (*found, *plain[1:]):
-        idea = ideas.get(id(coded)) or quantiser.idea(coded.step)
+    start, steps = quantiser.step_for(quantiser.int8()), quantiser.rungs()
+    plain = rate_search.Search(quantiser, steps, wanted, start).run()
+    found = [(quantiser.idea(coded.step), coded) for coded in plain[:1]]
+    if plain:
+        most = max(wanted, size_of(plain[0]))
+        for mixer in _mixers(quantiser, found[0][0]):
+            finer = [step for step in steps if step < mixer.coarsest]
+            mixed = rate_search.Search(mixer, finer, wanted, plain[0].step).run()
+            found += [(mixer.idea(m.step), m) for m in mixed[:1] if size_of(m) <= most]
+    for idea, coded in sorted(found, key=lambda item: item[0].root):
         yield coded, Promise(distance=idea.loosened())
+    for coded in plain[1:]:
+        yield coded, Promise(distance=quantiser.idea(coded.step).loosened())
 
 
-def _sized_mixed(
-    quantiser: Quantiser, plain: Array, idea: Distance, wanted: float
-) -> tuple[Array, Distance] | None:
-    """Likewise from components, if those fit as the plain way does."""
-    if idea.mse <= 0:
-        return None
-    # Components cost less than channels, so that they will be nearer: with a finer step. Which
-    # there are should not change with every byte.
-    finer = Distance(2.0 ** math.ceil(math.log2(idea.mse / 16)), idea.unit)
-    mixer = _mixer(quantiser, finer)
-    if mixer is None:
-        return None
-    steps = [step for step in quantiser.rungs() if step < mixer.coarsest]
-    start = mixer.step_for_mse(idea.mse) or plain.step
-    for mixed in rate_search.Search(mixer, steps, wanted, start).run()[:1]:
-        if size_of(mixed) <= max(wanted, size_of(plain)):
-            return mixed, mixer.idea(mixed.step)
-    return None
+def _mixers(quantiser: Quantiser, plain: Distance) -> list[Mixer]:
+    """Components that may come nearer than the plain way does, in as many bytes.
+
+    They cost less than channels, so that they come nearer with a finer step, and more of them then
+    matter; where these are too many, fewer are tried. How fine is a power of 4, so that what is
+    tried does not change with every byte that there may be.
+    """
+    if plain.mse <= 0 or plain.unit:
+        return []
+    least = math.ceil(math.log2(plain.mse / 16) / 2)
+    thresholds = (Distance(4.0**power) for power in range(least, least + _THRESHOLDS))
+    tried = [mixer for mixer in (_mixer(quantiser, t) for t in thresholds) if mixer]
+    return list({mixer.components: mixer for mixer in reversed(tried)}.values())
 
 
 def _mixer(quantiser: Quantiser, distance: Distance) -> Mixer | None:

@@ -107,6 +107,11 @@ class Mixer:
         return float(max(np.abs(self.parts.z).max(), means))
 
     @property
+    def components(self) -> int:
+        """How many there are."""
+        return len(self.parts.rows)
+
+    @property
     def coarsest(self) -> float:
         """A step that makes all components 0."""
         return 4 * float(np.abs(self.parts.z).max())
