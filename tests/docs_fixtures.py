@@ -1,0 +1,75 @@
+"""What the examples of the documentation name: small pictures, arrays and files, in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from lictor.codec import encode
+
+ROOT = Path(__file__).parents[1]
+
+
+def fill(folder: Path) -> None:
+    """Write everything that examples may take for granted."""
+    from skimage import data
+    from sklearn.datasets import load_sample_images
+
+    astronaut, cat = data.astronaut(), data.chelsea()
+    china, flower = load_sample_images().images
+    photo = Image.fromarray(astronaut[64:448])  # 512x384
+    photo.save(folder / "photo.png")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    Image.fromarray(cat).save(folder / "photo.jpg", icc_profile=profile.tobytes())
+    (folder / "photo.bin").write_bytes(encode(photo, quality=30))
+
+    for name, pixels in {"a.jpg": china[:384, :512], "sub/b.png": flower[:384, :512]}.items():
+        _save(pixels, folder / "photos" / name)
+    for i, pixels in enumerate((astronaut, cat, china)):
+        _save(pixels[40:216, 120:312], folder / "kodak" / f"kodim0{i + 1}.png")
+    ramp = np.linspace(0, 255, 24).astype(np.uint8)
+    Image.fromarray(np.tile(ramp, (16, 1))).save(folder / "map.png")
+
+    large = encode(photo.resize((1792, 1344)), quality=10)  # more than one tile
+    (folder / "large.bin").write_bytes(large)
+    damaged = bytearray(large)
+    damaged[-len(large) // 8] ^= 0x55
+    (folder / "damaged.bin").write_bytes(damaged)
+
+    _arrays(folder)
+    _labelled(folder / "val.tar", {"n02123045_tabby": cat, "n07930864_cup": data.coffee()})
+    curve = {"bpp": [0.05, 0.3, 1.0, 4.0], "psnr": [24.0, 29.0, 34.0, 42.0]}
+    (folder / "published.json").write_text(json.dumps({"vtm": curve}))
+    for name in ("examples", "train.py"):
+        os.symlink(ROOT / name, folder / name)
+
+
+def _save(pixels: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def _arrays(folder: Path) -> None:
+    """Maps of 112 channels, as plane-hyper.lite0 knows them: correlated, and not of unit size."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(4, 112, 14, 14)).cumsum(2).cumsum(3)
+    x[:, 1:] += 0.5 * x[:, :-1]
+    features = (x - x.mean()).astype(np.float32)
+    np.save(folder / "features.npy", features)
+    (folder / "features").mkdir()
+    np.save(folder / "features" / "one.npy", features[:2])
+    np.save(folder / "features" / "two.npy", np.maximum(features[2:], 0).astype(np.float16))
+
+
+def _labelled(path: Path, pictures: dict[str, np.ndarray]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name, pixels in pictures.items():
+            one = path.with_name(f"{name}.jpg")
+            Image.fromarray(pixels[:300, :400]).save(one)
+            tar.add(one, one.name)
+            one.unlink()
