@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lictor.codec.distortion import psnr, within_a_level
 from lictor.codec.errors import (
     CorruptFile,
     ImageTooLarge,
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from lictor.codec.picture.latent import Coded, TileReader
     from lictor.codec.picture.rate_target import Reached, Target
     from lictor.models.base import LatentCodec
-    from lictor.models.picture.latent_search import Progress
+    from lictor.models.progress import Progress
 
 T = TypeVar("T")
 Region = tuple[int, int, int, int]
@@ -597,7 +598,7 @@ def verify(
     height, width, channels = picture.pixels.shape
     size = len(data) - info(data).alpha_bytes
     seen = ... if picture.alpha is None else picture.alpha > 0
-    alike = _within_a_level(first.colours, second.colours) and (
+    alike = within_a_level(first.colours, second.colours) and (
         picture.alpha is None or np.array_equal(first.alpha, picture.alpha)  # type: ignore[arg-type]
     )
     return VerifyReport(
@@ -854,29 +855,6 @@ def _estimate(picture: Picture, step: int, codec: LatentCodec) -> float:
     grid = Grid.for_picture(width, height)
     codec = weights.for_depth(codec, picture.depth)
     return latent.estimate(picture.colours, grid, codec, _quality(step)) / 8
-
-
-def _within_a_level(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Whether no sample differs by more than one level of 255."""
-    import numpy as np
-
-    if a.shape != b.shape:
-        return False
-    return int((np.maximum(a, b) - np.minimum(a, b)).max()) <= np.iinfo(a.dtype).max // 255
-
-
-def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Peak signal to noise ratio over all samples, dB; infinite if nothing differs."""
-    import numpy as np
-
-    if not a.size:
-        return math.inf
-    rows = max(1, 2**22 // a[0].size)  # as floats, all at once would take four times more
-    error = 0.0
-    for top in range(0, len(a), rows):
-        difference = a[top : top + rows].astype(np.float32) - b[top : top + rows]
-        error += float(np.square(difference).sum(dtype=np.float64))
-    return 10 * math.log10(np.iinfo(a.dtype).max ** 2 * a.size / error) if error else math.inf
 
 
 # ---- arguments

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from lictor.models.base import LatentCodec
     from lictor.models.coding.quality import Quality
-    from lictor.models.picture.latent_search import Progress
+    from lictor.models.progress import Progress
 
 Qualities: TypeAlias = "float | NDArray[np.int16]"
 """0…100, or a quality map: (rows, columns) of PLACE x PLACE pixels, in steps, 0…400."""
