@@ -246,10 +246,10 @@ def _way(
     aimed = target.mse is not None or target.bits is not None
     if aimed and quality is not None:
         raise InvalidTarget("give one of quality, mse and bits, not several")
-    from lictor.codec.api import quality_step
+    from lictor.codec import quality as qualities
     from lictor.codec.runtime import store
 
-    step = None if aimed else quality_step(50.0 if quality is None else quality)
+    step = None if aimed else qualities.to_step(qualities.DEFAULT if quality is None else quality)
     return _Way(store.load(model, arrays=True), step)
 
 
