@@ -37,8 +37,8 @@ def picture(image: Any, salvage: bool = False) -> Picture:
     import numpy as np
     from PIL import Image
 
+    from lictor.codec.image import hidden
     from lictor.codec.image.pillow import Picture, from_pillow
-    from lictor.codec.picture import hidden
 
     if isinstance(image, (str, bytes, os.PathLike)):
         raise NotAnImage(
