@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lictor.codec import quality as qualities
 from lictor.codec.distortion import psnr as psnr
 from lictor.codec.errors import InvalidTarget, TargetMissed
-from lictor.codec.format.picture import Bytes
+from lictor.codec.format.elements import Bytes
 from lictor.codec.picture import arguments, rate_target
 from lictor.codec.picture import decode as decoding
 from lictor.codec.picture import encode as encoding

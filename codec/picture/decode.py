@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lictor.codec.errors import CorruptFile, NoClassifier, UnsupportedFeature
 from lictor.codec.format import colour as signalling
 from lictor.codec.format import picture as bitstream
+from lictor.codec.format.elements import Bytes
 from lictor.codec.format.picture import (
     ALPHA,
     COLOUR,
@@ -17,7 +18,6 @@ from lictor.codec.format.picture import (
     ICC,
     LATENTS,
     MAP,
-    Bytes,
     Header,
     Section,
     Table,

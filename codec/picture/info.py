@@ -7,17 +7,8 @@ from typing import Any
 
 from lictor.codec.format import colour as signalling
 from lictor.codec.format import picture as bitstream
-from lictor.codec.format.picture import (
-    ALPHA,
-    COLOUR,
-    EXIF,
-    ICC,
-    LATENTS,
-    MAP,
-    Bytes,
-    Header,
-    Section,
-)
+from lictor.codec.format.elements import Bytes
+from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP, Header, Section
 from lictor.codec.picture import arguments
 from lictor.codec.picture.tiles import Grid
 from lictor.codec.quality import from_step

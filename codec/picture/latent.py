@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
-from lictor.codec.format.picture import BLOCK, PLACE, Bytes, Table
+from lictor.codec.format.elements import Bytes
+from lictor.codec.format.picture import BLOCK, PLACE, Table
 from lictor.codec.picture.tile_threads import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.picture.tiles import Grid
 from lictor.codec.runtime.device import transforming
