@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays.context import IntArray
-from lictor.entropy import Tables
+from lictor.entropy.tables import Tables
+
+IntArray = npt.NDArray[np.int64]
 
 TOTAL = 2**14
 ENTRIES = 255

@@ -26,11 +26,11 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from lictor import codec, models
-from lictor.codec.api import psnr
 from lictor.codec.bench import catalogue, pictures
-from lictor.codec.bench.classify import lite, wordnet_ids
-from lictor.codec.bench.metrics import rgb
+from lictor.codec.bench.classify import wordnet_ids
+from lictor.codec.distortion import psnr
 from lictor.codec.image.pillow import middle
+from lictor.codec.picture import classifier_view
 
 SIDE = 224
 QUALITIES = {
@@ -55,7 +55,7 @@ class Teacher:
     """EfficientNet-Lite0; its answers are numbers of classes, int64 (N,)."""
 
     def __init__(self) -> None:
-        self.network = lite()
+        self.network = classifier_view.network()
 
     @torch.inference_mode()
     def answers(self, squares: list[np.ndarray]) -> np.ndarray:
@@ -75,7 +75,7 @@ def by_codec(
     for side in sides:
         for quality in QUALITIES[name.split("-")[0]]:
             files = [own.encode(square, quality) for square in squares(side)]
-            shown = [resized(rgb(own.decode(data)), SIDE) for data in files]
+            shown = [resized(classifier_view.rgb(own.decode(data)), SIDE) for data in files]
             yield side, quality, files, teacher.answers(shown), shown
 
 
@@ -137,7 +137,7 @@ def measured(arguments: argparse.Namespace) -> Iterator[dict]:
     sources = [s for s in pictures.find([str(arguments.source)]) if s.label][: arguments.count]
     if not sources:
         sys.exit(f"{arguments.source}: no pictures whose names begin with a WordNet id")
-    whole = [rgb(s.read().pixels) for s in sources]
+    whole = [classifier_view.rgb(s.read().pixels) for s in sources]
     labels = np.array([wordnet_ids()[s.label] for s in sources])
     originals = [middle(pixels, SIDE) for pixels in whole]
     teacher = Teacher()

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from lictor import codec
 from lictor.codec.bench import pictures
 from lictor.codec.bench.classify import wordnet_ids
-from lictor.codec.bench.metrics import rgb
+from lictor.codec.picture.classifier_view import rgb
 
 ANIMALS = 398
 LONGEST = 256

@@ -25,10 +25,9 @@ from roi_boxes import largest
 
 from lictor.codec import decode, encode
 from lictor.codec.bench import classify
-from lictor.codec.bench.metrics import rgb
 from lictor.codec.bench.pictures import find
 from lictor.codec.image.pillow import Picture
-from lictor.codec.picture import task_roi
+from lictor.codec.picture import classifier_view, task_roi
 
 Look = Callable[[np.ndarray], int]
 
@@ -39,12 +38,12 @@ def networks() -> dict[str, Look]:
 
 
 def _answer(name: str, pixels: np.ndarray) -> int:
-    return int(classify.lite(name)(classify.lite_view(pixels, name)).argmax())
+    return int(classifier_view.network(name)(classifier_view.view(pixels, name)).argmax())
 
 
 def square(pixels: np.ndarray) -> np.ndarray:
     """What Lite0 sees."""
-    left, top, side = (round(n) for n in classify.lite_place(*pixels.shape[1::-1]))
+    left, top, side = (round(n) for n in classifier_view.place(*pixels.shape[1::-1]))
     return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
@@ -69,7 +68,7 @@ def main() -> None:
     counts: dict[tuple[float, str], list[np.ndarray]] = defaultdict(list)
     ids = classify.wordnet_ids()
     for source in islice(find([a.source]), a.count):
-        pixels = rgb(source.read().pixels)
+        pixels = classifier_view.rgb(source.read().pixels)
         pixels = pixels if a.whole else square(pixels)
         truth = ids.get(source.label or "", -1)
         own = {name: look(pixels) for name, look in nets.items()}

@@ -15,7 +15,7 @@ from lictor.models.errors import NoNumbers, NoSearch
 
 if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder
-    from lictor.models.picture.latent_search import Progress
+    from lictor.models.progress import Progress
 
 
 @dataclass(frozen=True)

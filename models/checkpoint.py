@@ -33,18 +33,24 @@ def save(model: LatentCodec, path: Path, name: str, training: dict[str, Any]) ->
     temporary.replace(path)
 
 
-def load(name: str) -> LatentCodec:
+def load(name: str, places: zoo.Places | None = None) -> LatentCodec:
     """The model of a shipped name or of a path to a weights file, in eval mode on the CPU.
 
+    places: where to look for other names; None: where LICTOR_CHECKPOINTS says.
     Raises UnknownModel, BadCheckpoint, or WrongWeights where a shipped file was tampered with.
     """
-    model = read(name)
+    model = read(_key(name, places))
     if not all(t.isfinite().all() for n, t in model.named_buffers() if n.endswith(".cap")):
         raise BadCheckpoint(
             f"{name}: made before gates had caps, and only good to decode; measure them with"
             f" `python -m lictor.training.caps {name} data=PHOTOS NEW{zoo.SUFFIX}`"
         )
     return model
+
+
+def _key(name: str, places: zoo.Places | None) -> str:
+    """What `read` knows weights by: shipped ones by their name, others by their path."""
+    return name if name in zoo.index() else str(zoo.resolve(name, places))
 
 
 @lru_cache(maxsize=4)
@@ -117,16 +123,17 @@ def _metadata(data: bytes) -> dict[str, str]:
     return header.get("__metadata__", {}) if isinstance(header, dict) else {}
 
 
-def find(id: int, name: str, digest: bytes) -> LatentCodec:
+def find(id: int, name: str, digest: bytes, places: zoo.Places | None = None) -> LatentCodec:
     """The model a file was written with: a shipped one by number, any other by name.
 
-    digest: first bytes of the SHA-256 of its weights. Raises UnknownModel, WrongWeights,
-    BadCheckpoint.
+    digest: first bytes of the SHA-256 of its weights. places: as for `load`. Raises UnknownModel,
+    WrongWeights, BadCheckpoint.
     """
     # Shipped weights have numbers: of two of a name, those of the user are meant without one.
-    own = [str(path) for path in zoo.own_files()]
+    own = [str(path) for path in zoo.own_files(places)]
     if not id:
-        model = read(next((path for path in own if Path(path).stem == name), name))
+        named = next((path for path in own if Path(path).stem == name), None)
+        model = read(named or _key(name, places))
     elif shipped := [entry.name for entry in zoo.index().values() if entry.id == id]:
         name = shipped[0]
         model = read(name)

@@ -1,14 +1,15 @@
 """Which weights there are, without importing torch.
 
 Shipped weights are listed in checkpoints/index.json with a permanent number; other weights are
-files that a user names, or that lie in a folder of the environment variable LICTOR_CHECKPOINTS.
+files that a user names, or that lie in a folder that is given or that the environment variable
+LICTOR_CHECKPOINTS names.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -18,6 +19,9 @@ from typing import Any
 from lictor.models.errors import UnknownModel
 
 SUFFIX = ".safetensors"
+
+Places = Sequence[str | os.PathLike[str]]
+"""Weights files, or folders of them."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,16 @@ def retired() -> dict[int, Retired]:
     return {entry["id"]: Retired(**entry) for entry in _listed().get("retired", [])}
 
 
-def resolve(name: str) -> Path:
-    """The weights file of a name, or of a path to one. Raises UnknownModel."""
+def resolve(name: str, places: Places | None = None) -> Path:
+    """The weights file of a name, or of a path to one. Raises UnknownModel.
+
+    places: where to look beside what is shipped; None: where `named_places` says.
+    """
     if name in index():
         return shipped_folder() / index()[name].file
     if Path(name).suffix == SUFFIX and Path(name).is_file():
         return Path(name)
-    for path in own_files():
+    for path in own_files(places):
         if path.stem == name:
             return path
     known = ", ".join(index())
@@ -94,8 +101,13 @@ def resolve(name: str) -> Path:
     )
 
 
-def own_files() -> Iterator[Path]:
-    """Weights files named by LICTOR_CHECKPOINTS: files, or folders of them, split as PATH is."""
-    for place in filter(None, os.environ.get("LICTOR_CHECKPOINTS", "").split(os.pathsep)):
+def named_places() -> tuple[str, ...]:
+    """What LICTOR_CHECKPOINTS names, split as PATH is."""
+    return tuple(filter(None, os.environ.get("LICTOR_CHECKPOINTS", "").split(os.pathsep)))
+
+
+def own_files(places: Places | None = None) -> Iterator[Path]:
+    """Weights files at places; None: at `named_places`."""
+    for place in named_places() if places is None else places:
         path = Path(place)
         yield from sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +25,7 @@ import torch
 from lictor.codec import api
 from lictor.codec.bench import curves, learned, measure, pictures, runner
 from lictor.codec.errors import CodecError
+from lictor.codec.runtime import store
 from lictor.models import ModelError, checkpoint
 from lictor.models.base import LatentCodec
 from lictor.models.zoo import SUFFIX
@@ -81,8 +80,7 @@ def publish(
     target = run / f"{name}{SUFFIX}"
     checkpoint.save(model, target, name, training)
     checkpoint.read.cache_clear()  # weights of this name may have been used before
-    with _decodable(run):
-        measured = check(str(target))
+    measured = check(str(target))
     entry = {
         "name": name,
         "id": 0,
@@ -113,32 +111,20 @@ _UNTOLD = (
 )
 
 
-@contextmanager
-def _decodable(run: Path) -> Iterator[None]:
-    """Files that name weights of this run can be decoded in here."""
-    before = os.environ.get("LICTOR_CHECKPOINTS")
-    os.environ["LICTOR_CHECKPOINTS"] = os.pathsep.join(filter(None, (str(run), before)))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["LICTOR_CHECKPOINTS"]
-        else:
-            os.environ["LICTOR_CHECKPOINTS"] = before
-
-
 def verify(model: str, pictures: Sequence[np.ndarray]) -> None:
     """Encode and decode pictures, and hold the bytes of their latents against the estimate.
 
     A decoder that gets other latents than were encoded raises LatentMismatch by itself.
     """
+    models = store.DEFAULT.also(model)
     if not pictures:
         raise ExportFailed(f"{model}: no validation pictures to verify it on")
     print(f"{'quality':>7} {'bpp':>8} {'PSNR dB':>8} {'bytes against estimate':>23}")
     for quality in QUALITIES:
         data = [api.encode(p, quality=quality, model=model) for p in pictures]
         psnr = fmean(
-            api.psnr(p, np.asarray(api.decode(d))) for p, d in zip(pictures, data, strict=True)
+            api.psnr(p, np.asarray(api.decode(d, models=models)))
+            for p, d in zip(pictures, data, strict=True)
         )
         bpp = fmean(api.info(d).bpp for d in data)
         real = sum(api.info(d).latent_bytes for d in data)

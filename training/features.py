@@ -26,6 +26,7 @@ from lictor.codec.arrays.api import decode_features, encode_features
 from lictor.codec.arrays.learned import Planes
 from lictor.codec.arrays.planes import Layout
 from lictor.codec.format.arrays import kind_of
+from lictor.codec.runtime import store
 from lictor.models import checkpoint, registry
 from lictor.models.array.plane_hyper import LAMBDA_MIN, PlaneHyper, quality_to_lambda
 from lictor.training import export
@@ -217,11 +218,12 @@ def finish(config: Features, held: Tensor) -> Path:
 def verify(weights: str, x: np.ndarray) -> None:
     """Encode and decode an array, and hold the file's bytes against the estimate."""
     model: Any = checkpoint.load(weights)
+    models = store.DEFAULT.also(weights)
     planes = Planes(x.astype(np.float64), 1, model)
     print(f"{'quality':>7} {'bits':>8} {'MSE':>10} {'bytes against estimate':>23}")
     for quality in export.QUALITIES:
         data = encode_features(x, model=weights, quality=quality, axis=1)
-        error = float(np.square(decode_features(data) - x).mean())
+        error = float(np.square(decode_features(data, models=models) - x).mean())
         expected = planes.estimate(quality) / 8
         gap = len(data) / expected - 1
         print(f"{quality:7g} {8 * len(data) / x.size:8.4f} {error:10.4g} {gap:23.2%}")

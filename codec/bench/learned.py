@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,29 +101,14 @@ def _number(name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def _decoder(models: list[str]) -> Any:
-    files = [name for name in models if Path(name).is_file()]
+def _decoder(weights: list[str]) -> Callable[[bytes], NDArray[Any]]:
+    """Decodes what was written with these, though they be files that nobody else knows."""
+    files = [name for name in weights if Path(name).is_file()]
 
     def decode(data: bytes) -> NDArray[Any]:
-        with _decodable(files):
-            return api.decode_picture(data).pixels
+        return api.decode_picture(data, models=store.DEFAULT.also(*files)).pixels
 
     return decode
-
-
-@contextmanager
-def _decodable(files: list[str]) -> Iterator[None]:
-    """Files that name these weights can be decoded in here."""
-    before = os.environ.get("LICTOR_CHECKPOINTS")
-    if files:
-        os.environ["LICTOR_CHECKPOINTS"] = os.pathsep.join([*files, *filter(None, [before])])
-    try:
-        yield
-    finally:
-        if before is not None:
-            os.environ["LICTOR_CHECKPOINTS"] = before
-        elif files:
-            del os.environ["LICTOR_CHECKPOINTS"]
 
 
 def work(codec: Codec, pixels: NDArray[Any]) -> float | None:

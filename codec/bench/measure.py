@@ -16,6 +16,7 @@ from lictor.codec.bench import memory, metrics
 from lictor.codec.bench.contender import Codec
 from lictor.codec.bench.pictures import Image
 from lictor.codec.errors import InvalidEffort, InvalidQuality, ModelUnavailable
+from lictor.codec.picture.classifier_view import rgb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +94,7 @@ class Meter:
 
     def metrics(self, original: NDArray[Any], decoded: NDArray[Any]) -> dict[str, float | None]:
         """Every metric, null where it has no finite value."""
-        a, b = metrics.rgb(original), metrics.rgb(decoded)
+        a, b = rgb(original), rgb(decoded)
         values = {name: metric(a, b) for name, metric in self._metrics.items()}
         return {
             name: value if value is None or math.isfinite(value) else None

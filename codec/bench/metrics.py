@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lictor.codec.api import psnr
 from lictor.codec.bench.contender import Missing
+from lictor.codec.distortion import psnr
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,11 +41,6 @@ def available(names: Sequence[str] = ()) -> tuple[dict[str, Metric], dict[str, s
         except Missing as e:
             missing[name] = str(e)
     return ready, missing
-
-
-def rgb(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Gray as three equal channels: (H, W, 3)."""
-    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
 def _psnr() -> Metric:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from lictor.codec import decode, encode
-from lictor.codec.api import psnr
+from lictor.codec.distortion import psnr
 from lictor.codec.runtime.threads import wait_briefly
 
 OUT = Path("out")

@@ -180,10 +180,10 @@ def _check_roi(roi: tuple[str, ...], task: str | None) -> None:
     if _named("roi_drop") and not (roi or task):
         raise UsageError("--roi-drop is for --roi and --roi-task; add one of them")
     if task:
-        from lictor.codec.bench import classify
+        from lictor.codec.picture import classifier_view
 
         try:
-            classify.need(classify.DEFAULT)
+            classifier_view.need()
         except TaskUnavailable as e:
             raise UsageError(str(e)) from e
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lictor.codec.cli import size as sizes
+from lictor.codec import sizes
 
 
 class Size(click.ParamType):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lictor.codec.format.picture import Bytes, Reader, Writer
+from lictor.codec.format.elements import Bytes, Reader, Writer
 
 SRGB_GAMMA = 45455
 SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)

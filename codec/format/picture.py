@@ -7,11 +7,10 @@ A Writer writes the value and returns it; a Reader ignores it and returns what t
 
 from __future__ import annotations
 
-import binascii
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from lictor.codec.errors import (
     CorruptFile,
@@ -20,8 +19,7 @@ from lictor.codec.errors import (
     UnsupportedFeature,
     UnsupportedVersion,
 )
-
-Bytes: TypeAlias = bytes | bytearray | memoryview
+from lictor.codec.format.elements import Bytes, Reader, Writer
 
 MAGIC = b"LIC"
 VERSION = 1
@@ -306,137 +304,6 @@ def tile_count(width: int, height: int, tile_width: int, tile_height: int) -> in
     return -(-width // tile_width) * -(-height // tile_height)
 
 
-class _Syntax:
-    """The elements that structures are made of, for both directions."""
-
-    verify_sections = True
-
-    @property
-    def position(self) -> int:
-        """Bytes read or written so far."""
-        raise NotImplementedError
-
-    def raw(self, name: str, value: Bytes, size: int) -> Bytes:
-        """`size` bytes as they are."""
-        raise NotImplementedError
-
-    def since(self, start: int) -> Bytes:
-        """The bytes read or written since position `start`."""
-        raise NotImplementedError
-
-    def complaint(self, message: str) -> Exception:
-        """The exception to raise when a value is not one that the format can hold."""
-        raise NotImplementedError
-
-    def uint(
-        self, name: str, value: int, low: int = 0, high: int | None = None, size: int = 1
-    ) -> int:
-        """Unsigned little-endian integer of `size` bytes, in low…high."""
-        high = 256**size - 1 if high is None else high
-        self._check(name, value, low, high)
-        data = self.raw(name, value.to_bytes(size, "little"), size)
-        return self._check(name, int.from_bytes(data, "little"), low, high)
-
-    def varint(self, name: str, value: int, low: int, high: int) -> int:
-        """Unsigned LEB128 in low…high: 7 bits a byte, lowest first, in the fewest bytes."""
-        self._check(name, value, low, high)
-        result = shift = 0
-        while True:
-            rest = value >> shift
-            byte = self.uint(name, rest & 0x7F | (rest > 0x7F) << 7)
-            result |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-            shift += 7
-            if shift >= high.bit_length():
-                raise self.complaint(f"{name} goes on for too many bytes")
-        if shift and byte == 0:
-            raise self.complaint(f"{name} is written in more bytes than it needs")
-        return self._check(name, result, low, high)
-
-    def crc16(self, name: str) -> None:
-        """CRC-16 (CCITT, from 0xFFFF) of all bytes so far: finds every error within 16 bits."""
-        check = binascii.crc_hqx(self.since(0), 0xFFFF)
-        if self.uint(f"check of the {name}", check, size=2) != check:
-            raise self.complaint(f"the {name} does not match its checksum")
-
-    def crc32(self, name: str, start: int) -> bool:
-        """CRC-32 (as in PNG and zip) of all bytes since `start`; whether it is right."""
-        check = zlib.crc32(self.since(start)) if self.verify_sections else 0
-        stored = self.uint(f"check of a {name}", check, size=4)
-        return not self.verify_sections or stored == check
-
-    def _check(self, name: str, value: int, low: int, high: int) -> int:
-        if not low <= value <= high:
-            raise self.complaint(f"{name} is {value}, outside {low}…{high}")
-        return value
-
-
-class Writer(_Syntax):
-    """Elements to bytes. A value that does not fit is the caller's mistake: ValueError."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    @property
-    def position(self) -> int:
-        """Bytes written so far."""
-        return len(self.data)
-
-    def raw(self, name: str, value: Bytes, size: int) -> Bytes:
-        """Append `value`."""
-        if len(value) != size:
-            raise self.complaint(f"{name} has {len(value)} bytes, not {size}")
-        self.data += value
-        return value
-
-    def since(self, start: int) -> Bytes:
-        """What was written since position `start`."""
-        return bytes(self.data[start:])
-
-    def complaint(self, message: str) -> Exception:
-        """ValueError."""
-        return ValueError(message)
-
-
-class Reader(_Syntax):
-    """Bytes to elements; never reads outside `data`, never copies a payload."""
-
-    def __init__(self, data: Bytes, verify_sections: bool = True) -> None:
-        self._data = memoryview(data).cast("B")
-        self._position = 0
-        self.verify_sections = verify_sections
-
-    @property
-    def position(self) -> int:
-        """Bytes read so far."""
-        return self._position
-
-    def raw(self, name: str, value: Bytes, size: int) -> Bytes:
-        """The next `size` bytes, as a view."""
-        end = self._position + size
-        if end > len(self._data):
-            raise TruncatedFile(
-                f"the file ends after {len(self._data)} bytes, inside its {name}; "
-                "get a complete copy of it"
-            )
-        view = self._data[self._position : end]
-        self._position = end
-        return view
-
-    def seek(self, position: int) -> None:
-        """Go on reading from there; beyond the end nothing can be."""
-        self._position = position
-
-    def since(self, start: int) -> Bytes:
-        """What was read since position `start`."""
-        return self._data[start : self._position]
-
-    def complaint(self, message: str) -> Exception:
-        """CorruptFile."""
-        return CorruptFile(f"{message}; the file is damaged, get another copy of it")
-
-
 def write(
     header: Header,
     latents: bytes,
@@ -582,11 +449,6 @@ def check_piece(header: Header, tiled: bool) -> None:
             f"{header.width}x{header.height} pixels are not in tiles, as so many must be; the file "
             "is damaged, get another copy of it"
         )
-
-
-def varint_size(value: int) -> int:
-    """Bytes that a varint takes."""
-    return max(1, -(-value.bit_length() // 7))
 
 
 def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None:

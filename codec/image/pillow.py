@@ -34,6 +34,7 @@ from lictor.codec.image import (
     colour_space,
     frames,
     heif,
+    hidden,
     pillow_errors,
     png_chunks,
     rescue,
@@ -42,7 +43,6 @@ from lictor.codec.image import (
     written,
 )
 from lictor.codec.image import modes as colour_modes
-from lictor.codec.picture import hidden
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

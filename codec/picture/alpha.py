@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, features
 
 from lictor.codec.errors import CodecError, CorruptFile, UnsupportedFeature, UnsupportedImage
-from lictor.codec.format.picture import Bytes, Reader, Writer
+from lictor.codec.format.elements import Bytes, Reader, Writer
 from lictor.models.box import Box
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
-from lictor.codec.format.picture import BLOCK, PLACE, Bytes, Table
+from lictor.codec.format.elements import Bytes
+from lictor.codec.format.picture import BLOCK, PLACE, Table
 from lictor.codec.picture.tile_threads import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.picture.tiles import Grid
 from lictor.codec.runtime.device import transforming
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from lictor.models.base import LatentCodec
     from lictor.models.coding.quality import Quality
-    from lictor.models.picture.latent_search import Progress
+    from lictor.models.progress import Progress
 
 Qualities: TypeAlias = "float | NDArray[np.int16]"
 """0…100, or a quality map: (rows, columns) of PLACE x PLACE pixels, in steps, 0…400."""

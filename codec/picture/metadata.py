@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 
-from lictor.codec.format.picture import MAX_METADATA, Bytes, Reader, Writer
+from lictor.codec.format.elements import Bytes, Reader, Writer
+from lictor.codec.format.picture import MAX_METADATA
 
 _RAW = -15
 """zlib's name for deflate without header and check: the section has a CRC of its own."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from lictor.codec.errors import CorruptFile
 from lictor.codec.format import picture as bitstream
-from lictor.codec.format.picture import MAX_LOG, Bytes, Header, MapCode
+from lictor.codec.format.elements import Bytes
+from lictor.codec.format.picture import MAX_LOG, Header, MapCode
 from lictor.entropy import CorruptStream, compress, decompress
 from lictor.entropy.fitted import Shape, tables
 

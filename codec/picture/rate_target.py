@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from lictor.codec.cli import size as sizes
+from lictor.codec import sizes
 from lictor.codec.errors import InvalidTarget, MissingPackage
 from lictor.codec.format.picture import QUALITY_STEPS
 

@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from lictor.codec.errors import CorruptFile
 from lictor.codec.format import picture as bitstream
-from lictor.codec.format.picture import (
-    ALPHA,
-    LATENTS,
-    MAP,
-    NAMES,
-    TILES,
-    Bytes,
-    Header,
-    Reader,
-    Section,
-    Table,
-)
+from lictor.codec.format.elements import Bytes, Reader, varint_size
+from lictor.codec.format.picture import ALPHA, LATENTS, MAP, NAMES, TILES, Header, Section, Table
 from lictor.models.box import Box
 
 if TYPE_CHECKING:
@@ -52,7 +42,7 @@ def read(data: Bytes) -> tuple[Header, list[Section], Table | None, list[str]]:
         _needed(io, {MAP}, sections)
     if table:
         size = table.size
-        start = io.position + 1 + bitstream.varint_size(size)
+        start = io.position + 1 + varint_size(size)
         sections.append(Section(LATENTS, data[start : start + size]))
         io.seek(start + size + _CHECK_BYTES)
         if io.position > len(data):

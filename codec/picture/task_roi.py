@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lictor.codec.bench import classify
-from lictor.codec.bench.metrics import rgb
 from lictor.codec.errors import TaskUnavailable
 from lictor.codec.format.picture import BLOCK, PLACE
+from lictor.codec.picture import classifier_view
 from lictor.models.coding.quality_ladder import LAMBDA_OCTAVES
 
 if TYPE_CHECKING:
@@ -40,10 +39,10 @@ def weights(picture: Picture, task: str, drop: float) -> NDArray[np.floating[Any
     """How much each place of a picture is wanted, 0…1, (rows, columns). Raises TaskUnavailable."""
     if task not in TASKS:
         raise TaskUnavailable(f"unknown task {task!r}; give {', '.join(TASKS)}, boxes or a map")
-    pixels = rgb(picture.colours)
+    pixels = classifier_view.rgb(picture.colours)
     height, width = pixels.shape[:2]
-    below = _below(_sensitivity(classify.lite_view(pixels)))
-    return _on_places(below, classify.lite_place(width, height), width, height, drop)
+    below = _below(_sensitivity(classifier_view.view(pixels)))
+    return _on_places(below, classifier_view.place(width, height), width, height, drop)
 
 
 def _sensitivity(view: Tensor) -> Tensor:
@@ -51,7 +50,7 @@ def _sensitivity(view: Tensor) -> Tensor:
 
     For random signs v, the square of J'v is in expectation the diagonal of J'J (Hutchinson).
     """
-    network = classify.lite()
+    network = classifier_view.network()
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode(False), torch.enable_grad():
         view = view.clone().requires_grad_()

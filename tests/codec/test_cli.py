@@ -19,6 +19,7 @@ from lictor.codec import api, inputs
 from lictor.codec.cli.main import cli
 from lictor.codec.image import pillow
 from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import encode as encoding
 from lictor.codec.picture import tiles
 
 MODEL = ("--model", "fake.pixels")
@@ -59,7 +60,7 @@ def a_png(photo: np.ndarray) -> str:
 
 @pytest.fixture
 def a_bin(photo: np.ndarray, fake: ModuleType) -> str:
-    Path("a.bin").write_bytes(api._encode(Picture(photo), 400, fake.SHIPPED))
+    Path("a.bin").write_bytes(encoding.encode(Picture(photo), 400, fake.SHIPPED))
     return "a.bin"
 
 
@@ -187,7 +188,7 @@ def tiled_bin(china: np.ndarray, fake: ModuleType, monkeypatch: pytest.MonkeyPat
     """Six tiles of 64x64 with metadata, lossless."""
     monkeypatch.setattr(tiles, "SIDE", 64)
     picture = Picture(np.ascontiguousarray(china[:128, :192]), exif=b"MM\0*exif")
-    Path("t.bin").write_bytes(api._encode(picture, 400, fake.SHIPPED))
+    Path("t.bin").write_bytes(encoding.encode(picture, 400, fake.SHIPPED))
     return "t.bin"
 
 
@@ -353,7 +354,7 @@ def test_nothing_is_overwritten_on_failure(command: str):
 
 def test_picture_that_the_output_format_does_not_hold(fake: ModuleType):
     Path("a.bin").write_bytes(
-        api._encode(Picture(np.zeros((1, 17_000, 1), np.uint8)), 0, fake.SHIPPED)
+        encoding.encode(Picture(np.zeros((1, 17_000, 1), np.uint8)), 0, fake.SHIPPED)
     )
     fails(1, "lictor: a.bin: cannot be written as WEBP", "decode", "a.bin", "b.webp")
     assert listing() == ["a.bin"]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lictor.codec import api
+from lictor.codec.image import hidden
 from lictor.codec.image.pillow import Picture
-from lictor.codec.picture import hidden
 
 MODEL = "fake.pixels"
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from lictor.codec import decode, encode, info
-from lictor.codec.bench import classify
 from lictor.codec.errors import TaskUnavailable
 from lictor.codec.image.pillow import Picture
 from lictor.codec.picture import task_roi
+from lictor.models.task import efficientnet
 
 MODEL = "fake.pixels"
 
@@ -62,6 +62,6 @@ def test_any_picture(china: np.ndarray, shape: tuple[int, int], channels: int):
 
 def test_without_the_classifier(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    classify.lite.cache_clear()
+    efficientnet.pretrained.cache_clear()
     with pytest.raises(TaskUnavailable, match=r"pip install 'lictor\[task\]'"):
         encode(photo, model=MODEL, roi="classify")

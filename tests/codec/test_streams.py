@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lictor.codec import api
 from lictor.codec.image.pillow import Picture
+from lictor.codec.picture import encode as encoding
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes streams")
 full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
@@ -30,7 +30,7 @@ def here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Image.fromarray(photo).save("a.png")
-    Path("a.bin").write_bytes(api._encode(Picture(photo), 200, fake.SHIPPED))
+    Path("a.bin").write_bytes(encoding.encode(Picture(photo), 200, fake.SHIPPED))
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:

