@@ -19,20 +19,25 @@ if TYPE_CHECKING:
         Store,
         VerifyReport,
         classify,
-        decode,
         decode_picture,
         encode,
         estimate,
-        info,
         latents,
         verify,
     )
-    from lictor.codec.arrays.api import decode_features, encode_features, feature_info
+    from lictor.codec.arrays.api import (
+        FeatureInfo,
+        decode_features,
+        encode_features,
+        feature_info,
+    )
     from lictor.codec.errors import CodecError, PictureWarning
+    from lictor.codec.kinds import decode, info
 
 __all__ = [
     "Answer",
     "CodecError",
+    "FeatureInfo",
     "Info",
     "Latents",
     "PictureWarning",
@@ -50,6 +55,14 @@ __all__ = [
     "latents",
     "verify",
 ]
+_HOMES = {
+    **dict.fromkeys(("decode", "info"), "kinds"),
+    **dict.fromkeys(("CodecError", "PictureWarning"), "errors"),
+    **dict.fromkeys(
+        ("FeatureInfo", "decode_features", "encode_features", "feature_info"), "arrays.api"
+    ),
+}
+"""Where each name is, if not in api.py."""
 
 
 def __getattr__(name: str) -> Any:
@@ -57,8 +70,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    errors = ("CodecError", "PictureWarning")
-    home = "errors" if name in errors else "arrays.api" if "feature" in name else "api"
+    home = _HOMES.get(name, "api")
     return getattr(import_module(f"lictor.codec.{home}"), name)
 
 

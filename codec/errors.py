@@ -51,6 +51,10 @@ class SelfCheckFailed(CodecError):
 # ---- arguments
 
 
+class InvalidOption(CodecError, ValueError):
+    """An option that this kind of payload does not take: a region of arrays, bits of a picture."""
+
+
 class InvalidTarget(CodecError, ValueError):
     """What the encoder should aim at is no number that can be reached, or several targets."""
 

@@ -15,35 +15,24 @@ from dataclasses import dataclass
 from itertools import count
 from typing import IO
 
+from lictor.codec import kinds
 from lictor.codec.errors import FileError
-from lictor.codec.format import arrays as feature_format
-from lictor.codec.format import picture as bitstream
-from lictor.codec.format.arrays import KINDS as FEATURES
-from lictor.codec.format.arrays import MAGIC as FEATURE_MAGIC
-from lictor.codec.format.picture import MAGIC
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 STREAM = "-"
 """Stands for standard input or output."""
 
-PICTURES = frozenset(
-    (".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm")
-).union(
-    (".avif", ".jp2", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
-    (".apng", ".avifs", ".bw", ".cur", ".dcx", ".dds", ".dib", ".flc", ".fli", ".icb", ".icns"),
-    (".ico", ".j2c", ".j2k", ".jfif", ".jif", ".jpc", ".jpf", ".jpx", ".mpo", ".msp", ".pcx"),
-    (".pfm", ".psd", ".ras", ".sgi", ".vda", ".vst", ".xbm", ".xpm"),
-)
+PICTURES = kinds.PICTURES.suffixes
 """Extensions by which pictures are found in a folder; a file named outright may have any."""
-ENCODABLE = PICTURES.union(FEATURES)
+ARRAYS = kinds.ARRAYS.suffixes
+ENCODABLE = kinds.SUFFIXES
 BINS = frozenset([".bin"])
 _MOST_KINDS = 8
 """Extensions that are named of what is left out."""
 _WANTED = {
-    PICTURES: "no pictures",
-    ENCODABLE: "no pictures and no arrays",
-    frozenset(FEATURES): "no arrays",
+    ENCODABLE: f"no {kinds.names(between=' and no ')}",
+    **{kind.suffixes: f"no {kind.name}" for kind in kinds.KINDS},
     BINS: "no .bin files",
 }
 
@@ -225,11 +214,6 @@ def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its name."""
-    return _extension(name) in PICTURES
-
-
 def special(path: str) -> bool:
     """Whether a device or a pipe is there: something to write into, never to replace."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
@@ -275,7 +259,7 @@ def read_bin(source: str) -> bytes:
         return _standard_input()
     with open(source, "rb") as file:
         start = file.read(4096)
-        return start + file.read() if start.startswith((MAGIC, FEATURE_MAGIC)) else start
+        return start + file.read() if start.startswith(kinds.MAGICS) else start
 
 
 def whole(target: str) -> bool:
@@ -291,7 +275,7 @@ def whole(target: str) -> bool:
         if _extension(target) not in BINS:
             return os.path.getsize(target) > 0
         data = memoryview(read_bin(target))
-        (feature_format if feature_format.is_features(data) else bitstream).read(data)
+        kinds.of_file(data).check(data)
     except (OSError, FileError):
         return False
     return True

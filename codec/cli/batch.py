@@ -7,11 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from lictor.codec import inputs
-from lictor.codec.cli import features
+from lictor.codec import inputs, kinds
 from lictor.codec.cli.console import Screen
-from lictor.codec.cli.file_jobs import Outcome, Row, Work
+from lictor.codec.cli.file_jobs import Outcome, Work
 from lictor.codec.inputs import Job, show
+from lictor.codec.payload import Row
 
 Line = Callable[[Row], str]
 
@@ -97,33 +97,17 @@ class _Batch:
 
     def _summary(self) -> str:
         rows = self.rows
-        cost = f"{perf_counter() - self._start:.2f} s"
-        if any("arrays" in row for row in rows):
-            cost = f"{sum(row['bytes'] for row in rows)} bytes, {cost}"
-        elif rows:
-            size = sum(row["bytes"] for row in rows)
-            pixels = sum(row["width"] * row["height"] for row in rows)
-            cost = f"{size} bytes, {8 * size / pixels:.3f} bpp, {cost}"
+        seconds = f"{perf_counter() - self._start:.2f} s"
         if len(self.jobs) == 1 and rows:
-            job, row = self.jobs[0], rows[0]
-            if "arrays" in row:
-                return f"{show(job.source)} -> {show(job.target)}: {features.line(row)}"
-            size = f"{row['width']}x{row['height']}, {cost}{_found(row)}"
-            return f"{show(job.source)} -> {show(job.target)}: {size}"
+            job, brief = self.jobs[0], kinds.of_row(rows[0]).brief(rows[0], seconds)
+            return f"{show(job.source)} -> {show(job.target)}: {brief}"
+        cost = f"{kinds.total(rows)}, {seconds}" if rows else seconds
         untouched = len(self.jobs) - len(rows) - self.failed - self.skipped
         others = ((self.failed, "failed"), (self.skipped, "skipped"), (untouched, "not done"))
         rest = ", ".join(f"{count} {what}" for count, what in others if count)
         done = f"{len(rows)} file{'' if len(rows) == 1 else 's'}: {cost}"
         hint = "; --skip-existing does the rest" if untouched else ""
         return f"{done}; {rest}{hint}" if rest else done
-
-
-def _found(row: Row) -> str:
-    """Which quality a target took, if there was one."""
-    if "target" not in row:
-        return ""
-    count = row["encodings"]
-    return f", quality {row['quality']:g} after {count} encoding{'' if count == 1 else 's'}"
 
 
 def _named(job: Job) -> dict[str, str]:

@@ -501,7 +501,7 @@ def features(
         raise UsageError(str(e)) from e
     screen, rows, failed = Screen(), [], 0
     wanted = _numbers(qualities)
-    paths = [path for path, _ in files.find(inputs, files.FEATURES)]
+    paths = [path for path, _ in files.find(inputs, files.ARRAYS)]
     for path in screen.progress(paths, len(paths)):
         try:
             with same_for_all_files():

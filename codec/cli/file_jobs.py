@@ -10,135 +10,78 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lictor.codec import inputs as files
-from lictor.codec.cli import features as feature_cli
+from lictor.codec import kinds
 from lictor.codec.cli.console import reason, same_for_all_files
-from lictor.codec.errors import DeviceUnavailable, NoClassifier
-from lictor.codec.format.picture import MAX_PIXELS
+from lictor.codec.errors import DeviceUnavailable, ModelUnavailable, NoClassifier
 from lictor.codec.inputs import STREAM, Job, UsageError
+from lictor.codec.payload import Kind, Row
 
-if TYPE_CHECKING:
-    from lictor.codec.image.pillow import Picture
-    from lictor.codec.picture.rate_target import Reached, Target
-
-Row = dict[str, Any]
 Work = Callable[[Job], Row]
 
 
 @dataclass(frozen=True)
 class Encode:
-    """A picture or arrays to a .bin file; "ok" is false if parts of a picture were not there.
+    """A picture or arrays to a .bin file; "ok" is false if it is not what was asked for.
 
-    features: the options for arrays. salvage: take what there is of a damaged picture.
-    quality, model: None where none was named. roi: as `lictor.codec.encode` takes it.
-    mixed: some inputs are pictures, some arrays. target: what pictures are to reach, in place of a
-    quality; strict: "ok" is false of one that does not.
+    options: those that were given, by the names that kinds.py has; for kinds that take them.
+    mixed: some inputs are of one kind, some of another. Each then takes the options that it knows.
     """
 
-    quality: float | None
-    effort: int
-    model: str | None
-    strip: bool
-    device: str = "cpu"
-    roi: Any = None
-    roi_drop: float = 40.0
-    features: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     mixed: bool = False
-    target: Target | None = None
-    strict: bool = False
-    salvage: bool = False
 
     def __call__(self, job: Job) -> Row:
         """Read, encode, write."""
-        arrays = bool(feature_cli.kind(job))
-        model = feature_cli.model_for(self.model, arrays, self.mixed)
-        if not self.mixed:
-            quality = None if model else self.quality
-            picture_only = {"effort": self.effort or None, "strip": self.strip or None}
-            feature_cli.refuse_options(
-                arrays, {"quality": quality, "roi": self.roi, **picture_only}, self.features
-            )
-        if arrays:
-            if self.target and not self.mixed:
-                raise UsageError(
-                    f"--{self.target.kind} is for pictures; for arrays: --max-error, --mse, --bits"
-                )
-            quality = self.quality if model else None
-            return feature_cli.encode(job, {**self.features, "model": model, "quality": quality})
-        from lictor.codec import api
-        from lictor.codec.image import pillow
-
-        picture = _picture(job, self.salvage)
-        if self.strip:
-            picture = pillow.stripped(picture)
-        options = {
-            "model": model or api.DEFAULT_MODEL,
-            "effort": self.effort,
-            "roi": self.roi,
-            "roi_drop": self.roi_drop,
-            "device": self.device,
-        }
-        told: Row = {}
-        with same_for_all_files(), _steps_bar() as progress:
-            if self.target is None:
-                quality = 50.0 if self.quality is None else self.quality
-                data = api.encode(picture, quality=quality, progress=progress, **options)
-            else:
-                reached = api.encode_to(picture, self.target, progress=progress, **options)
-                data, told = reached.data, self._told(reached)
+        kind = kinds.of_input(job.source, _start(job))
+        options = self._own(kind)
+        content = _content(kind, job, options.get("salvage", False))
+        with same_for_all_files(kind.common), _steps_bar() as progress:
+            data, row = kind.encode(content, options, progress)
         with files.writing(job.target) as file:
             file.write(data)
-        row = _row(api.info(data), (*picture.lost, *picture.notes))
-        lost = {"ok": False} if picture.lost else {}
-        return {**row, **told, **lost, "notes": (*row["notes"], *told.get("notes", ()))}
+        return row
 
-    def _told(self, reached: Reached) -> Row:
-        """How near a file came to its target."""
-        assert self.target
-        return {
-            "target": {self.target.kind: self.target.value},
-            "reached": reached.value,
-            "encodings": reached.encodings,
-            "met": reached.met,
-            "notes": (reached.note,) if reached.note else (),
-        } | ({"ok": False} if self.strict and not reached.met else {})
+    def _own(self, kind: Kind) -> dict[str, Any]:
+        """Those of the options that a kind takes. Raises UsageError where it has to take all."""
+        given = dict(self.options)
+        if "model" in given:
+            try:
+                kind.check_model(given["model"])
+            except ModelUnavailable as e:
+                if not self.mixed:
+                    raise UsageError(str(e)) from e
+                del given["model"]  # it is for the other kind's
+        wrong = "" if self.mixed else kinds.not_taken(kind, given)
+        if wrong:
+            raise UsageError(wrong)
+        taken = kind.takes(given)
+        return {name: value for name, value in given.items() if name in taken}
 
 
 @dataclass(frozen=True)
 class Decode:
-    """A .bin file to a picture, or to arrays; "ok" is false if parts of it were lost."""
+    """A .bin file to a picture, or to arrays; "ok" is false if parts of it were lost.
+
+    format: of pictures. options: those that were given, as `lictor.codec.decode` takes them.
+    """
 
     format: str
-    region: tuple[int, int, int, int] | None = None
-    salvage: bool = False
-    precision: str = "float32"
-    device: str = "cpu"
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Row:
         """Read, decode, write."""
         data = files.read_bin(job.source)
-        if feature_cli.is_features(data):
-            return feature_cli.decode(job, data, self.region, self.precision != "float32")
-        feature_cli.refuse_picture(job.target)
-        from lictor.codec import api
-        from lictor.codec.image import pillow
-
-        with same_for_all_files((DeviceUnavailable,)), _steps_bar() as progress:
-            picture = api.decode_picture(
-                data,
-                region=self.region,
-                salvage=self.salvage,
-                progress=progress,
-                precision=self.precision,
-                device=self.device,
-            )
+        kind = kinds.of_file(data)
+        kinds.refuse(kind, self.options, kind.decode_options, kinds.flag)
+        kinds.refuse_name(kind, job.target)
+        with same_for_all_files(kind.decode_common), _steps_bar() as progress:
+            content = kind.unpack(data, self.options, progress)
         with files.writing(job.target) as file:
-            notes = pillow.write(picture, file, self.format)
-        if picture.lost:  # the file cannot be parsed to tell more
-            return {**_size_row(picture, data), "ok": False, "notes": (*picture.lost, *notes)}
-        return _row(api.info(data), notes)
+            notes = kind.write(content, file, job.target, self.format)
+        return kind.decoded(content, data, notes)
 
 
 @dataclass(frozen=True)
@@ -153,7 +96,7 @@ class Verify:
         """Read and verify."""
         from lictor.codec import api
 
-        picture = _picture(job)
+        picture = _content(kinds.PICTURES, job)
         with same_for_all_files():
             report = api.verify(picture, quality=self.quality, model=self.model, effort=self.effort)
         return {"ok": report.ok, **vars(report), "notes": picture.notes}
@@ -168,13 +111,13 @@ class Inform:
 
     def __call__(self, job: Job) -> Row:
         """Read, and decode no more than asked for."""
-        from lictor.codec import api
-
         data = files.read_bin(job.source)
-        if feature_cli.is_features(data):
-            return feature_cli.row(data)
-        row = {**vars(api.info(data))}
+        kind = kinds.of_file(data)
+        kinds.refuse(kind, ["latents"] * self.latents, kind.info_options, kinds.flag)
+        row = {**vars(kind.info(data))}
         if self.latents:
+            from lictor.codec import api
+
             with same_for_all_files((DeviceUnavailable,)):
                 row["latents_sha256"] = api.latents(data, device=self.device).sha256
         return row
@@ -193,8 +136,11 @@ class Classify:
         from lictor.codec.cli import labels
 
         data = files.read_bin(job.source)
-        if feature_cli.is_features(data):
-            raise NoClassifier("holds arrays, not what a student wrote; `lictor decode` gives them")
+        kind = kinds.of_file(data)
+        if kind is not kinds.PICTURES:
+            raise NoClassifier(
+                f"holds {kind.one}, not what a student wrote; `lictor decode` gives them"
+            )
         with same_for_all_files((DeviceUnavailable,)):
             answer = api.classify(data, device=self.device)
         order = answer.scores.argsort()[::-1][: self.top]
@@ -205,34 +151,15 @@ class Classify:
         return {"bytes": len(data), "answers": best}
 
 
-def _picture(job: Job, salvage: bool = False) -> Picture:
-    from PIL import Image
+def _start(job: Job) -> bytes:
+    """The first bytes of what has no name."""
+    return files.peek(kinds.START) if job.source == STREAM else b""
 
-    from lictor.codec.image import pillow
 
-    # Twice this is where Pillow refuses. Its own limit, 179 megapixels, is for those who open what
-    # strangers send; here the user names the files.
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-    # What can be read but once is read whole: Pillow goes back and forth.
+def _content(kind: Kind, job: Job, salvage: bool = False) -> Any:
+    """What an input holds. What can be read but once is read whole: Pillow goes back and forth."""
     once = job.source == STREAM or files.special(job.source)
-    return pillow.read(files.read(job.source) if once else job.source, salvage)
-
-
-def _row(info: Any, notes: tuple[str, ...]) -> Row:
-    keys = ("width", "height", "channels", "bit_depth", "model", "quality", "bytes", "bpp")
-    return {**{key: getattr(info, key) for key in keys}, "notes": notes}
-
-
-def _size_row(picture: Picture, data: bytes) -> Row:
-    height, width, channels = picture.pixels.shape
-    return {
-        "width": width,
-        "height": height,
-        "channels": channels,
-        "bit_depth": picture.depth,
-        "bytes": len(data),
-        "bpp": 8 * len(data) / (width * height),
-    }
+    return kind.read(job.source, files.read(job.source) if once else None, salvage=salvage)
 
 
 @contextmanager

@@ -16,14 +16,15 @@ import runpy
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lictor.codec import inputs as files
+from lictor.codec import kinds
 from lictor.codec.cli import batch, options, serve, streams
-from lictor.codec.cli import features as feature_cli
 from lictor.codec.cli import report as cli_report
 from lictor.codec.cli.bench import bench
 from lictor.codec.cli.file_jobs import Classify, Decode, Encode, Inform, Verify
@@ -131,25 +132,28 @@ def encode(
     others = files.left_out(inputs, files.ENCODABLE)
     if others:
         click.echo(f"lictor: {others}", err=True)
-    feature_cli.check_output(jobs[0])
-    if len(jobs) == 1 and os.path.splitext(jobs[0].target)[1].lower() in files.PICTURES:
-        raise UsageError(f"{show(jobs[0].target)}: is a picture's name; name the output .bin")
+    named = kinds.named(jobs[0].target)
+    if named:
+        raise UsageError(f"{show(jobs[0].target)}: is {named.whose} name; name the output .bin")
 
     target = _target(strict, size=size, bpp=bpp, psnr=psnr, ssim=ssim)
     _check_roi(roi, roi_task)
+    given = {
+        "quality": quality if _named("quality") else None,
+        "effort": effort or None,
+        "strip": strip or None,
+        "roi": _roi(roi, roi_task),
+        "roi_drop": roi_drop if _named("roi_drop") else None,
+        "target": target,
+        "strict": strict or None,
+        "salvage": salvage or None,
+        "device": device if device != "cpu" else None,
+        "model": model if _named("model") else None,
+        **features,
+    }
     work = Encode(
-        quality=quality if _named("quality") else None,
-        effort=effort,
-        model=model if _named("model") else None,
-        strip=strip,
-        device=device,
-        roi=_roi(roi, roi_task),
-        roi_drop=roi_drop,
-        features=features,
-        mixed=feature_cli.mixed(jobs),
-        target=target,
-        strict=strict,
-        salvage=salvage,
+        {name: value for name, value in given.items() if value is not None},
+        mixed=len({kinds.of_input(job.source) for job in jobs}) > 1,
     )
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
@@ -274,11 +278,30 @@ def decode(
     inputs, output = _split(paths, as_json)
     jobs = files.plan(inputs, output, files.BINS, ".png")
     if len(jobs) > 1 or jobs[0].target != output:
-        jobs = feature_cli.named_for_content(jobs)
-    pictures = [job for job in jobs if not feature_cli.is_arrays(job.target)]
+        jobs = [_named_for_content(job) for job in jobs]
+    pictures = [job for job in jobs if kinds.named(job.target) in (None, kinds.PICTURES)]
     format = _picture_format(pictures) if pictures else ""
-    work = Decode(format, region, salvage, "bfloat16" if bf16 else "float32", device)
+    given = {
+        "region": region,
+        "salvage": salvage or None,
+        "precision": "bfloat16" if bf16 else None,
+        "device": device if device != "cpu" else None,
+    }
+    work = Decode(format, {name: value for name, value in given.items() if value is not None})
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
+
+
+def _named_for_content(job: Job) -> Job:
+    """A job of decoding into a folder: the output gets the extension that its content needs."""
+    if job.source == STREAM or os.path.isdir(job.source) or files.special(job.source):
+        return job  # what is looked at of a pipe is gone
+    try:
+        with open(job.source, "rb") as file:
+            start = file.read(kinds.START)
+    except OSError:
+        return job  # the error shows when the job is done
+    suffix = kinds.of_file(start).suffix(start)
+    return replace(job, target=os.path.splitext(job.target)[0] + suffix)
 
 
 def _picture_format(jobs: list[Job]) -> str:
@@ -306,42 +329,9 @@ def info(inputs: tuple[str, ...], latents: bool, device: str, as_json: bool) -> 
     """Show what the headers of .bin files say, without decoding them."""
     jobs = [Job(path) for path, _ in files.find(inputs, files.BINS)]
 
-    return batch.run(jobs, Inform(latents, device), as_json, _info_line)
-
-
-def _info_line(row: dict[str, Any]) -> str:
-    if "arrays" in row:
-        return feature_cli.line(row)
-    model = row["model"] or f"unknown model {row['model_id']}"
-    colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
-    parts = (
-        ("map_bytes", "quality map"),
-        ("alpha_bytes", "alpha"),
-        ("icc_bytes", "colour profile"),
-        ("exif_bytes", "EXIF"),
-        ("colour_bytes", "colour signalling"),
+    return batch.run(
+        jobs, Inform(latents, device), as_json, lambda row: kinds.of_row(row).line(row)
     )
-    low = f"{row['quality_low']:g} to " if row["quality_low"] < row["quality"] else ""
-    sha256 = row.get("latents_sha256")
-    of_which = ", ".join(f"{row[key]} of {name}" for key, name in parts if row[key])
-    tiles = f"{row['tiles']} tiles of {row['tile_width']}x{row['tile_height']}, "
-    return (
-        f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, {_colours(row)}"
-        f"{tiles if row['tiles'] > 1 else ''}{model} (weights "
-        f"{row['weights']}), quality {low}{row['quality']:g}, {row['bytes']} bytes"
-        f"{f' ({of_which})' if of_which else ''}, {row['bpp']:.3f} bpp, format "
-        f"{row['format_version']}{f', latents SHA-256 {sha256}' if sha256 else ''}"
-    )
-
-
-def _colours(row: dict[str, Any]) -> str:
-    """What is said of the colours beside a profile."""
-    said = row["colour"]
-    if not said:
-        return ""
-    cicp = f"cICP {'/'.join(map(str, said['cicp']))}" if "cicp" in said else ""
-    name = said["name"] or "HDR luminances"
-    return f"{name} ({cicp}), " if cicp else f"{name}, "
 
 
 @cli.command()

@@ -18,8 +18,14 @@ from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lictor.codec.errors import CodecError, ImageTooLarge, MissingPackage
-from lictor.codec.format.picture import MAGIC
+from lictor.codec import kinds
+from lictor.codec.errors import (
+    CodecError,
+    ImageTooLarge,
+    MissingPackage,
+    NotAnImage,
+    UnsupportedImage,
+)
 from lictor.codec.report.html import data, page
 
 if TYPE_CHECKING:
@@ -153,11 +159,17 @@ def opened(body: bytes, max_pixels: int) -> dict[str, Any]:
         CodecError: whatever is wrong with it.
     """
     from lictor.codec import api
-    from lictor.codec.image import pillow
 
-    if not body.startswith(MAGIC):
-        picture = pillow.read(body)
+    if not body.startswith(kinds.MAGICS):
+        picture = _picture(body)
         return {**_facts(picture), "bytes": len(body), "picture": _png(picture)}
+    kind = kinds.of_file(body)
+    if kind is not kinds.PICTURES:
+        said = kind.line(vars(kind.info(body)))
+        raise UnsupportedImage(
+            f"a .bin file of {kind.name} ({said}), which this page does not show; `lictor decode` "
+            "gives them"
+        )
     about = api.info(body)
     if about.width * about.height > max_pixels:
         raise ImageTooLarge(
@@ -178,9 +190,8 @@ def coded(body: bytes, quality: str, model: str) -> dict[str, Any]:
         CodecError: whatever is wrong with the picture or the quality.
     """
     from lictor.codec import api
-    from lictor.codec.image import pillow
 
-    picture = pillow.read(body)
+    picture = _picture(body)
     start = perf_counter()
     file = api.encode(picture, quality=quality, model=model)  # type: ignore[arg-type]
     encoded = perf_counter()
@@ -198,6 +209,22 @@ def coded(body: bytes, quality: str, model: str) -> dict[str, Any]:
         "file": b64encode(file).decode(),
         "picture": _png(decoded),
     }
+
+
+def _picture(body: bytes) -> Picture:
+    """An upload as a picture; what is of another kind is told so."""
+    from lictor.codec.image import pillow
+
+    kind = (
+        kinds.of_file(body)
+        if body.startswith(kinds.MAGICS)
+        else kinds.of_input("", body[: kinds.START])
+    )
+    if kind is not kinds.PICTURES:
+        raise NotAnImage(
+            f"holds {kind.one}, and this page shows pictures; `lictor encode` and `decode` take it"
+        )
+    return pillow.read(body)
 
 
 def _facts(picture: Picture) -> dict[str, Any]:
