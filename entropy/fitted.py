@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays.context import IntArray
-from lictor.entropy import Tables
+from lictor.entropy.tables import Tables
+
+IntArray = npt.NDArray[np.int64]
 
 TOTAL = 2**14
 ENTRIES = 255
@@ -24,7 +25,6 @@ MAX_LOG = 56
 _QUARTERS = np.array([16, 19, 23, 27], np.int64)
 _ENTRY_BITS = 2.5
 _TABLE_BITS = 30.0
-_ESCAPE_BITS = 20.0
 
 
 @dataclass
