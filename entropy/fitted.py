@@ -25,7 +25,6 @@ MAX_LOG = 56
 _QUARTERS = np.array([16, 19, 23, 27], np.int64)
 _ENTRY_BITS = 2.5
 _TABLE_BITS = 30.0
-_ESCAPE_BITS = 20.0
 
 
 @dataclass

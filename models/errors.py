@@ -23,3 +23,7 @@ class NoSearch(ModelError):
 
 class NoNumbers(ModelError):
     """The networks give something that is not a number, such as weights gone wrong in training."""
+
+
+class InexactWeights(ModelError):
+    """Weights so large that a sum of products could leave the exact range."""

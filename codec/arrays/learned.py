@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from lictor.codec.arrays.lossless import pack_patch
 from lictor.codec.arrays.planes import Layout, Piece, fits, likely_axis
-from lictor.codec.arrays.stream import Io, Puller, Pusher
+from lictor.codec.arrays.stream import ints
 from lictor.codec.errors import CorruptFile, InvalidTarget, LatentMismatch
 from lictor.codec.format.arrays import LEARNED, Array, Learned
 from lictor.codec.runtime import store
-from lictor.entropy import CorruptStream
+from lictor.entropy import CorruptStream, Decoder, Encoder, Pull, Push, SymbolIo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,10 +98,10 @@ def _known(model: PlaneHyper, channels: int) -> tuple[FloatArray, FloatArray]:
     return model.mean.double().cpu().numpy()[slots], model.spread.double().cpu().numpy()[slots]
 
 
-def _scaling_syntax(io: Io, scaling: Scaling | None, count: int) -> Scaling:
+def _scaling_syntax(io: SymbolIo, scaling: Scaling | None, count: int) -> Scaling:
     """Octaves, as differences from one channel to the next, then shifts."""
-    octaves = io.ints(np.diff(scaling.octaves, prepend=0) if scaling else [], count).cumsum()
-    shifts = io.ints(scaling.shifts if scaling else [], count)
+    octaves = ints(io, np.diff(scaling.octaves, prepend=0) if scaling else [], count).cumsum()
+    shifts = ints(io, scaling.shifts if scaling else [], count)
     if np.abs(octaves).max() > MAX_OCTAVE or np.abs(shifts).max() > MAX_SHIFT:
         raise CorruptFile("a channel has a scale that there is not; the file is damaged")
     return Scaling(octaves, shifts)
@@ -138,14 +138,14 @@ class Planes:
         self.low, self.high = _bounds(kept) if kept.size else (0.0, 0.0)
         self.frames = self.layout.pack(np.where(self.patched, 0.0, scaled).astype(np.float32))
 
-    def push(self, io: Pusher, quality: float) -> None:
+    def push(self, encoder: Encoder, quality: float) -> None:
         """Code all symbols."""
         import torch
 
-        _scaling_syntax(io, self.scaling, self.layout.channels)
+        _scaling_syntax(Push(encoder), self.scaling, self.layout.channels)
         for piece in self.layout.pieces():
             x = torch.from_numpy(np.ascontiguousarray(self.frames[piece.place]))
-            self.model.encode(x.to(self.model.device), quality, io.encoder)
+            self.model.encode(x.to(self.model.device), quality, encoder)
 
     def estimate(self, quality: float) -> float:
         """Bits that the float model expects of all values."""
@@ -168,9 +168,9 @@ def _bounds(kept: FloatArray) -> tuple[float, float]:
 
 def encode(name: str, dtype: str, raw: npt.NDArray[Any], planes: Planes, step: int) -> Array:
     """An array coded at quality step / 4; raw: bfloat16 as uint16."""
-    model, io = planes.model, Pusher(checksum=True)
-    planes.push(io, step / 4)
-    stream = io.encoder.finish()
+    model, encoder = planes.model, Encoder()
+    planes.push(encoder, step / 4)
+    stream = encoder.finish()
     said = Learned(
         model_id=model.id,
         model_name="" if model.id else model.name,
@@ -178,7 +178,7 @@ def encode(name: str, dtype: str, raw: npt.NDArray[Any], planes: Planes, step: i
         step=step,
         low=planes.low,
         high=planes.high,
-        latents=io.encoder.checksum,
+        latents=encoder.checksum,
     )
     patch = pack_patch(raw, planes.patched)
     return Array(
@@ -207,14 +207,14 @@ def latents(a: Array, model: Any = None) -> Latents:
         raise CorruptFile("an array has another axis of channels than any encoder gives it")
     layout, quality = Layout(a.shape, a.axis, model.channels), a.learned.step / 4
     with _whole():
-        io = Puller(a.coded, checksum=True)
-        scaling = _scaling_syntax(io, None, layout.channels)
+        decoder = Decoder(a.coded)
+        scaling = _scaling_syntax(Pull(decoder), None, layout.channels)
         pieces = [
-            (piece, model.pull(piece.shape, quality, io.decoder, piece.count))
+            (piece, model.pull(piece.shape, quality, decoder, piece.count))
             for piece in layout.pieces()
         ]
-        io.decoder.close()
-    if io.decoder.checksum != a.learned.latents:
+        decoder.close()
+    if decoder.checksum != a.learned.latents:
         raise LatentMismatch(
             "other latents were decoded than were encoded: this machine computes the model "
             "differently, or the encoder was broken; please report it with the file"

@@ -17,11 +17,11 @@ import numpy as np
 from lictor.codec.arrays import low_rank_fit, stream
 from lictor.codec.arrays.context import MAX_SYMBOL, FloatArray, IntArray, cut, grid, join
 from lictor.codec.arrays.low_rank_fit import Components
-from lictor.codec.arrays.stream import Io, Puller, Pusher, Uncodable
+from lictor.codec.arrays.stream import Uncodable, ints
 from lictor.codec.arrays.target import Distance
 from lictor.codec.errors import CorruptFile
 from lictor.codec.format.arrays import MIXED, Array, Mixed
-from lictor.entropy import CorruptStream
+from lictor.entropy import CorruptStream, Decoder, Encoder, Pull, Push, SymbolIo
 
 MEAN_BITS = 4
 """Means are in 2^-MEAN_BITS of the step."""
@@ -59,11 +59,11 @@ class Mixture:
             return np.clip(total * (step * 2.0**-places), low, high)
 
 
-def _syntax(io: Io, m: Mixture | None, count: int, channels: int) -> Mixture:
+def _syntax(io: SymbolIo, m: Mixture | None, count: int, channels: int) -> Mixture:
     """Shifts, means, then the weights of each component."""
-    shifts = io.ints(m.shifts if m else [], count)
-    mean = io.ints(m.mean if m else [], channels)
-    rows = np.stack([io.ints(m.rows[k] if m else [], channels) for k in range(count)])
+    shifts = ints(io, m.shifts if m else [], count)
+    mean = ints(io, m.mean if m else [], channels)
+    rows = np.stack([ints(io, m.rows[k] if m else [], channels) for k in range(count)])
     if ((shifts < 0) | (shifts > MAX_SHIFT)).any():
         raise _damaged("has a weight of a precision that there is not")
     if np.abs(rows).max() > MAX_WEIGHT or np.abs(mean).max() > MAX_MEAN:
@@ -149,9 +149,9 @@ class Mixer:
             raise Uncodable("components or means are out of the range of integers")
         a = self.array
         count, channels = self.parts.rows.shape
-        io = Pusher()
-        _syntax(io, self._mixture(step), count, channels)
-        mixed = Mixed(count, self.parts.low, self.parts.high, io.encoder.finish())
+        encoder = Encoder(checksum=False)
+        _syntax(Push(encoder), self._mixture(step), count, channels)
+        mixed = Mixed(count, self.parts.low, self.parts.high, encoder.finish())
         coded = stream.encode(self._levels(step), grid(_shape(a, self.axis, count), self.axis))
         return Array(
             a.name, a.dtype, a.shape, MIXED, axis=self.axis, step=step, coded=coded, mixed=mixed
@@ -215,9 +215,9 @@ def decode(a: Array) -> FloatArray:
     """The values of an array, float64. Raises CorruptFile."""
     count, channels = a.mixed.components, a.shape[a.axis]
     try:
-        io = Puller(a.mixed.basis)
-        mixture = _syntax(io, None, count, channels)
-        io.decoder.close()
+        decoder = Decoder(a.mixed.basis, checksum=False)
+        mixture = _syntax(Pull(decoder), None, count, channels)
+        decoder.close()
     except CorruptStream as e:
         raise _damaged(f"has weights that cannot be read ({e})") from e
     levels = stream.decode(a.coded, grid(_shape(a, a.axis, count), a.axis))

@@ -1,13 +1,13 @@
 """Quantised feature tensors to an entropy-coded stream and back: FEATURES.md, "The stream".
 
-Syntax functions are written once: `io` is a Pusher or a Puller, which give back what is coded.
+Syntax functions are written once: `io` is one direction of entropy coding (`SymbolIo`), and gives
+back what is coded.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,10 @@ from lictor.entropy import (
     CorruptStream,
     Decoder,
     Encoder,
+    Price,
+    Pull,
+    Push,
+    SymbolIo,
     Tables,
     fitted,
     gaussian_sigmas,
@@ -40,33 +44,28 @@ class Uncodable(CodecError):
     """What no stream can hold: the array has to be coded in another way."""
 
 
-class Io(Protocol):
-    """A Pusher or a Puller."""
+def ints(io: SymbolIo, values: npt.ArrayLike, count: int) -> IntArray:
+    """Code `count` integers of int32 of about one magnitude; returns them as int64.
 
-    def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
-        """Code `count` integers of int32 of about one magnitude."""
+    values: count of them, of whatever length where a decoder gives them, which takes them from the
+    stream. Raises Uncodable, CorruptFile, CorruptStream.
+    """
+    symbols = None if io.decoding else _int32(values)
+    if not count:
+        return np.zeros(0, np.int64)
+    choice = None if symbols is None else np.array([_gaussian_for(symbols) - _MIDDLE], np.int32)
+    table = int(io.code(choice, np.full(1, _CHOICE, np.uint8))[0]) + _MIDDLE
+    if not 0 <= table < len(gaussian_tables()):
+        raise _damaged("names a table that there is not")
+    return io.code(symbols, np.full(count, table, np.uint8)).astype(np.int64)
 
 
-class Pusher:
-    """Codes lists; checksum: of all symbols, for the encoder to keep."""
-
-    def __init__(self, checksum: bool = False) -> None:
-        self.encoder = Encoder(checksum=checksum)
-
-    def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
-        """Push a list; values: int32, count of them."""
-        integers = np.asarray(values, np.int64).ravel()
-        symbols = integers.astype(np.int32)
-        if (symbols != integers).any():
-            raise Uncodable("a number that describes the tensor does not fit 32 bits")
-        if count:
-            best = _gaussian_for(symbols)
-            self._push(np.array([best - _MIDDLE], np.int32), _CHOICE)
-            self._push(symbols, best)
-        return integers
-
-    def _push(self, symbols: npt.NDArray[np.int32], table: int) -> None:
-        self.encoder.push(symbols, np.full(symbols.size, table, np.uint8))
+def _int32(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    integers = np.asarray(values, np.int64).ravel()
+    symbols = integers.astype(np.int32)
+    if (symbols != integers).any():
+        raise Uncodable("a number that describes the tensor does not fit 32 bits")
+    return symbols
 
 
 def _gaussian_for(symbols: npt.NDArray[np.int32]) -> int:
@@ -75,27 +74,13 @@ def _gaussian_for(symbols: npt.NDArray[np.int32]) -> int:
     sizes = np.abs(symbols.astype(np.float64))
     guesses = np.sqrt((sizes**2).mean()), 1.25 * sizes.mean(), 1.5 * np.median(sizes)
     near = {int(np.abs(np.log(sigmas / max(s, 0.11))).argmin()) for s in guesses}
-    cost = gaussian_tables().cost
-    return min(sorted(near), key=lambda t: float(cost(symbols, np.full(symbols.size, t)).sum()))
 
+    def bits(table: int) -> float:
+        price = Price()
+        price.code(symbols, np.full(symbols.size, table, np.uint8))
+        return price.bits
 
-class Puller:
-    """Decodes what a Pusher pushed."""
-
-    def __init__(self, data: Bytes, checksum: bool = False) -> None:
-        self.decoder = Decoder(data, checksum=checksum)
-
-    def ints(self, values: npt.ArrayLike, count: int) -> IntArray:
-        """Pull a list of `count`; the values do not matter. Raises CorruptFile, CorruptStream."""
-        if not count:
-            return np.zeros(0, np.int64)
-        choice = int(self._pull(1, _CHOICE)[0]) + _MIDDLE
-        if not 0 <= choice < len(gaussian_tables()):
-            raise _damaged("names a table that there is not")
-        return self._pull(count, choice).astype(np.int64)
-
-    def _pull(self, count: int, table: int) -> npt.NDArray[np.int32]:
-        return self.decoder.pull(np.full(count, table, np.uint8))
+    return min(sorted(near), key=bits)
 
 
 def _damaged(what: str) -> CorruptFile:
@@ -123,14 +108,14 @@ class Model:
 # ---- syntax
 
 
-def _model_syntax(io: Io, g: Grid, model: Model) -> Model:
+def _model_syntax(io: SymbolIo, g: Grid, model: Model) -> Model:
     weights = _weights_syntax(io, g, [w for turns in model.weights for w in turns])
-    start = io.ints([model.mode, model.low, len(model.bounds)], 3)
+    start = ints(io, [model.mode, model.low, len(model.bounds)], 3)
     mode, low, count = (int(v) for v in start)
     known = mode in (RESIDUAL, DIRECT, ROOT) and 0 <= low <= MAX_SHIFT * (mode != RESIDUAL)
     if not known or not 0 <= count < MAX_TABLES:
         raise _damaged("has an unknown way of coding")
-    steps = io.ints(np.diff(model.bounds, prepend=0), count)
+    steps = ints(io, np.diff(model.bounds, prepend=0), count)
     bounds = np.cumsum(steps)
     if (steps[1:] <= 0).any():
         raise _damaged("has contexts out of order")
@@ -138,18 +123,18 @@ def _model_syntax(io: Io, g: Grid, model: Model) -> Model:
     return Model(pairs, mode, low, bounds, _shapes_syntax(io, model.shapes, count + 1))
 
 
-def _weights_syntax(io: Io, g: Grid, weights: list[Weights]) -> list[Weights]:
+def _weights_syntax(io: SymbolIo, g: Grid, weights: list[Weights]) -> list[Weights]:
     """All channels' taps, then their distances, places, weights, biases and spreads."""
     size = g.channels * PASSES
-    counts = io.ints([len(w.taps) for w in weights], size)
+    counts = ints(io, [len(w.taps) for w in weights], size)
     if ((counts < 0) | (counts > context.MAX_TAPS)).any():
         raise _damaged("has too many taps")
     total = int(counts.sum())
-    distances = io.ints([d for w in weights for d, _ in w.taps], total).tolist()
-    places = io.ints([p - context.CENTRE for w in weights for _, p in w.taps], total).tolist()
-    values = io.ints([v for w in weights for v in w.values], total).tolist()
-    biases = io.ints([w.bias for w in weights], size).tolist()
-    spreads = [io.ints([w.spread[i] for w in weights], size).tolist() for i in range(3)]
+    distances = ints(io, [d for w in weights for d, _ in w.taps], total).tolist()
+    places = ints(io, [p - context.CENTRE for w in weights for _, p in w.taps], total).tolist()
+    values = ints(io, [v for w in weights for v in w.values], total).tolist()
+    biases = ints(io, [w.bias for w in weights], size).tolist()
+    spreads = [ints(io, [w.spread[i] for w in weights], size).tolist() for i in range(3)]
     if any(abs(v) > context.MAX_WEIGHT for v in values) or any(
         min(s, default=0) < 0 for s in spreads
     ):
@@ -167,17 +152,17 @@ def _weights_syntax(io: Io, g: Grid, weights: list[Weights]) -> list[Weights]:
     return found
 
 
-def _shapes_syntax(io: Io, shapes: list[Shape], count: int) -> list[Shape]:
+def _shapes_syntax(io: SymbolIo, shapes: list[Shape], count: int) -> list[Shape]:
     """Entries, offsets and shifts of all tables, then each table's logarithms as differences."""
-    sizes = io.ints([len(s.logs) - 1 for s in shapes], count)
-    offsets = io.ints([s.offset for s in shapes], count).tolist()
-    shifts = io.ints([s.shift for s in shapes], count)
+    sizes = ints(io, [len(s.logs) - 1 for s in shapes], count)
+    offsets = ints(io, [s.offset for s in shapes], count).tolist()
+    shifts = ints(io, [s.shift for s in shapes], count)
     if ((sizes < 1) | (sizes > ENTRIES)).any() or ((shifts < 0) | (shifts > MAX_SHIFT)).any():
         raise _damaged("has a table of a size that there is not")
-    escapes = io.ints([s.logs[-1] for s in shapes], count)
-    firsts = io.ints([s.logs[0] for s in shapes], count)
+    escapes = ints(io, [s.logs[-1] for s in shapes], count)
+    firsts = ints(io, [s.logs[0] for s in shapes], count)
     steps = [np.diff(s.logs[:-1]) for s in shapes]
-    flat = io.ints(np.concatenate(steps) if steps else [], int(sizes.sum()) - count)
+    flat = ints(io, np.concatenate(steps) if steps else [], int(sizes.sum()) - count)
     found, start = [], 0
     for i, size in enumerate(sizes.tolist()):
         own = np.cumsum([firsts[i], *flat[start : start + size - 1]])
@@ -206,9 +191,9 @@ def encode(q: IntArray, g: Grid) -> bytes:
 def sizes(q: IntArray, g: Grid) -> tuple[int, int]:
     """Bytes of what the stream says before its symbols, about, and of all of it."""
     model, data = _encode(q, g)
-    io = Pusher()
-    _model_syntax(io, g, model)
-    return len(io.encoder.finish()), len(data)
+    encoder = Encoder(checksum=False)
+    _model_syntax(Push(encoder), g, model)
+    return len(encoder.finish()), len(data)
 
 
 def _encode(q: IntArray, g: Grid) -> tuple[Model, bytes]:
@@ -217,18 +202,19 @@ def _encode(q: IntArray, g: Grid) -> tuple[Model, bytes]:
     sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
     analysis = _analyse(q, g, sparse)
     model, contexts = _choose(analysis)
-    io = Pusher()
+    encoder = Encoder(checksum=False)
+    io = Push(encoder)
     _model_syntax(io, g, model)
     tables, index = fitted.tables(model.shapes), contexts.astype(np.uint8)
     if model.mode == RESIDUAL:
-        io.encoder.push(analysis.residuals.astype(np.int32), index, tables)
-        return model, io.encoder.finish()
+        io.code(analysis.residuals.astype(np.int32), index, tables)
+        return model, encoder.finish()
     start = 0
     for size in (g.places[turn].size for _ in range(g.channels) for turn in range(PASSES)):
         part = slice(start, start + size)
-        _push_split(io.encoder, analysis.values[part], index[part], tables, model.low)
+        _code_split(io, analysis.values[part], index[part], tables, model.low)
         start += size
-    return model, io.encoder.finish()
+    return model, encoder.finish()
 
 
 def _split(values: IntArray, low: int) -> IntArray:
@@ -241,26 +227,24 @@ def _raw(low: int) -> Tables:
     return Tables.from_frequencies([[fitted.TOTAL, 0]], 0, low)
 
 
-def _push_split(
-    encoder: Encoder, values: IntArray, index: npt.NDArray[np.uint8], tables: Tables, low: int
-) -> None:
-    high = _split(values, low)
-    encoder.push(high.astype(np.int32), index, tables)
-    if low:
-        rest = np.abs(values[high != 0]) - 1 & (1 << low) - 1
-        rest -= 1 << (low - 1)
-        encoder.push(rest.astype(np.int32), np.zeros(rest.size, np.uint8), _raw(low))
-
-
-def _pull_split(
-    decoder: Decoder, index: npt.NDArray[np.uint8], tables: Tables, low: int
+def _code_split(
+    io: SymbolIo,
+    values: IntArray | None,
+    index: npt.NDArray[np.uint8],
+    tables: Tables,
+    low: int,
 ) -> IntArray:
-    high = decoder.pull(index, tables).astype(np.int64)
+    """Values, None of a decoder, in two parts: what has a table, then the low bits."""
+    first = None if values is None else _split(values, low).astype(np.int32)
+    high = io.code(first, index, tables).astype(np.int64)
     if not low:
         return high
-    some = high != 0
-    rest = decoder.pull(np.zeros(int(some.sum()), np.uint8), _raw(low)) + (1 << (low - 1))
-    high[some] = np.sign(high[some]) * (((np.abs(high[some]) - 1) << low) + rest + 1)
+    some, rest = high != 0, None
+    if values is not None:
+        rest = np.abs(values[some]) - 1 & (1 << low) - 1
+        rest = (rest - (1 << (low - 1))).astype(np.int32)
+    raw = io.code(rest, np.zeros(int(some.sum()), np.uint8), _raw(low)) + (1 << (low - 1))
+    high[some] = np.sign(high[some]) * (((np.abs(high[some]) - 1) << low) + raw + 1)
     return high
 
 
@@ -360,7 +344,8 @@ def decode(data: Bytes, g: Grid) -> IntArray:
 
 
 def _decode(data: Bytes, g: Grid) -> IntArray:
-    io = Puller(data)
+    decoder = Decoder(data, checksum=False)
+    io = Pull(decoder)
     model = _model_syntax(io, g, Model([]))
     try:
         tables = fitted.tables(model.shapes)
@@ -370,13 +355,13 @@ def _decode(data: Bytes, g: Grid) -> IntArray:
     values = np.zeros(coded.shape, np.int64)
     for c in range(g.channels):
         for turn in range(PASSES):
-            _decode_pass(io.decoder, tables, g, model, values, coded, errors, c, turn)
-    io.decoder.close()
+            _decode_pass(io, tables, g, model, values, coded, errors, c, turn)
+    decoder.close()
     return values
 
 
 def _decode_pass(
-    decoder: Decoder,
+    io: SymbolIo,
     tables: Tables,
     g: Grid,
     model: Model,
@@ -394,9 +379,9 @@ def _decode_pass(
     key = prediction if model.mode != RESIDUAL else context.levels(g, errors, c, turn, w)
     index = np.searchsorted(model.bounds, key, side="right").astype(np.uint8)
     if model.mode != RESIDUAL:
-        symbols = _pull_split(decoder, index, tables, model.low)
+        symbols = _code_split(io, None, index, tables, model.low)
     else:
-        symbols = decoder.pull(index, tables).astype(np.int64)
+        symbols = io.code(None, index, tables).astype(np.int64)
         errors[c][places] = np.abs(symbols)
         symbols += context.rounded(prediction)
     if int(np.abs(symbols).max()) > MAX_SYMBOL:

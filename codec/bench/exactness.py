@@ -25,6 +25,7 @@ from lictor.codec.runtime.threads import torch_threads
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lictor.models.coding.quadtree import Quarter
     from lictor.models.picture.lictor import Lictor
 
 
@@ -137,14 +138,17 @@ class _Networks:
         import torch
 
         from lictor.models.coding.gaussian import table_index
+        from lictor.models.coding.quadtree import to_cells
 
-        def code(target: Tensor, mean: Tensor, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+        cells = to_cells(self._y)
+
+        def code(here: Quarter, mean: Tensor, scale: Tensor) -> Tensor:
             table_index(scale).flatten().numpy().astype("u1")
-            return (target - mean).round() + mean, torch.zeros(())
+            return (cells[here] - mean).round() + mean
 
         with torch.inference_mode():
             p = self._codec.h_s(self._z_hat, self._quality)
-            self._codec.walk(self._y, p, self._quality, code)
+            self._codec.walk(self._y.shape, p, self._quality, code)
 
 
 class _Recorder:

@@ -16,12 +16,12 @@ rate. There a network cannot tell which channel it sees; here each has its own i
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lictor.entropy import Decoder, Encoder, Pull
 from lictor.models.base import Output, padded
 from lictor.models.box import Box
 from lictor.models.coding.latents import PLACES, Latents
@@ -30,9 +30,6 @@ from lictor.models.coding.quality import Quality, condition, steps
 from lictor.models.coding.quality_ladder import ANCHORS
 from lictor.models.picture.transforms import Bypassed
 from lictor.models.registry import register
-
-if TYPE_CHECKING:
-    from lictor.entropy import Decoder, Encoder
 
 LAMBDA_MIN, LAMBDA_OCTAVES = 1.0, 10
 
@@ -160,7 +157,8 @@ class PlaneHyper(Latents):
     ) -> Tensor:
         rows, columns = (-(-n // self.stride) for n in shape)
         z_shape = (count, rows, columns, self._sizes["side"])
-        return self._pull(steps(quality, self.device), z_shape, decoder, self._inside(shape))
+        step, inside = steps(quality, self.device), self._inside(shape)
+        return self._code(Pull(decoder), step, z_shape, inside=inside)
 
     @torch.inference_mode()
     def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lictor.entropy import Tables
+from lictor.entropy import SymbolIo, Tables
 from lictor.entropy.tables import ESCAPE_BITS, MAX_ENTRIES, MAX_TABLES
-
-if TYPE_CHECKING:
-    from lictor.entropy import Decoder, Encoder
 
 Float64Array = npt.NDArray[np.float64]
 Int32Array = npt.NDArray[np.int32]
@@ -86,17 +83,13 @@ class Prior:
         """The tables as integer tensors to store."""
         return {n: torch.tensor(self._arrays[n].tolist(), dtype=t) for n, t in _ARRAYS.items()}
 
-    def push(self, encoder: Encoder, symbols: Int32Array) -> None:
-        """Encode symbols int32 (C, n)."""
-        first = 0
+    def code(self, io: SymbolIo, symbols: Int32Array | None, n: int) -> Int32Array:
+        """Code n symbols of each channel, int32 (C, n), None of a decoder; returns them."""
+        parts, first = [], 0
         for tables in self._groups:
-            part = symbols[first : first + len(tables)]
-            encoder.push(part.ravel(), _index(tables, symbols.shape[1]), tables)
+            part = None if symbols is None else symbols[first : first + len(tables)].ravel()
+            parts.append(io.code(part, _index(tables, n), tables))
             first += len(tables)
-
-    def pull(self, decoder: Decoder, n: int) -> Int32Array:
-        """Decode n symbols of each channel; returns int32 (C, n)."""
-        parts = [decoder.pull(_index(tables, n), tables) for tables in self._groups]
         return np.concatenate(parts).reshape(-1, n)
 
 

@@ -18,9 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lictor.models.coding.layers import LEAKY_SLOPE, Depthwise, Leaky, Pointwise
+from lictor.models.coding.layers import LEAKY_SLOPE, Depthwise, Leaky, Octaves, Pointwise
 from lictor.models.coding.quadtree import Heads
 from lictor.models.coding.quality_ladder import ANCHORS, QUALITY_STEPS, Ladder
+from lictor.models.errors import InexactWeights
 
 FRACTION = 12
 WEIGHT = 16
@@ -30,10 +31,6 @@ LIMIT = 2.0**23
 """Activations are clamped to ±LIMIT, 2048 in real units; the float networks stay far below."""
 
 STEPS_PER_RUNG = QUALITY_STEPS // (ANCHORS - 1)
-
-
-class InexactWeights(ValueError):
-    """Weights so large that a sum of products could leave the exact range."""
 
 
 def round_half_up(x: Tensor) -> Tensor:
@@ -128,6 +125,21 @@ class ExactLeaky(nn.Module):
         return torch.maximum(x, round_half_up(x * LEAKY_SLOPE))
 
 
+class ExactOctaves(nn.Module):
+    """Twin of Octaves."""
+
+    def __init__(self, layer: Octaves) -> None:
+        super().__init__()
+
+    def normalised(self, latents: Tensor, octave: Tensor) -> Tensor:
+        """As of Octaves."""
+        return round_half_up(latents / octave).clamp_(-LIMIT, LIMIT)
+
+    def restored(self, mean: Tensor, octave: Tensor) -> Tensor:
+        """As of Octaves."""
+        return round_half_up(mean * octave)
+
+
 class ExactLadder(nn.Module):
     """Takes quality as the integer number of quarter steps that the file carries.
 
@@ -154,6 +166,7 @@ _TWINS = {
     Depthwise: ExactDepthwise,
     Heads: ExactHeads,
     Leaky: ExactLeaky,
+    Octaves: ExactOctaves,
     Ladder: ExactLadder,
 }
 

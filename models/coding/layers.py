@@ -68,6 +68,18 @@ class Upsample(nn.Module):
         return x.reshape(n, 2 * h, 2 * w, c // 4)
 
 
+class Octaves(nn.Module):
+    """Latents in the units of the entropy network, and back; octave: powers of two (twinned)."""
+
+    def normalised(self, latents: Tensor, octave: Tensor) -> Tensor:
+        """What the network is to see of latents."""
+        return latents / octave
+
+    def restored(self, mean: Tensor, octave: Tensor) -> Tensor:
+        """Latents of what the network predicts."""
+        return mean * octave
+
+
 class _Gated(torch.autograd.Function):
     """value * min(relu(gate), cap), whose own way back is a third of what autograd's takes."""
 

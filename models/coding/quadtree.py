@@ -9,15 +9,23 @@ Everything here is twinned (fixed_point.py), NHWC, and runs the same way in enco
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from lictor.models.coding.layers import Depthwise, Leaky, Pointwise, full_precision
+from lictor.models.coding.layers import Depthwise, Leaky, Octaves, Pointwise, full_precision
 from lictor.models.coding.quality_ladder import Ladder
 
 STEPS = 4
 ORDER = (0, 3, 1, 2)
 """Diagonal first: the second step sees known places on two sides, the last on all four."""
+
+Quarter = tuple[Tensor, Tensor]
+"""Where the values of a step are among cells: the phases, and the group of each, int64 (4,)."""
+
+Code = Callable[[Quarter, Tensor, Tensor], Tensor]
+"""Codes a step: its quarter, and its values' means and scales (4, N, h, w, C), to y_hat there."""
 
 
 def to_cells(y: Tensor) -> Tensor:
@@ -84,3 +92,27 @@ class Quadtree(nn.Module):
         super().__init__()
         self.steps = nn.ModuleList(Step(prior, latent, hidden, k == 0) for k in range(STEPS))
         self.scale = Ladder(latent)
+        self.octaves = Octaves()
+
+    def walk(self, p: Tensor, base: Tensor, code: Code, octave: Tensor | None = None) -> Tensor:
+        """The four steps, of a twin on integers; returns y_hat as cells.
+
+        Args:
+            p: the prior, (N, h, w, P).
+            base: the starting scale of every value, as cells.
+            code: what becomes of each step.
+            octave: the unit in which the steps see each value of y, as cells; None: 1.
+        """
+        known = base.new_zeros(base.shape)
+        phases = torch.arange(len(ORDER), device=base.device)
+        for k, step in enumerate(self.steps):
+            here = phases, group_of_phase(k, base.device)
+            seen = known if octave is None or not k else self.octaves.normalised(known, octave)
+            mean, scale = step(p, from_cells(seen) if k else None).chunk(2, dim=-1)
+            if octave is not None:
+                mean = self.octaves.restored(mean, octave[here])
+            y_hat = code(here, mean, scale + base[here])
+            # Where gradients pass, what earlier steps saw must stay.
+            put = known.index_put if torch.is_grad_enabled() else known.index_put_
+            known = put(here, y_hat)
+        return known

@@ -22,23 +22,21 @@ import warnings
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lictor.entropy import GAUSSIAN_SCALE_MIN
+from lictor.entropy import GAUSSIAN_SCALE_MIN, Decoder, Encoder, Pull, Push, SymbolIo
 from lictor.models.base import LatentCodec, Output, crop, padded
 from lictor.models.box import Box
 from lictor.models.coding.compressai_prior import Prior
 from lictor.models.coding.gaussian import table_index
 from lictor.models.coding.quality import Quality
+from lictor.models.coding.symbols import held, through
 from lictor.models.errors import ModelError
 from lictor.models.registry import register
-
-if TYPE_CHECKING:
-    from lictor.entropy import Decoder, Encoder
 
 ARCHITECTURES = (
     "bmshj2018-factorized",
@@ -48,9 +46,6 @@ ARCHITECTURES = (
 )
 
 _MEAN_STEPS = 1024.0
-_SYMBOL_LIMIT = 2.0**20
-"""No picture comes near; keeps what a hostile stream can reach finite."""
-
 _PRIOR = "prior."
 """Prefix of the integer tables among the tensors of a weights file."""
 
@@ -168,11 +163,11 @@ class CompressAI(LatentCodec):
     def encode(
         self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
     ) -> None:
-        self._code(_Push(self.prior(), encoder), *self._latents(x, tile))
+        self._code(_Stream(self.prior(), Push(encoder)), *self._latents(x, tile))
 
     @torch.inference_mode()
     def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
-        y_hat = self._code(_Pull(self.prior(), decoder), *self._blanks(shape))
+        y_hat = self._code(_Stream(self.prior(), Pull(decoder)), *self._blanks(shape))
         return y_hat.to(next(self.net.g_s.parameters()))
 
     @torch.inference_mode()
@@ -335,36 +330,23 @@ class _Coder(Protocol):
         ...
 
 
-class _Push:
-    def __init__(self, prior: Prior, encoder: Encoder) -> None:
-        self.prior, self.encoder = prior, encoder
+class _Stream:
+    """Codes the symbols, one way or the other; a decoder's targets are blank."""
+
+    def __init__(self, prior: Prior, io: SymbolIo) -> None:
+        self.prior, self.io = prior, io
 
     def factorised(self, target: Tensor) -> Tensor:
         medians = self.prior.medians[:, None, None]
-        symbols = _symbols(target - medians)
-        self.prior.push(self.encoder, symbols[0].flatten(1).numpy().astype(np.int32))
-        return symbols + medians
+        symbols = None
+        if not self.io.decoding:
+            symbols = _symbols(target - medians)[0].flatten(1).numpy().astype(np.int32)
+        coded = self.prior.code(self.io, symbols, target[0, 0].numel())
+        return held(torch.from_numpy(coded.astype(np.float64))).reshape(target.shape) + medians
 
     def gaussian(self, target: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
-        symbols = _symbols(target - mean)
-        self.encoder.push(symbols.flatten().numpy().astype(np.int32), scale_index(sigma))
-        return symbols + mean
-
-
-class _Pull:
-    def __init__(self, prior: Prior, decoder: Decoder) -> None:
-        self.prior, self.decoder = prior, decoder
-
-    def factorised(self, target: Tensor) -> Tensor:
-        pulled = self.prior.pull(self.decoder, target[0, 0].numel())
-        return self._symbols(pulled, target) + self.prior.medians[:, None, None]
-
-    def gaussian(self, target: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
-        return self._symbols(self.decoder.pull(scale_index(sigma)), target) + mean
-
-    @staticmethod
-    def _symbols(pulled: np.ndarray, like: Tensor) -> Tensor:
-        return _symbols(torch.from_numpy(pulled.astype(np.float64)).reshape(like.shape))
+        symbols = None if self.io.decoding else _symbols(target - mean)
+        return through(self.io, symbols, scale_index(sigma), target) + mean
 
 
 class _Meter:
@@ -391,11 +373,11 @@ class _Meter:
 
 
 def _symbols(values: Tensor) -> Tensor:
-    return values.round().clamp_(-_SYMBOL_LIMIT, _SYMBOL_LIMIT)
+    return held(values.round())
 
 
 def _rounded(mean: Tensor) -> Tensor:
-    return (mean * _MEAN_STEPS).round().div_(_MEAN_STEPS).clamp_(-_SYMBOL_LIMIT, _SYMBOL_LIMIT)
+    return held((mean * _MEAN_STEPS).round().div_(_MEAN_STEPS))
 
 
 def scale_index(sigma: Tensor) -> np.ndarray:

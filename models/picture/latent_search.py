@@ -25,7 +25,7 @@ from torch import Tensor
 from lictor.entropy import Encoder
 from lictor.models.box import Box
 from lictor.models.coding import gaussian
-from lictor.models.coding.quadtree import from_cells, group_of_phase
+from lictor.models.coding.quadtree import Quarter, from_cells, group_of_phase, to_cells
 from lictor.models.coding.quality import PLACE, Quality, condition, finer, highest, part
 from lictor.models.coding.quality_ladder import quality_to_lambda
 
@@ -266,19 +266,21 @@ class Search:
         of_group = curvature.reshape(4, 1, 1, 1, -1)
         leaves = [state.z.round().requires_grad_(torch.is_grad_enabled())]
 
-        def code(
-            target: Tensor, mean: Tensor, scale: Tensor, groups: Tensor
-        ) -> tuple[Tensor, Tensor]:
+        targets, bits = to_cells(state.y), torch.zeros((), device=state.y.device)
+
+        def code(here: Quarter, mean: Tensor, scale: Tensor) -> Tensor:
+            nonlocal bits
             with torch.no_grad():
-                symbols = _expected(target - mean, scale, of_group[groups], temperature)
-                y_hat = symbols + mean
+                target, stiffness = targets[here] - mean, of_group[here[1]]
+                y_hat = _expected(target, scale, stiffness, temperature) + mean
             leaves.append(y_hat.requires_grad_(torch.is_grad_enabled()))
-            return y_hat, gaussian.bits(y_hat.detach() - mean, scale).sum()
+            bits = bits + gaussian.bits(y_hat.detach() - mean, scale).sum()
+            return y_hat
 
         z = leaves[0]
         side_bits = gaussian.bits(z, model.side_scale(z, quality)).sum()
-        cells, bits = model.walk(state.y, model.h_s(z, quality), quality, code)
-        return from_cells(cells), side_bits + bits.sum(), leaves
+        cells = model.walk(state.y.shape, model.h_s(z, quality), quality, code)
+        return from_cells(cells), side_bits + bits, leaves
 
 
 def _between(ends: tuple[float, float], done: float) -> float:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from lictor.entropy import Decoder, Encoder, Pull
 from lictor.models.base import Output, crop, padded
 from lictor.models.box import Box
 from lictor.models.coding.latents import PLACES, Latents
@@ -27,11 +27,8 @@ from lictor.models.coding.quality_ladder import on_nchw, quality_to_lambda
 from lictor.models.picture.high_bit_depth import halvings, smooth_latents
 from lictor.models.picture.latent_search import Picture, State, refine
 from lictor.models.picture.transforms import Analysis, Synthesis
+from lictor.models.progress import Progress
 from lictor.models.registry import register
-
-if TYPE_CHECKING:
-    from lictor.entropy import Decoder, Encoder
-    from lictor.models.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -195,7 +192,7 @@ class Lictor(Latents):
         side = self.cell * PLACES
         rows, columns = (-(-n // side) for n in shape)
         step = steps(fitted(quality, PLACES * rows, PLACES * columns), self.device)
-        return self._pull(step, (1, rows, columns, self.sizes.side), decoder)
+        return self._code(Pull(decoder), step, (1, rows, columns, self.sizes.side))
 
     @torch.inference_mode()
     def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:

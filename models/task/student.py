@@ -19,37 +19,30 @@ of the flagship.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lictor.entropy import Decoder, Encoder, Pull, Push, SymbolIo
 from lictor.models.base import Output, crop, padded, refuse_no_numbers
 from lictor.models.box import Box
 from lictor.models.coding import gaussian
-from lictor.models.coding.fixed_point import FRACTION, LIMIT, round_half_up
+from lictor.models.coding.fixed_point import FRACTION, LIMIT
 from lictor.models.coding.fixed_point_model import Twinned
 from lictor.models.coding.layers import Block
-from lictor.models.coding.quadtree import Quadtree, from_cells, group_of_phase, to_cells
+from lictor.models.coding.quadtree import Quadtree, Quarter, from_cells, to_cells
 from lictor.models.coding.quality import Quality, condition, steps
 from lictor.models.coding.quality_ladder import Ladder
+from lictor.models.coding.symbols import Coded, Trained
 from lictor.models.picture.transforms import Bypassed
 from lictor.models.registry import register
 from lictor.models.task.efficientnet import CUT_CHANNELS, Front, Seen, Tail
 
-if TYPE_CHECKING:
-    from lictor.entropy import Decoder, Encoder
-
 FOLD = 2
 """Places of the front's output a side that become channels of one place of y."""
-_SYMBOL_LIMIT = 2.0**20
-"""No picture comes near; keeps a hostile stream's values inside exact arithmetic."""
-
-Code = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""Phases, the group of each, mean and scale of a quarter of y, to y_hat there."""
 
 
 class Squeeze(Bypassed):
@@ -99,7 +92,7 @@ class Klt(NamedTuple):
     deviation: Tensor
 
 
-class Coded(NamedTuple):
+class Decoded(NamedTuple):
     """What a training step has of a batch: v as decoded (N, M, h, w), and bits of each picture."""
 
     v_hat: Tensor
@@ -159,24 +152,18 @@ class Student(Twinned):
         v_hat, bits = self.squeeze(self.front(x), quality)
         return Output(self._picture(v_hat), bits)
 
-    def squeeze(self, f: Tensor, quality: Tensor) -> Coded:
+    def squeeze(self, f: Tensor, quality: Tensor) -> Decoded:
         """What the front gave (N, 40, 2h, 2w), through the stream as training has it."""
         return self._coded(self._scaled(f, quality), quality)
 
-    def _coded(self, y: Tensor, quality: Tensor) -> Coded:
+    def _coded(self, y: Tensor, quality: Tensor) -> Decoded:
         y = y.permute(0, 2, 3, 1)
         n, h, w, _ = y.shape
         p = self.prior(quality)[:, None, None, :].expand(n, h, w, -1)
         base = to_cells(self.context.scale(quality)[:, None, None, :].expand_as(y))
-        cells, spent = to_cells(y), []
-
-        def code(phases: Tensor, groups: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-            residual = cells[phases, groups] - mean
-            spent.append(gaussian.symbol_bits(residual, scale).sum(dim=(0, 2, 3, 4)))
-            return residual + (residual.round() - residual).detach() + mean
-
-        y_hat = from_cells(_walk(self.context, p, base, code)).permute(0, 3, 1, 2)
-        return Coded(self._unscaled(y_hat, quality), torch.stack(spent).sum(0))
+        code = Trained(to_cells(y))
+        y_hat = from_cells(self.context.walk(p, base, code)).permute(0, 3, 1, 2)
+        return Decoded(self._unscaled(y_hat, quality), code.bits)
 
     def look(self, v_hat: Tensor, quality: Tensor) -> Seen:
         """What the tail makes of v as decoded; quality (N,)."""
@@ -215,44 +202,29 @@ class Student(Twinned):
         """Code y (1, M, h, w); returns y_hat as the decoder will have it."""
         refuse_no_numbers(y)
         cells = to_cells(y.permute(0, 2, 3, 1).double())
-
-        def push(phases: Tensor, groups: Tensor, mean: Tensor, index: np.ndarray) -> Tensor:
-            symbols = round_half_up(cells[phases, groups] - mean * 2.0**-FRACTION)
-            symbols.clamp_(-_SYMBOL_LIMIT, _SYMBOL_LIMIT)
-            encoder.push(symbols.flatten().cpu().numpy().astype(np.int32), index)
-            return symbols
-
-        return self._code((y.shape[2], y.shape[3]), quality, push)
+        return self._code(Push(encoder), (y.shape[2], y.shape[3]), quality, cells)
 
     @torch.inference_mode()
     def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
-        def pull(phases: Tensor, groups: Tensor, mean: Tensor, index: np.ndarray) -> Tensor:
-            symbols = torch.from_numpy(decoder.pull(index).astype(np.float64))
-            return symbols.clamp_(-_SYMBOL_LIMIT, _SYMBOL_LIMIT).reshape(mean.shape).to(mean.device)
-
         height, width = (-(-side // self.stride) * self.stride // self.cell for side in shape)
-        return self._code((height, width), quality, pull)
+        return self._code(Pull(decoder), (height, width), quality)
 
     def _code(
-        self,
-        places: tuple[int, int],
-        quality: Quality,
-        symbols: Callable[[Tensor, Tensor, Tensor, np.ndarray], Tensor],
+        self, io: SymbolIo, places: tuple[int, int], quality: Quality, cells: Tensor | None = None
     ) -> Tensor:
         """The order of symbols, written once for both directions; returns y_hat, NCHW float32.
 
-        symbols: pushes or pulls those of one step, and returns them as float64.
+        cells: what is coded, float64; None of a decoder.
         """
         twins, step = self._exact(), steps(quality, self.device)
+        coded = Coded(io, cells)
 
-        def code(phases: Tensor, groups: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-            index = gaussian.table_index(scale * 2.0**-FRACTION).flatten().cpu().numpy()
-            coded = symbols(phases, groups, mean, index.astype(np.uint8))
-            return (coded * 2.0**FRACTION + mean).clamp_(-LIMIT, LIMIT)
+        def code(here: Quarter, mean: Tensor, scale: Tensor) -> Tensor:
+            return coded(here, mean, scale).clamp_(-LIMIT, LIMIT)
 
         p = twins["prior"](step)[:, None, None, :].expand(1, *places, -1)
         base = to_cells(twins["context"].scale(step)[:, None, None, :].expand(1, *places, -1))
-        y_hat = from_cells(_walk(twins["context"], p, base, code))
+        y_hat = from_cells(twins["context"].walk(p, base, code))
         return (y_hat.permute(0, 3, 1, 2) * 2.0**-FRACTION).float()
 
     @torch.inference_mode()
@@ -293,18 +265,3 @@ class Student(Twinned):
 
 _SCALE = ".scale8"
 """Ends the names of the scales of weights in bytes."""
-
-
-def _walk(context: Any, p: Tensor, base: Tensor, code: Code) -> Tensor:
-    """The four steps, on floats or on the twins' integers; returns y_hat as cells.
-
-    context: a Quadtree or its twin. base: the starting scale of every value, as cells.
-    """
-    known = torch.zeros_like(base)
-    phases = torch.arange(4, device=base.device)
-    for k, step in enumerate(context.steps):
-        groups = group_of_phase(k, base.device)
-        mean, scale = step(p, from_cells(known) if k else None).chunk(2, dim=-1)
-        y_hat = code(phases, groups, mean, scale + base[phases, groups])
-        known = known.index_put((phases, groups), y_hat)
-    return known

@@ -294,10 +294,12 @@ def test_exact_arrays_are_unpacked_again(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_lists_that_do_not_fit_are_no_stream() -> None:
-    from lictor.codec.arrays.stream import Puller, Pusher, Uncodable
+    from lictor.codec.arrays.stream import Uncodable, ints
+    from lictor.entropy import Decoder, Encoder, Pull, Push
 
-    io = Pusher()
+    encoder = Encoder()
     with pytest.raises(Uncodable):
-        io.ints([2**31], 1)
-    io.ints([2**31 - 1, -(2**31)], 2)
-    assert Puller(io.encoder.finish()).ints([], 2).tolist() == [2**31 - 1, -(2**31)]
+        ints(Push(encoder), [2**31], 1)
+    ints(Push(encoder), [2**31 - 1, -(2**31)], 2)
+    found = ints(Pull(Decoder(encoder.finish())), [], 2)
+    assert found.tolist() == [2**31 - 1, -(2**31)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lictor.entropy import Decoder, Encoder
+from lictor.entropy import Decoder, Encoder, Pull, Push
 from lictor.models.coding.compressai_prior import Prior
 
 
@@ -33,10 +33,10 @@ def made(centres, scales, medians=None):
 
 def size(prior, symbols):
     encoder = Encoder()
-    prior.push(encoder, symbols)
+    prior.code(Push(encoder), symbols, symbols.shape[1])
     data = encoder.finish()
     decoder = Decoder(data)
-    assert np.array_equal(prior.pull(decoder, symbols.shape[1]), symbols)
+    assert np.array_equal(prior.code(Pull(decoder), None, symbols.shape[1]), symbols)
     decoder.close()
     return len(data)
 
