@@ -48,26 +48,28 @@ def paths() -> tuple[str, ...]:
     return (*(() if _rans is None else _rans.paths), "reference")
 
 
-def _implementation() -> tuple[ModuleType, str]:
-    """The module that new coders run on, and which of its paths they take."""
-    choice = os.environ.get("LICTOR_CODER", "")
+def _implementation(path: str | None = None) -> tuple[ModuleType, str]:
+    """The module that new coders run on, and which of its paths they take.
+
+    path: as for Encoder.
+    """
+    source = "LICTOR_CODER" if path is None else "path"
+    choice = os.environ.get("LICTOR_CODER", "") if path is None else path
     if choice not in ("", "c", *PATHS):
         raise ValueError(
-            f"LICTOR_CODER is {choice!r}; set it to c or one of {', '.join(PATHS)}, or not at all"
+            f"{source} is {choice!r}; set it to c or one of {', '.join(PATHS)}, or not at all"
         )
     if choice == "reference":
         return reference, choice
     if _rans is None and choice:
-        raise ImportError(
-            f"LICTOR_CODER={choice}, but lictor was installed without its C extension"
-        )
+        raise ImportError(f"{source}={choice}, but lictor was installed without its C extension")
     if _rans is None:
         _warn_slow()
         return reference, "reference"
     if choice in ("", "c"):
         return _rans, _rans.paths[0]
     if choice not in _rans.paths:
-        raise ValueError(f"LICTOR_CODER={choice}, but this CPU only has {', '.join(paths())}")
+        raise ValueError(f"{source}={choice}, but this CPU only has {', '.join(paths())}")
     return _rans, choice
 
 
@@ -109,13 +111,21 @@ class Encoder:
     Args:
         tables: used by every push that names no others; the Gaussian family when None.
         checksum: False saves the little time that `checksum` takes.
+        path: the one of `paths()` to take, "c" for the fastest of the C extension; when None, what
+            `backend` says. The bytes are the same.
+
+    Raises:
+        ValueError: this machine cannot run the path.
+        ImportError: the C extension is asked for, and not installed.
 
     Source: STREAM.md; rANS is from J. Duda, 2013 (arXiv:1311.2540).
     """
 
-    def __init__(self, tables: Tables | None = None, *, checksum: bool = True) -> None:
+    def __init__(
+        self, tables: Tables | None = None, *, checksum: bool = True, path: str | None = None
+    ) -> None:
         self._tables = gaussian_tables() if tables is None else tables
-        self._backend, path = _implementation()
+        self._backend, path = _implementation(path)
         self._coder = self._backend.Encoder(path)
         self._keep_checksum = checksum
         self._finished = False
@@ -184,9 +194,11 @@ class Decoder:
         data: a whole stream, any bytes-like object; copied.
         tables: used by every pull that names no others; the Gaussian family when None.
         checksum: False saves the little time that `checksum` takes.
+        path: as for Encoder.
 
     Raises:
         CorruptStream: the stream is too short to be one.
+        ValueError, ImportError: as for Encoder.
 
     Source: STREAM.md.
     """
@@ -197,9 +209,10 @@ class Decoder:
         tables: Tables | None = None,
         *,
         checksum: bool = True,
+        path: str | None = None,
     ) -> None:
         self._tables = gaussian_tables() if tables is None else tables
-        self._backend, path = _implementation()
+        self._backend, path = _implementation(path)
         self._coder = self._backend.Decoder(bytes(memoryview(data)), path)
         self._keep_checksum = checksum
         if self._coder.failed:

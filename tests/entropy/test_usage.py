@@ -158,6 +158,25 @@ def test_choice_of_implementation(monkeypatch):
         Encoder()
 
 
+def test_a_path_by_its_name(monkeypatch):
+    """It goes before the environment, and changes no bytes."""
+    monkeypatch.setenv("LICTOR_CODER", "fast")  # would be an error
+    symbols, index = np.arange(-50, 50, dtype=np.int32), np.full(100, 60, np.uint8)
+    streams = set()
+    for path in (*paths(), "reference"):
+        encoder = Encoder(path=path)
+        encoder.push(symbols, index)
+        streams.add(encoder.finish())
+        decoder = Decoder(next(iter(streams)), path=path)
+        assert (decoder.pull(index) == symbols).all()
+        decoder.close()
+    assert len(streams) == 1
+    for absent in ("neon", "avx2", "fast"):
+        if absent not in paths():
+            with pytest.raises(ValueError, match=f"path(=| is '){absent}"):
+                Decoder(bytes(3), path=absent)
+
+
 def test_without_the_extension(monkeypatch):
     monkeypatch.setattr(coder_module, "_rans", None)
     coder_module._warn_slow.cache_clear()

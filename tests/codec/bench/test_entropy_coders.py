@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lictor.codec.bench import entropy_coders
+from lictor.codec.bench import entropy_coders, entropy_workloads
 from lictor.codec.cli.main import cli
 from lictor.entropy import Encoder, Tables, gaussian_sigmas, gaussian_tables, paths
 
@@ -82,7 +82,7 @@ def test_workloads_are_those_of_the_reference(name: str, bits: float, smallest: 
 def test_ideal_bits_are_those_of_the_tables():
     index = np.repeat(np.arange(0, 96, 5), 3).astype(np.uint8)
     symbols = np.round(gaussian_sigmas()[index] * np.tile([0, 1, -2], 20)).astype(np.int32)
-    ideal = entropy_coders.ideal_bits(symbols, index)
+    ideal = entropy_workloads.ideal_bits(symbols, index)
     assert gaussian_tables().cost(symbols, index) == pytest.approx(ideal, rel=0.03, abs=0.02)
 
 
