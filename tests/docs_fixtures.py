@@ -30,7 +30,7 @@ def fill(folder: Path) -> None:
 
     for name, pixels in {"a.jpg": china[:384, :512], "sub/b.png": flower[:384, :512]}.items():
         _save(pixels, folder / "photos" / name)
-    for i, pixels in enumerate((astronaut, cat, china)):
+    for i, pixels in enumerate((astronaut, china)):
         _save(pixels[40:216, 120:312], folder / "kodak" / f"kodim0{i + 1}.png")
     ramp = np.linspace(0, 255, 24).astype(np.uint8)
     Image.fromarray(np.tile(ramp, (16, 1))).save(folder / "map.png")
@@ -70,6 +70,6 @@ def _labelled(path: Path, pictures: dict[str, np.ndarray]) -> None:
     with tarfile.open(path, "w") as tar:
         for name, pixels in pictures.items():
             one = path.with_name(f"{name}.jpg")
-            Image.fromarray(pixels[:300, :400]).save(one)
+            Image.fromarray(pixels[50:250, 100:300]).save(one)
             tar.add(one, one.name)
             one.unlink()
