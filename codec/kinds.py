@@ -17,7 +17,7 @@ from lictor.codec.picture.kind import Pictures
 
 if TYPE_CHECKING:
     from lictor.codec.api import Info
-    from lictor.codec.arrays.api import FeatureInfo
+    from lictor.codec.arrays.info import FeatureInfo
 
 PICTURES, ARRAYS = Pictures(), Arrays()
 KINDS: tuple[Kind, ...] = (PICTURES, ARRAYS)

@@ -12,7 +12,7 @@ from lictor.codec.format import arrays as form
 from lictor.codec.payload import Kind, Progress, Row
 
 if TYPE_CHECKING:
-    from lictor.codec.arrays.api import FeatureInfo
+    from lictor.codec.arrays.info import FeatureInfo
 
 
 @dataclass
@@ -90,13 +90,15 @@ class Arrays(Kind):
 
     def info(self, data: Any) -> FeatureInfo:
         """Without decoding values."""
-        from lictor.codec.arrays import api
+        from lictor.codec.arrays.info import feature_info
 
-        return api.feature_info(data)
+        return feature_info(data)
 
     def check(self, data: Any) -> None:
         """All arrays."""
-        form.read(data)
+        from lictor.codec.arrays import methods
+
+        methods.read(data)
 
     def unpack(
         self, data: bytes, options: Mapping[str, Any], progress: Progress | None = None
