@@ -25,12 +25,8 @@ if TYPE_CHECKING:
         latents,
         verify,
     )
-    from lictor.codec.arrays.api import (
-        FeatureInfo,
-        decode_features,
-        encode_features,
-        feature_info,
-    )
+    from lictor.codec.arrays.api import decode_features, encode_features
+    from lictor.codec.arrays.info import FeatureInfo, feature_info
     from lictor.codec.errors import CodecError, PictureWarning
     from lictor.codec.kinds import decode, info
 
@@ -58,9 +54,8 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("decode", "info"), "kinds"),
     **dict.fromkeys(("CodecError", "PictureWarning"), "errors"),
-    **dict.fromkeys(
-        ("FeatureInfo", "decode_features", "encode_features", "feature_info"), "arrays.api"
-    ),
+    **dict.fromkeys(("decode_features", "encode_features"), "arrays.api"),
+    **dict.fromkeys(("FeatureInfo", "feature_info"), "arrays.info"),
 }
 """Where each name is, if not in api.py."""
 

@@ -14,16 +14,17 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lictor.codec import quality as qualities
-from lictor.codec.arrays import decode as feature_decode
-from lictor.codec.arrays import rate_search
+from lictor.codec.arrays import methods, rate_search
 from lictor.codec.arrays.dtypes import AnyArray, as_array, bits_of, is_big_endian, to_float64
-from lictor.codec.arrays.lossless import pack
+from lictor.codec.arrays.info import view
+from lictor.codec.arrays.methods import Exact, Learned, Mixed, Predicted
 from lictor.codec.arrays.quantiser import Quantiser
 from lictor.codec.arrays.stream import Uncodable
 from lictor.codec.arrays.target import Distance, Promise, Target, whole_axis
@@ -36,16 +37,7 @@ from lictor.codec.errors import (
     UnsupportedArray,
 )
 from lictor.codec.format import arrays as feature_format
-from lictor.codec.format.arrays import (
-    EXACT,
-    FLOATS,
-    KINDS,
-    LEARNED,
-    MIXED,
-    Array,
-    File,
-    size_of,
-)
+from lictor.codec.format.arrays import FLOATS, KINDS, Array, File, size_of
 from lictor.codec.format.picture import QUALITY_STEPS, Bytes
 from lictor.codec.runtime import store
 from lictor.codec.runtime.store import Store
@@ -53,6 +45,8 @@ from lictor.codec.runtime.store import Store
 if TYPE_CHECKING:
     from lictor.codec.arrays.low_rank import Mixer
     from lictor.models.base import LatentCodec
+
+A = TypeVar("A", bound=Array)
 
 _THRESHOLDS = 4
 """Sizes below which components do not matter: so many are tried for an array of so many bits."""
@@ -146,7 +140,7 @@ def _encode_named(
 def _written(file: File) -> bytes:
     """The bytes of a file, after they were read again."""
     data = feature_format.write(file)
-    if feature_format.read(data) != file:
+    if methods.read(data) != file:
         raise SelfCheckFailed("a file of arrays is not read as it was written; please report it")
     return data
 
@@ -165,10 +159,10 @@ def decode_features(data: Bytes, *, models: Store = store.DEFAULT) -> Any:
     Raises:
         CodecError: a FileError for what is not such a file, or damaged; ModelUnavailable.
     """
-    file = feature_format.read(_view(data))
+    file = methods.read(view(data))
     with np.errstate(all="ignore"):  # of files that no encoder wrote
         arrays = {
-            a.name: as_array(a.dtype, feature_decode.decode(a, _model(a, models)), a.big_endian)
+            a.name: as_array(a.dtype, a.decode(_model(a, models)), a.big_endian)
             for a in file.arrays
         }
     if len(arrays) != len(file.arrays):
@@ -182,60 +176,7 @@ def decode_features(data: Bytes, *, models: Store = store.DEFAULT) -> Any:
 
 def _model(a: Array, models: Store) -> LatentCodec | None:
     """The one that coded an array, if any did."""
-    return models.find(a.learned, arrays=True) if a.way == LEARNED else None
-
-
-@dataclass(frozen=True)
-class FeatureInfo:
-    """What a feature file says of itself.
-
-    kind: ".npy", ".npz" or ".safetensors". values: of all arrays. bits: of the file, a value.
-    arrays: for each name, dtype, shape, axis of the channels, step or else the model, the start of
-        the hash of its weights and quality, components if channels are mixtures, and bytes.
-    metadata: texts with names that came with the arrays.
-    """
-
-    kind: str
-    values: int
-    bytes: int
-    bits: float
-    arrays: list[dict[str, Any]]
-    metadata: dict[str, str]
-
-
-def feature_info(data: Bytes) -> FeatureInfo:
-    """Read a feature file without decoding its values. Raises FileError."""
-    data = _view(data)
-    file = feature_format.read(data)
-    rows = []
-    for a in file.arrays:
-        row: dict[str, Any] = {"name": a.name, "dtype": a.dtype, "shape": list(a.shape)}
-        row["axis"] = a.axis if a.way != EXACT and a.axis >= 0 else None
-        row["step"] = a.step if a.way not in (EXACT, LEARNED) else None
-        row["components"] = a.mixed.components if a.way == MIXED else None
-        row |= _said_of_model(a)
-        row["bytes"] = len(a.payload) + len(a.patch) + len(a.coded)
-        row["bytes"] += len(a.shifts) + len(a.mixed.basis)
-        rows.append(row)
-    values = sum(a.size for a in file.arrays)
-    bits = 8 * len(data) / max(values, 1)
-    return FeatureInfo(file.kind, values, len(data), bits, rows, file.metadata)
-
-
-def _said_of_model(a: Array) -> dict[str, Any]:
-    """Which model coded an array, its weights, and the quality."""
-    if a.way != LEARNED:
-        return {"model": None, "weights": None, "quality": None}
-    m = a.learned
-    name = m.model_name or store.shipped_name(m.model_id) or f"unknown model {m.model_id}"
-    return {"model": name, "weights": m.weights.hex(), "quality": m.step * 100 / QUALITY_STEPS}
-
-
-def _view(data: Bytes) -> Bytes:
-    try:
-        return memoryview(data).cast("B")
-    except TypeError:
-        raise CorruptFile(f"bytes are decoded, not {type(data).__name__}") from None
+    return models.find(a.learned, arrays=True) if isinstance(a, Learned) else None
 
 
 # ---- one array
@@ -279,7 +220,7 @@ def _encode_array(
     axis: int | None,
     way: _Way | None = None,
 ) -> Array:
-    exact = Array(name, dtype, raw.shape, EXACT, payload=pack(raw))
+    exact = Exact.encode(name, dtype, raw)
     _check_exact(exact, raw)
     own = whole_axis(axis, raw.ndim) if dtype in FLOATS and raw.size else None
     if dtype not in FLOATS or not np.isfinite(to_float64(dtype, raw)).any():
@@ -294,7 +235,7 @@ def _encode_array(
 
 
 def _check_exact(exact: Array, raw: npt.NDArray[Any]) -> None:
-    if feature_decode.decode(exact).tobytes() != raw.tobytes():
+    if exact.decode().tobytes() != raw.tobytes():
         raise SelfCheckFailed(
             "an array that is kept exactly does not come back as it was; this machine's memory or "
             "its zlib is broken"
@@ -304,7 +245,7 @@ def _check_exact(exact: Array, raw: npt.NDArray[Any]) -> None:
 def _kept(coded: Array, raw: npt.NDArray[Any], promise: Promise, model: Any) -> bool:
     """Whether an array decodes, by what the decoder runs, to values that keep a promise."""
     try:
-        back = feature_decode.decode(coded, model if coded.way == LEARNED else None)
+        back = coded.decode(model)
     except (CorruptFile, LatentMismatch):
         return False
     return promise.kept(coded.dtype, raw, back)
@@ -316,8 +257,7 @@ def _candidates(
     if target.bits is not None and size_of(exact) <= target.bits * raw.size / 8:
         return  # nothing is nearer
     if way is not None:
-        learned = _learned(exact, raw, axis, target, way)
-        yield from learned
+        yield from _learned(exact, raw, axis, target, way)
         if target.mse is None:
             return
     quantiser = Quantiser(exact.name, exact.dtype, raw, axis)
@@ -330,10 +270,10 @@ def _candidates(
         yield from _near(quantiser, near, size_of(exact))
 
 
-def _coded(coder: Quantiser | Mixer, step: float) -> list[Array]:
+def _coded(encode: Callable[[float], A], step: float) -> list[A]:
     """The array coded with a step, if it can be."""
     try:
-        return [coder.encode(step)]
+        return [encode(step)]
     except Uncodable:
         return []
 
@@ -341,7 +281,7 @@ def _coded(coder: Quantiser | Mixer, step: float) -> list[Array]:
 def _bounded(quantiser: Quantiser, bound: float) -> Candidates:
     step = quantiser.step_for_bound(bound)
     try:
-        yield quantiser.encode(step, bound), Promise(bound=bound)
+        yield Predicted.encode(quantiser, step, bound), Promise(bound=bound)
     except Uncodable:
         return
 
@@ -350,29 +290,33 @@ def _near(quantiser: Quantiser, distance: Distance, most: int) -> Candidates:
     """Within a mean squared error, the smallest first. most: bytes from which none is of use."""
     promise = Promise(distance=distance)
     step = quantiser.step_for(distance)
-    found = _coded(quantiser, step)
-    mixer = _mixer(quantiser, distance)
+    predicted = partial(Predicted.encode, quantiser)
+    found: list[Array] = [*_coded(predicted, step)]
+    mixer = Mixed.mixer(quantiser, distance)
     mixed = mixer.step_for_mse(distance.mse) if mixer else None
     if mixer and mixed is not None:
-        found += _coded(mixer, mixed)
+        found += _coded(partial(Mixed.encode, quantiser, mixer), mixed)
     useful = [coded for coded in found if size_of(coded) < most]
     yield from ((coded, promise) for coded in sorted(useful, key=size_of))
     # Who asks for more has found these too far off.
     for _ in range(_FINER if useful and distance.mse > 0 else 0):
         step /= 1.5
-        yield from ((coded, promise) for coded in _coded(quantiser, step))
+        yield from ((coded, promise) for coded in _coded(predicted, step))
 
 
 def _sized(quantiser: Quantiser, wanted: float) -> Candidates:
     """In at most so many bytes, the nearest first."""
     start, steps = quantiser.step_for(quantiser.int8()), quantiser.rungs()
-    plain = rate_search.Search(quantiser, steps, wanted, start).run()
-    found = [(quantiser.idea(coded.step), coded) for coded in plain[:1]]
+    encode = partial(Predicted.encode, quantiser)
+    plain = rate_search.Search(encode, quantiser.size, steps, wanted, start).run()
+    found: list[tuple[Distance, Predicted | Mixed]] = []
+    found += [(quantiser.idea(coded.step), coded) for coded in plain[:1]]
     if plain:
         most = max(wanted, size_of(plain[0]))
         for mixer in _mixers(quantiser, found[0][0]):
+            mix = partial(Mixed.encode, quantiser, mixer)
             finer = [step for step in steps if step < mixer.coarsest]
-            mixed = rate_search.Search(mixer, finer, wanted, plain[0].step).run()
+            mixed = rate_search.Search(mix, mixer.size, finer, wanted, plain[0].step).run()
             found += [(mixer.idea(m.step), m) for m in mixed[:1] if size_of(m) <= most]
     for idea, coded in sorted(found, key=lambda item: item[0].root):
         yield coded, Promise(distance=idea.loosened())
@@ -391,29 +335,19 @@ def _mixers(quantiser: Quantiser, plain: Distance) -> list[Mixer]:
         return []
     least = math.ceil(math.log2(plain.mse / 16) / 2)
     thresholds = (Distance(4.0**power) for power in range(least, least + _THRESHOLDS))
-    tried = [mixer for mixer in (_mixer(quantiser, t) for t in thresholds) if mixer]
+    tried = [mixer for t in thresholds if (mixer := Mixed.mixer(quantiser, t))]
     return list({mixer.components: mixer for mixer in reversed(tried)}.values())
-
-
-def _mixer(quantiser: Quantiser, distance: Distance) -> Mixer | None:
-    from lictor.codec.arrays import low_rank
-
-    if not quantiser.finite.all() or distance.unit:
-        return None
-    about = Array(quantiser.name, quantiser.dtype, quantiser.raw.shape)
-    return low_rank.mixer(about, quantiser.x, quantiser.axes(), distance.mse, quantiser.rounded)
 
 
 def _learned(
     exact: Array, raw: npt.NDArray[Any], axis: int | None, target: Target, way: _Way
 ) -> Candidates:
-    from lictor.codec.arrays import learned as feature_learned
+    from lictor.codec.arrays import learned
 
-    name, dtype = exact.name, exact.dtype
-    planes = feature_learned.Planes(to_float64(dtype, raw), axis, way.model)
+    planes = learned.Planes(to_float64(exact.dtype, raw), axis, way.model)
 
     def attempt(step: int) -> Array:
-        return feature_learned.encode(name, dtype, raw, planes, step)
+        return Learned.encode(exact.name, exact.dtype, raw, planes, step)
 
     if way.step is not None:
         yield attempt(way.step), None

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays.lossless import pack_patch
 from lictor.codec.arrays.planes import Layout, Piece, fits, likely_axis
 from lictor.codec.arrays.stream import ints
 from lictor.codec.errors import CorruptFile, InvalidTarget, LatentMismatch
-from lictor.codec.format.arrays import LEARNED, Array, Learned
+from lictor.codec.format.picture import Bytes
 from lictor.codec.runtime import store
 from lictor.entropy import CorruptStream, Decoder, Encoder, Pull, Push, SymbolIo
 
@@ -147,6 +146,12 @@ class Planes:
             x = torch.from_numpy(np.ascontiguousarray(self.frames[piece.place]))
             self.model.encode(x.to(self.model.device), quality, encoder)
 
+    def encode(self, quality: float) -> tuple[bytes, int]:
+        """The stream, and the checksum of its symbols."""
+        encoder = Encoder()
+        self.push(encoder, quality)
+        return encoder.finish(), encoder.checksum
+
     def estimate(self, quality: float) -> float:
         """Bits that the float model expects of all values."""
         import torch
@@ -166,24 +171,13 @@ def _bounds(kept: FloatArray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def encode(name: str, dtype: str, raw: npt.NDArray[Any], planes: Planes, step: int) -> Array:
-    """An array coded at quality step / 4; raw: bfloat16 as uint16."""
-    model, encoder = planes.model, Encoder()
-    planes.push(encoder, step / 4)
-    stream = encoder.finish()
-    said = Learned(
-        model_id=model.id,
-        model_name="" if model.id else model.name,
-        weights=model.digest[:4],
-        step=step,
-        low=planes.low,
-        high=planes.high,
-        latents=encoder.checksum,
-    )
-    patch = pack_patch(raw, planes.patched)
-    return Array(
-        name, dtype, raw.shape, LEARNED, planes.axis, patch=patch, coded=stream, learned=said
-    )
+class Stored(Protocol):
+    """An array that a model coded, as a file has it: methods/learned.py."""
+
+    shape: tuple[int, ...]
+    axis: int
+    coded: Bytes
+    learned: Any
 
 
 @dataclass(frozen=True)
@@ -196,7 +190,7 @@ class Latents:
     pieces: list[tuple[Piece, Tensor]]
 
 
-def latents(a: Array, model: Any = None) -> Latents:
+def latents(a: Stored, model: Any = None) -> Latents:
     """Decode the stream of an array: the same numbers on every machine.
 
     model: that coded it, found by what the file says if None.
@@ -222,7 +216,7 @@ def latents(a: Array, model: Any = None) -> Latents:
     return Latents(model, layout, scaling, pieces)
 
 
-def decode(a: Array, model: Any = None) -> FloatArray:
+def decode(a: Stored, model: Any = None) -> FloatArray:
     """The values of an array, float64, without its patch. Model and errors: as for `latents`."""
     found = latents(a, model)
     model, layout, low, high = found.model, found.layout, a.learned.low, a.learned.high

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from lictor.codec.arrays import low_rank_fit, stream
-from lictor.codec.arrays.context import MAX_SYMBOL, FloatArray, IntArray, cut, grid, join
+from lictor.codec.arrays.context import MAX_SYMBOL, FloatArray, IntArray, cut, grid
 from lictor.codec.arrays.low_rank_fit import Components
 from lictor.codec.arrays.stream import Uncodable, ints
 from lictor.codec.arrays.target import Distance
 from lictor.codec.errors import CorruptFile
-from lictor.codec.format.arrays import MIXED, Array, Mixed
+from lictor.codec.format.picture import Bytes
 from lictor.entropy import CorruptStream, Decoder, Encoder, Pull, Push, SymbolIo
 
 MEAN_BITS = 4
@@ -82,7 +82,6 @@ class Mixer:
     """An array on its way to components. Like features.Quantiser, with a step for those.
 
     Args:
-        array: what the file says of it; its name, type and shape.
         wanted: its values, (channels, places).
         axis: of its channels.
         parts: the components.
@@ -91,13 +90,12 @@ class Mixer:
 
     def __init__(
         self,
-        array: Array,
         wanted: FloatArray,
         axis: int,
         parts: Components,
         rounded: Callable[[FloatArray], FloatArray],
     ) -> None:
-        self.array, self.wanted, self.axis = array, wanted, axis
+        self.wanted, self.axis = wanted, axis
         self.parts, self.rounded = parts, rounded
 
     @property
@@ -143,19 +141,18 @@ class Mixer:
             low *= _NEARER
         return None
 
-    def encode(self, step: float) -> Array:
-        """The array, components coded with a step. Raises Uncodable."""
+    def encode(self, step: float, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
+        """The streams of the mixtures' weights and of the components, coded with a step.
+
+        shape: of the array. Raises Uncodable.
+        """
         if not self._largest / step <= MAX_SYMBOL:
             raise Uncodable("components or means are out of the range of integers")
-        a = self.array
         count, channels = self.parts.rows.shape
         encoder = Encoder(checksum=False)
         _syntax(Push(encoder), self._mixture(step), count, channels)
-        mixed = Mixed(count, self.parts.low, self.parts.high, encoder.finish())
-        coded = stream.encode(self._levels(step), grid(_shape(a, self.axis, count), self.axis))
-        return Array(
-            a.name, a.dtype, a.shape, MIXED, axis=self.axis, step=step, coded=coded, mixed=mixed
-        )
+        inner = grid(shape_of(shape, self.axis, count), self.axis)
+        return encoder.finish(), stream.encode(self._levels(step), inner)
 
     def _mixture(self, step: float) -> Mixture:
         mean = np.rint(np.ldexp(self.parts.mean / step, MEAN_BITS))
@@ -171,7 +168,6 @@ class Mixer:
 
 
 def mixer(
-    array: Array,
     x: FloatArray,
     axes: Iterable[int],
     mse: float,
@@ -191,7 +187,7 @@ def mixer(
         parts = low_rank_fit.resolve(wanted.T, span, mse)
     except np.linalg.LinAlgError:  # numbers so odd that no system of equations is solved with them
         return None
-    return Mixer(array, wanted, axis, parts, rounded) if _fits(parts, math.sqrt(mse)) else None
+    return Mixer(wanted, axis, parts, rounded) if _fits(parts, math.sqrt(mse)) else None
 
 
 def _fits(parts: Components, step: float) -> bool:
@@ -204,22 +200,20 @@ def _fits(parts: Components, step: float) -> bool:
     )
 
 
-def _shape(a: Array, axis: int, count: int) -> tuple[int, ...]:
-    return tuple(count if i == axis else n for i, n in enumerate(a.shape))
+def shape_of(shape: tuple[int, ...], axis: int, count: int) -> tuple[int, ...]:
+    """The shape of an array's components."""
+    return tuple(count if i == axis else n for i, n in enumerate(shape))
 
 
 # ---- decoding
 
 
-def decode(a: Array) -> FloatArray:
-    """The values of an array, float64. Raises CorruptFile."""
-    count, channels = a.mixed.components, a.shape[a.axis]
+def unpack(basis: Bytes, count: int, channels: int) -> Mixture:
+    """The mixtures of a stream of weights. Raises CorruptFile."""
     try:
-        decoder = Decoder(a.mixed.basis, checksum=False)
+        decoder = Decoder(basis, checksum=False)
         mixture = _syntax(Pull(decoder), None, count, channels)
         decoder.close()
     except CorruptStream as e:
         raise _damaged(f"has weights that cannot be read ({e})") from e
-    levels = stream.decode(a.coded, grid(_shape(a, a.axis, count), a.axis))
-    values = mixture.values(levels, a.step, a.mixed.low, a.mixed.high)
-    return join(values, a.shape, a.axis)
+    return mixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +16,6 @@ from lictor.codec.arrays.context import MAX_SHIFT, MAX_SYMBOL, FloatArray, cut, 
 from lictor.codec.arrays.dtypes import rounded, to_float64
 from lictor.codec.arrays.lossless import pack, pack_patch
 from lictor.codec.arrays.target import Distance, within
-from lictor.codec.format.arrays import CODED, SHIFTED, Array
 
 _AXIS_SAMPLE = 2**16
 _SOME = 2**16
@@ -39,6 +39,21 @@ _CHUNK = 2**18
 Some = float | FloatArray
 """A step, or the level that integers are counted from: one, or such that they fit the array."""
 Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """An array that was coded with a step.
+
+    axis: of the channels; None if there is none. shifts: the levels that their integers are counted
+    from, packed; nothing where those are 0. patch: values that are kept exactly, packed.
+    coded: the stream.
+    """
+
+    axis: int | None
+    shifts: bytes
+    patch: bytes
+    coded: bytes
 
 
 class Quantiser:
@@ -242,7 +257,7 @@ class Quantiser:
             decoded = self.rounded((levels + shift) * step)
         return levels, decoded, patched | ~np.isfinite(decoded)
 
-    def encode(self, step: float, bound: float = math.inf) -> Array:
+    def encode(self, step: float, bound: float = math.inf) -> Parts:
         """The array coded with a step; values further off than the bound are kept exactly.
 
         Raises Uncodable.
@@ -256,17 +271,8 @@ class Quantiser:
             patched |= ~within(decoded, self.x, bound)
         g = grid(self.raw.shape, axis)
         coded = stream.encode(cut(levels.astype(np.int64), axis), g)
-        return Array(
-            self.name,
-            self.dtype,
-            self.raw.shape,
-            SHIFTED if shifts.any() else CODED,
-            axis=-1 if axis is None else axis,
-            step=step,
-            shifts=pack(shifts.astype(np.int64)) if shifts.any() else b"",
-            patch=pack_patch(self.raw, patched),
-            coded=coded,
-        )
+        packed = pack(shifts.astype(np.int64)) if shifts.any() else b""
+        return Parts(axis, packed, pack_patch(self.raw, patched), coded)
 
     def axes(self) -> list[int]:
         """Those that may be the channels': the one that was given, or all."""

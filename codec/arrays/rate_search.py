@@ -7,13 +7,13 @@ same until one fits the larger budget alone; from there on it goes among the fin
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from lictor.codec.arrays.stream import Uncodable
-from lictor.codec.arrays.target import Distance
 from lictor.codec.format.arrays import Array, size_of
 
 _BY_HALVES = 2**15
@@ -23,34 +23,25 @@ _SLOPE_TRIES = 8
 _RUNGS_AN_OCTAVE = 64
 
 
-class Coder(Protocol):
-    """A Quantiser or a Mixer."""
-
-    @property
-    def size(self) -> int:
-        """Values that are coded."""
-
-    def encode(self, step: float) -> Array:
-        """The array, coded with a step. Raises Uncodable."""
-
-    def idea(self, step: float) -> Distance:
-        """How near that comes, as the encoder sees it."""
+A = TypeVar("A", bound=Array)
 
 
 @dataclass
-class Search:
+class Search(Generic[A]):
     """The tries at an array in at most `wanted` bytes.
 
+    encode: gives the array coded with a step, or raises Uncodable. values: how many are coded.
     steps: from the coarsest to the finest. start: where to begin with large arrays.
     """
 
-    coder: Coder
+    encode: Callable[[float], A]
+    values: int
     steps: list[float]
     wanted: float
     start: float
-    tried: dict[int, tuple[float, Array]] = field(default_factory=dict)
+    tried: dict[int, tuple[float, A | None]] = field(default_factory=dict)
 
-    def run(self) -> list[Array]:
+    def run(self) -> list[A]:
         """All that was tried, best first: what fits, from the finest on; then the smallest."""
         low, high = 0, len(self.steps)  # steps before low fit, those from high on do not
         while low < high:
@@ -61,24 +52,25 @@ class Search:
                 high = place
         fits = sorted((i for i, t in self.tried.items() if t[0] <= self.wanted), reverse=True)
         rest = sorted((t[0], i) for i, t in self.tried.items() if self.wanted < t[0] < math.inf)
-        return [self.tried[i][1] for i in (*fits, *(i for _, i in rest))]
+        found = (self.tried[i][1] for i in (*fits, *(i for _, i in rest)))
+        return [array for array in found if array is not None]
 
     def _size(self, place: int) -> float:
         try:
-            array = self.coder.encode(self.steps[place])
+            array = self.encode(self.steps[place])
             self.tried[place] = size_of(array), array
         except Uncodable:
-            self.tried[place] = math.inf, Array()
+            self.tried[place] = math.inf, None
         return self.tried[place][0]
 
     def _next(self, low: int, high: int) -> int:
-        if self.coder.size <= _BY_HALVES or len(self.tried) >= _SLOPE_TRIES:
+        if self.values <= _BY_HALVES or len(self.tried) >= _SLOPE_TRIES:
             return (low + high) // 2
         if not self.tried:
             near = np.abs(np.log(self.steps) - math.log(self.start))
             return int(near.argmin())
         below, above = self._known(low - 1), self._known(high)
-        slope = self.coder.size / 8 / _RUNGS_AN_OCTAVE
+        slope = self.values / 8 / _RUNGS_AN_OCTAVE
         if below is not None and above is not None:
             slope = (above - below) / (high - low + 1)
         if below is not None:

@@ -11,7 +11,7 @@ from lictor.codec import inputs, kinds
 from lictor.codec.cli.console import Screen
 from lictor.codec.cli.file_jobs import Outcome, Work
 from lictor.codec.inputs import Job, show
-from lictor.codec.payload import Row
+from lictor.codec.kinds.payload import Row
 
 Line = Callable[[Row], str]
 

@@ -17,7 +17,7 @@ from lictor.codec import kinds
 from lictor.codec.cli.console import reason, same_for_all_files
 from lictor.codec.errors import DeviceUnavailable, ModelUnavailable, NoClassifier
 from lictor.codec.inputs import STREAM, Job, UsageError
-from lictor.codec.payload import Kind, Row
+from lictor.codec.kinds.payload import Kind, Row
 
 Work = Callable[[Job], Row]
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from lictor.codec.errors import (
     NotALictorFile,
@@ -16,7 +18,7 @@ from lictor.codec.errors import (
     UnsupportedFeature,
     UnsupportedVersion,
 )
-from lictor.codec.format.picture import QUALITY_STEPS, Bytes, Reader, Writer, model_syntax
+from lictor.codec.format.picture import Bytes, Reader, Writer
 
 MAGIC = b"LIF"
 VERSION = 2
@@ -30,11 +32,6 @@ DTYPES = (
 )
 ITEM_BYTES = dict(zip(DTYPES, (2, 2, 4, 8, 1, 1, 2, 4, 8, 1, 2, 4, 8), strict=True))
 FLOATS = DTYPES[:4]
-EXACT, CODED, LEARNED, MIXED, SHIFTED = 0, 1, 2, 3, 4
-"""Ways of an array: its bytes packed without loss, its values quantised and coded, coded by a model
-that learned what such arrays look like, mixed from components that are quantised and coded, or
-coded as the distance from a level of each channel's own."""
-
 MAX_ARRAYS = 2**16
 MAX_NAME = 2**10
 """Bytes of an array's name in UTF-8."""
@@ -50,70 +47,48 @@ VALUES_PER_BYTE = 2**12
 
 
 @dataclass
-class Learned:
-    """What a file says of an array that a model coded.
-
-    model_id: permanent number of a shipped checkpoint; 0 if the model goes by model_name.
-    weights: first 4 bytes of the SHA-256 of the model's weights file.
-    step: quality times 4, 0…400.
-    low, high: clip bounds; decoded values are held between them. float32, infinite for none.
-    latents: checksum of all symbols, `lictor.entropy.Decoder.checksum`.
-    """
-
-    model_id: int = 0
-    model_name: str = ""
-    weights: bytes = bytes(4)
-    step: int = 0
-    low: float = -math.inf
-    high: float = math.inf
-    latents: int = 0
-
-
-@dataclass
-class Mixed:
-    """What a file says of an array whose channels are mixtures of components.
-
-    components: how many. low, high: decoded values are held between them; infinite for none.
-    basis: the stream of the mixtures' weights.
-    """
-
-    components: int = 1
-    low: float = -math.inf
-    high: float = math.inf
-    basis: Bytes = b""
-
-
-@dataclass
 class Array:
-    """One array as the file has it.
+    """One array as the file has it. How its values are coded, a subclass says: a method each.
 
-    way: EXACT, CODED, LEARNED, MIXED or SHIFTED.
     big_endian: the array had its numbers stored that way round, and will have again.
-    payload: of EXACT, the packed bytes. The rest is of the others:
-    axis: the axis of the channels; -1 if there is none.
-    patch: values that are kept exactly, packed; coded: the entropy coder's stream.
-    step: but of LEARNED, the distance of the quantiser's levels. learned: of LEARNED. mixed: of
-        MIXED. shifts: of SHIFTED, the level that each channel's integers are counted from, packed.
     """
+
+    code: ClassVar[int]
+    """The method's number in the file."""
+    since: ClassVar[int] = 1
+    """The first format version that has the method."""
+    any_type: ClassVar[bool] = False
+    """Whether it codes arrays of all types, empty ones too; else floats only."""
 
     name: str = ""
     dtype: str = "float32"
     shape: tuple[int, ...] = ()
-    way: int = EXACT
-    axis: int = -1
-    step: float = 1.0
-    shifts: Bytes = b""
-    patch: Bytes = b""
-    coded: Bytes = b""
-    payload: Bytes = b""
-    learned: Learned = field(default_factory=Learned)
-    mixed: Mixed = field(default_factory=Mixed)
     big_endian: bool = False
 
     @property
     def size(self) -> int:
         """How many values."""
         return math.prod(self.shape)
+
+    def syntax(self, io: Reader | Writer) -> None:
+        """What follows the description, up to its checksum."""
+        raise NotImplementedError
+
+    def decode(self, model: Any = None) -> Any:
+        """The values, a numpy array of the type and shape; bfloat16 as uint16.
+
+        model: that coded it, if one did; found by what the file says if None.
+        Raises CorruptFile, LatentMismatch, ModelUnavailable.
+        """
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """What is told of it beside name, type and shape; "bytes" among it."""
+        raise NotImplementedError
+
+
+Methods = Mapping[int, type[Array]]
+"""Those of a release, by their codes."""
 
 
 @dataclass
@@ -127,12 +102,18 @@ class File:
     @property
     def version(self) -> int:
         """The format version that this needs."""
-        new = self.metadata or any(a.way == SHIFTED or a.big_endian for a in self.arrays)
-        return 2 if new else 1
+        new = self.metadata or any(a.big_endian for a in self.arrays)
+        return max([2 if new else 1, *(a.since for a in self.arrays)])
 
 
-def file_syntax(io: Reader | Writer, f: File, length: int | None) -> File:
-    """The whole file. length: bytes of it, which bound what it may hold; None when writing."""
+def file_syntax(
+    io: Reader | Writer, f: File, length: int | None, methods: Methods | None = None
+) -> File:
+    """The whole file.
+
+    length: bytes of it, which bound what it may hold; None when writing. methods: by which arrays
+    may be coded, when reading.
+    """
     io.raw("magic", MAGIC, len(MAGIC))
     version = io.uint("format version", f.version)
     if not 1 <= version <= VERSION:
@@ -147,11 +128,15 @@ def file_syntax(io: Reader | Writer, f: File, length: int | None) -> File:
         f.metadata = _metadata_syntax(io, f.metadata)
     values, arrays = 0, []
     for i in range(count):
-        array = _array_syntax(io, f.arrays[i] if length is None else Array(), version)
+        given = f.arrays[i] if length is None else None
+        array = _array_syntax(io, given, version, methods or {})
         values += array.size
         if length is not None and values > FREE_VALUES + VALUES_PER_BYTE * length:
             raise io.complaint(f"{values} values in {length} bytes is more than any encoder writes")
-        arrays.append(_payload_syntax(io, array))
+        start = io.position
+        array.syntax(io)
+        _seal(io, "payload of an array", start)
+        arrays.append(array)
     padding = io.varint("length of the padding", 0, 0, MAX_PAYLOAD) if length is not None else 0
     f.arrays = arrays
     if length is None:
@@ -200,9 +185,15 @@ def _text(io: Reader | Writer, name: str, text: str, most: int) -> str:
         raise io.complaint(f"a {name} is not UTF-8") from None
 
 
-def _array_syntax(io: Reader | Writer, a: Array, version: int) -> Array:
-    """What an array is; its own check, before anything of its size is made."""
+def _array_syntax(
+    io: Reader | Writer, given: Array | None, version: int, methods: Methods
+) -> Array:
+    """What an array is; its own check, before anything of its size is made.
+
+    Returns what was given, or of what is read an array of its method.
+    """
     start = io.position
+    a = given or Array()
     a.name = _text(io, "name", a.name, MAX_NAME)
     a.dtype = _code(io, "type of an array", a.dtype, DTYPES)
     if version > 1:
@@ -212,53 +203,15 @@ def _array_syntax(io: Reader | Writer, a: Array, version: int) -> Array:
     a.shape = tuple(io.varint("length of an axis", n, 0, MAX_VALUES) for n in shape[:dimensions])
     if math.prod(n for n in a.shape if n) > MAX_VALUES:
         raise io.complaint(f"an array has more than {MAX_VALUES} values")
-    a.way = io.uint("way of an array", a.way, EXACT, SHIFTED if version > 1 else MIXED)
-    if a.way != EXACT and (a.dtype not in FLOATS or not a.size):
+    known = methods if given is None else {given.code: type(given)}
+    most = max(code for code, method in known.items() if method.since <= version)
+    method = known.get(io.uint("way of an array", given.code if given else 0, 0, most))
+    if method is None or method.since > version:
+        raise io.complaint("an array is coded in a way that there is not")
+    if not method.any_type and (a.dtype not in FLOATS or not a.size):
         raise io.complaint("an array is coded in a way that it cannot be")
     _seal(io, "description of an array", start)
-    return a
-
-
-def _payload_syntax(io: Reader | Writer, a: Array) -> Array:
-    start = io.position
-    if a.way == EXACT:
-        a.payload = _block(io, "array", a.payload)
-    else:
-        a.axis = io.uint("axis of the channels", a.axis + 1, 0, len(a.shape)) - 1
-        if a.way == LEARNED:
-            _learned_syntax(io, a.learned)
-        else:
-            a.step = _positive(io, "step", a.step)
-        if a.way == MIXED:
-            _mixed_syntax(io, a)
-        if a.way == SHIFTED:
-            a.shifts = _block(io, "shifts of the channels", a.shifts)
-        a.patch = _block(io, "exact values", a.patch)
-        a.coded = _block(io, "coded values", a.coded)
-    _seal(io, "payload of an array", start)
-    return a
-
-
-def _learned_syntax(io: Reader | Writer, m: Learned) -> None:
-    model_syntax(io, m)
-    m.step = io.uint("quality", m.step, 0, QUALITY_STEPS, size=2)
-    m.low, m.high = struct.unpack("<ff", io.raw("bounds", struct.pack("<ff", m.low, m.high), 8))
-    if not m.low <= m.high:  # nor is nan
-        raise io.complaint(f"values lie between {m.low} and {m.high}")
-    m.latents = io.uint("checksum of the latents", m.latents, size=4)
-
-
-def _mixed_syntax(io: Reader | Writer, a: Array) -> None:
-    if a.axis < 0:
-        raise io.complaint("an array without channels is said to be mixed")
-    channels, m = a.shape[a.axis], a.mixed
-    # No more than channels or places: then the weights are no more than the values.
-    most = min(channels, a.size // channels, MAX_COMPONENTS)
-    m.components = io.varint("number of components", m.components, 1, most)
-    m.low, m.high = struct.unpack("<dd", io.raw("bounds", struct.pack("<dd", m.low, m.high), 16))
-    if not m.low <= m.high:  # nor is nan
-        raise io.complaint(f"values lie between {m.low} and {m.high}")
-    m.basis = _block(io, "weights of the mixtures", m.basis)
+    return given or method(a.name, a.dtype, a.shape, a.big_endian)
 
 
 def _seal(io: Reader | Writer, name: str, start: int) -> None:
@@ -266,12 +219,13 @@ def _seal(io: Reader | Writer, name: str, start: int) -> None:
         raise io.complaint(f"the {name} does not match its checksum")
 
 
-def _block(io: Reader | Writer, name: str, value: Bytes) -> Bytes:
+def block(io: Reader | Writer, name: str, value: Bytes) -> Bytes:
+    """Bytes with their number."""
     size = io.varint(f"length of the {name}", len(value), 0, MAX_PAYLOAD)
     return io.raw(name, value, size)
 
 
-def _positive(io: Reader | Writer, name: str, value: float) -> float:
+def positive(io: Reader | Writer, name: str, value: float) -> float:
     """A float64, finite and above 0."""
     (found,) = struct.unpack("<d", io.raw(name, struct.pack("<d", value), 8))
     if not (math.isfinite(found) and found > 0):
@@ -284,6 +238,15 @@ def write(file: File) -> bytes:
     io = Writer()
     file_syntax(io, file, None)
     return bytes(io.data)
+
+
+def bounds(io: Reader | Writer, low: float, high: float, form: str) -> tuple[float, float]:
+    """Two floats between which decoded values are held. form: of both, as struct has it."""
+    size = struct.calcsize(form)
+    low, high = struct.unpack(form, io.raw("bounds", struct.pack(form, low, high), size))
+    if not low <= high:  # nor is nan
+        raise io.complaint(f"values lie between {low} and {high}")
+    return low, high
 
 
 def size_of(array: Array) -> int:
@@ -303,12 +266,7 @@ def kind_of(name: str, start: bytes = b"") -> str:
     return ".safetensors" if start[8:10] == b'{"' else ""
 
 
-def is_features(start: Bytes) -> bool:
-    """Whether a file that begins so is a feature file."""
-    return bytes(start[: len(MAGIC)]) == MAGIC
-
-
-def read(data: Bytes) -> File:
+def read(data: Bytes, methods: Methods) -> File:
     """Parse a whole file. Payloads are views into `data`. Raises FileError."""
     start = bytes(data[: len(MAGIC)])
     if not start:
@@ -316,7 +274,7 @@ def read(data: Bytes) -> File:
     if not MAGIC.startswith(start):
         raise NotALictorFile("not a Lictor feature file; give one that `lictor encode` wrote")
     io = Reader(data)
-    file = file_syntax(io, File(), len(data))
+    file = file_syntax(io, File(), len(data), methods)
     if io.position != len(data):
         raise io.complaint(f"{len(data) - io.position} bytes follow the end of the file")
     return file

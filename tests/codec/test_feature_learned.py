@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from lictor.codec import decode, decode_features, encode, encode_features, feature_info
+from lictor.codec.arrays import methods
 from lictor.codec.cli.main import cli
 from lictor.codec.errors import (
     CodecError,
@@ -24,7 +25,6 @@ from lictor.codec.errors import (
     TruncatedFile,
 )
 from lictor.codec.format import arrays as feature_format
-from lictor.codec.format.arrays import LEARNED
 from lictor.models import checkpoint, registry
 
 CHANNELS = 12
@@ -235,8 +235,8 @@ def test_threads_change_no_latents(weights: Path) -> None:
 
 
 def test_the_file_names_its_model(weights: Path) -> None:
-    array = feature_format.read(small(weights)).arrays[0]
-    assert array.way == LEARNED == 2
+    array = methods.read(small(weights)).arrays[0]
+    assert isinstance(array, methods.Learned) and array.code == 2
     assert array.learned.weights == checkpoint.load(str(weights)).digest[:4]
 
 
@@ -261,7 +261,7 @@ def test_every_changed_byte_is_noticed(weights: Path) -> None:
 def test_damage_behind_right_checksums(weights: Path, seed: int) -> None:
     """Wrong streams with right checksums are damage or other latents, never anything else."""
     rng = np.random.default_rng(seed)
-    file = feature_format.read(small(weights))
+    file = methods.read(small(weights))
     array = file.arrays[0]
     coded = bytearray(array.coded)
     for _ in range(20):
@@ -273,14 +273,14 @@ def test_damage_behind_right_checksums(weights: Path, seed: int) -> None:
 
 
 def test_a_checksum_that_disagrees(weights: Path) -> None:
-    file = feature_format.read(small(weights))
+    file = methods.read(small(weights))
     file.arrays[0].learned.latents ^= 1
     with pytest.raises(LatentMismatch, match="other latents"):
         decode_features(feature_format.write(file))
 
 
 def test_other_weights_and_unknown_models(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = feature_format.read(small(weights))
+    file = methods.read(small(weights))
     said = file.arrays[0].learned
     said.weights = bytes(4)
     with pytest.raises(ModelUnavailable, match="other weights"):
@@ -291,15 +291,15 @@ def test_other_weights_and_unknown_models(weights: Path, monkeypatch: pytest.Mon
     said.model_id = 4242
     with pytest.raises(ModelUnavailable, match="number 4242"):
         decode_features(feature_format.write(file))
-    said.model_id = 1
-    said.weights = checkpoint.load("lictor-s.mse").digest[:4]
+    shipped = checkpoint.load("lictor-s.mse")
+    said.model_id, said.weights = shipped.id, shipped.digest[:4]
     with pytest.raises(ModelUnavailable, match="codes pictures"):
         decode_features(feature_format.write(file))
 
 
 @pytest.mark.parametrize("change", ["axis", "bounds", "nan"])
 def test_what_no_encoder_writes(weights: Path, change: str) -> None:
-    file = feature_format.read(small(weights))
+    file = methods.read(small(weights))
     array = file.arrays[0]
     if change == "axis":
         array.axis = 0  # one channel, where the model has twelve: nearly all would be padding
@@ -312,7 +312,7 @@ def test_what_no_encoder_writes(weights: Path, change: str) -> None:
 
 
 def test_sizes_are_bounded_before_anything_is_allocated(weights: Path) -> None:
-    file = feature_format.read(small(weights))
+    file = methods.read(small(weights))
     file.arrays[0].shape = (2**26, CHANNELS, 5, 4)
     data = feature_format.write(file)
     with pytest.raises(CorruptFile, match=r"more than any encoder writes|ends after"):

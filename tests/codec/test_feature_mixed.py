@@ -6,16 +6,19 @@ import json
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lictor.codec import decode_features, encode_features, feature_info
+from lictor.codec.arrays import methods
 from lictor.codec.arrays.low_rank import Mixture
 from lictor.codec.arrays.low_rank_fit import find, resolve
+from lictor.codec.arrays.methods import Mixed
 from lictor.codec.errors import CorruptFile, FileError, TruncatedFile
 from lictor.codec.format import arrays as form
-from lictor.codec.format.arrays import MIXED, Array, File, Mixed
+from lictor.codec.format.arrays import File
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "features" / "components"
 
@@ -73,15 +76,13 @@ def test_a_constant_has_none(value: float) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("error", [1e-4, 1e-2])
 def test_fewer_bytes_at_no_more_error(dtype: type, error: float, monkeypatch) -> None:
-    from lictor.codec.arrays import api
-
     x = relu6(widened(6, 48)).astype(dtype)
     data = encode_features(x, mse=error)
     back = decode_features(data)
     assert back.dtype == dtype and back.shape == x.shape
     assert mse(back, x) <= error
     assert components(data) in range(4, 20)
-    monkeypatch.setattr(api, "_mixer", lambda *_: None)
+    monkeypatch.setattr(Mixed, "mixer", staticmethod(lambda *_: None))
     plain = encode_features(x, mse=error)
     assert components(plain) is None
     assert len(data) < 0.75 * len(plain)
@@ -95,13 +96,11 @@ def test_values_stay_within_the_activation(monkeypatch) -> None:
 
 
 def test_a_size_that_is_given_is_kept(monkeypatch) -> None:
-    from lictor.codec.arrays import api
-
     x = relu6(widened(6, 48))
     data = encode_features(x, bits=1.5)
     assert components(data)
     assert 0.9 * 1.5 < 8 * len(data) / x.size <= 1.5
-    monkeypatch.setattr(api, "_mixer", lambda *_: None)
+    monkeypatch.setattr(Mixed, "mixer", staticmethod(lambda *_: None))
     plain = encode_features(x, bits=1.5)
     assert mse(decode_features(data), x) < 0.5 * mse(decode_features(plain), x)
 
@@ -167,11 +166,11 @@ def test_wrong_streams_with_right_checksums(small, part: str, seed: int) -> None
     x, data = small
     rng = np.random.default_rng(seed)
     for _ in range(10):
-        (array,) = form.read(data).arrays
-        stream = bytearray(array.mixed.basis if part == "basis" else array.coded)
+        (array,) = methods.read(data).arrays
+        stream = bytearray(array.basis if part == "basis" else array.coded)
         stream[rng.integers(len(stream))] ^= 1 << rng.integers(8)
         if part == "basis":
-            array.mixed.basis = bytes(stream)
+            array.basis = bytes(stream)
         else:
             array.coded = bytes(stream)
         try:
@@ -183,8 +182,8 @@ def test_wrong_streams_with_right_checksums(small, part: str, seed: int) -> None
 
 def described(**changes: object) -> bytes:
     """A file that says so of a mixed array of 16x10; its streams are empty."""
-    mixed = Mixed(**{"components": 2, "low": 0.0, "high": 6.0} | changes)  # type: ignore[arg-type]
-    array = Array("", "float32", (10, 16), MIXED, axis=1, step=0.1, mixed=mixed)
+    said: dict[str, Any] = {"components": 2, "low": 0.0, "high": 6.0} | changes
+    array = Mixed("", "float32", (10, 16), axis=1, step=0.1, **said)
     return form.write(File(".npy", [array]))
 
 

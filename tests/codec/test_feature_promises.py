@@ -15,8 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lictor.codec import decode_features, encode_features
-from lictor.codec.arrays import api as codec
+from lictor.codec import decode_features, encode_features, feature_info
 from lictor.codec.arrays import lossless
 from lictor.codec.errors import SelfCheckFailed
 
@@ -209,7 +208,7 @@ def test_columns_of_a_table_are_counted_each_from_its_own_level() -> None:
     x = np.stack([seconds, rng.normal(size=900), rng.normal(size=900) - 7e5], 1)
     data = encode_features(x, max_error=1e-3)
     check(x, decode_features(data), {"max_error": 1e-3}, len(data))
-    assert codec.feature_info(data).arrays[0]["axis"] == 1
+    assert feature_info(data).arrays[0]["axis"] == 1
     assert 8 * len(data) / x.size < 16
 
 
@@ -288,7 +287,8 @@ def test_what_does_not_decode_right_is_kept_exactly(
 
 
 def test_exact_arrays_are_unpacked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "pack", lambda raw: lossless.pack(raw + 1))
+    pack = lossless.pack
+    monkeypatch.setattr(lossless, "pack", lambda raw: pack(raw + 1))
     with pytest.raises(SelfCheckFailed, match="kept exactly"):
         encode_features({"a": np.arange(5)})
 

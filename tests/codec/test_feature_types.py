@@ -235,10 +235,10 @@ def test_damage_to_the_second_version_is_noticed() -> None:
 
 
 def test_shifts_out_of_range_are_damage() -> None:
-    from lictor.codec.arrays import lossless
+    from lictor.codec.arrays import lossless, methods
     from lictor.codec.format import arrays as feature_format
 
-    file = feature_format.read(second_version())
+    file = methods.read(second_version())
     for shifts in (np.array([2**60, 0, 0]), np.array([-(2**63), 0, 0]), np.zeros(2, np.int64)):
         file.arrays[0].shifts = lossless.pack(shifts)
         with pytest.raises(CorruptFile):

@@ -267,10 +267,11 @@ def test_damage_behind_right_checksums_is_an_error_or_values(seed: int) -> None:
 
 
 def test_sizes_are_bounded_before_anything_is_allocated() -> None:
+    from lictor.codec.arrays.methods import Predicted
     from lictor.codec.format import arrays as feature_format
-    from lictor.codec.format.arrays import CODED, Array, File
+    from lictor.codec.format.arrays import File
 
-    huge = File(".npy", [Array("", "float32", (2**30,), CODED, -1, 1.0, b"", b"\0\0\0")])
+    huge = File(".npy", [Predicted("", "float32", (2**30,), coded=b"\0\0\0")])
     data = feature_format.write(huge)
     assert len(data) >= (2**30 - feature_format.FREE_VALUES) // feature_format.VALUES_PER_BYTE
     short = data[: len(data) // 2]

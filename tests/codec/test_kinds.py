@@ -24,7 +24,7 @@ from lictor.codec.errors import (
     TruncatedFile,
     UnwritableImage,
 )
-from lictor.codec.payload import Kind
+from lictor.codec.kinds.payload import Kind
 from lictor.codec.report.server import opened
 
 MODEL = "fake.pixels"
@@ -232,6 +232,7 @@ def test_kinds_are_told_apart_without_heavy_imports(sources: dict[str, Path]) ->
     code = (
         "import sys; from lictor import codec; from lictor.codec import kinds, inputs\n"
         "data = sys.stdin.buffer.read(); kind = kinds.of_file(data); kind.check(data)\n"
+        "print(kind.line(vars(codec.info(data))))\n"
         "assert kinds.of_input('a.npy') is kinds.ARRAYS\n"
         "heavy = {'torch', 'numpy', 'PIL'} & set(sys.modules); assert not heavy, heavy\n"
     )

@@ -22,8 +22,7 @@ import numpy as np
 from PIL import Image
 
 from lictor.codec import classify, decode_features, encode, encode_features, latents
-from lictor.codec.arrays import learned
-from lictor.codec.format import arrays
+from lictor.codec.arrays import learned, methods
 from lictor.models import checkpoint, zoo
 
 FOLDER = Path(__file__).parent / "models"
@@ -70,7 +69,7 @@ def describe(name: str, data: bytes) -> dict[str, Any]:
         told["latents"] = latents(data).sha256
         told["answers"] = answer.scores.argsort()[::-1][:3].tolist()
         return told
-    array = arrays.read(data).arrays[0]
+    array = methods.read(data).arrays[0]
     parts = [part.numpy().astype("<f4") for _, part in learned.latents(array).pieces]
     told["latents"] = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     told["values"] = [float(v) for v in decode_features(data).ravel()[::PLACES]]

@@ -10,14 +10,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lictor.codec.arrays.kind import Arrays
 from lictor.codec.errors import InvalidOption, UnwritableImage
-from lictor.codec.payload import Kind, Row
-from lictor.codec.picture.kind import Pictures
+from lictor.codec.kinds.arrays import Arrays
+from lictor.codec.kinds.payload import Kind, Row
+from lictor.codec.kinds.pictures import Pictures
+from lictor.codec.runtime.store import DEFAULT as DEFAULT_STORE
+from lictor.codec.runtime.store import Store
 
 if TYPE_CHECKING:
     from lictor.codec.api import Info
-    from lictor.codec.arrays.api import FeatureInfo
+    from lictor.codec.arrays.info import FeatureInfo
 
 PICTURES, ARRAYS = Pictures(), Arrays()
 KINDS: tuple[Kind, ...] = (PICTURES, ARRAYS)
@@ -136,6 +138,7 @@ def decode(
     progress: Callable[[int, int], None] | None = None,
     precision: str = "float32",
     device: str = "cpu",
+    models: Store = DEFAULT_STORE,
 ) -> Any:
     """Decode a file of any kind.
 
@@ -151,6 +154,7 @@ def decode(
         precision: of a picture's synthesis, "float32", or "bfloat16", which is faster on GPUs and
             some CPUs and rounds a little more. The latents are the same.
         device: where networks run that make pictures, as for `encode`. The latents are the same.
+        models: where weights are looked for that are not shipped.
 
     Returns:
         Of a picture, a Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow
@@ -172,7 +176,7 @@ def decode(
     options |= {"precision": precision, "device": device}
     given = {k: v for k, v in options.items() if v != _DEFAULTS.get(k)}
     refuse(kind, given, kind.decode_options, str)
-    return kind.decode(data, **given)
+    return kind.decode(data, models=models, **given)
 
 
 def info(data: Any) -> Info | FeatureInfo:

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lictor.codec.errors import DeviceUnavailable, InvalidQuality, ModelUnavailable
 from lictor.codec.format import picture as bitstream
-from lictor.codec.payload import Kind, Progress, Row
+from lictor.codec.kinds.payload import Kind, Progress, Row
 
 if TYPE_CHECKING:
     from lictor.codec.api import Info

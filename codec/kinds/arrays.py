@@ -9,10 +9,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lictor.codec.errors import InvalidTarget, ModelUnavailable
 from lictor.codec.format import arrays as form
-from lictor.codec.payload import Kind, Progress, Row
+from lictor.codec.kinds.payload import Kind, Progress, Row
+from lictor.codec.runtime.store import DEFAULT as DEFAULT_STORE
+from lictor.codec.runtime.store import Store
 
 if TYPE_CHECKING:
-    from lictor.codec.arrays.api import FeatureInfo
+    from lictor.codec.arrays.info import FeatureInfo
 
 
 @dataclass
@@ -82,21 +84,23 @@ class Arrays(Kind):
         row = vars(self.info(data))
         return data, {**row, "notes": _fallen_short(row, options)}
 
-    def decode(self, data: Any, **options: Any) -> Any:
+    def decode(self, data: Any, *, models: Store = DEFAULT_STORE, **options: Any) -> Any:
         """An array, or a dict of arrays."""
         from lictor.codec.arrays import api
 
-        return api.decode_features(data)
+        return api.decode_features(data, models=models)
 
     def info(self, data: Any) -> FeatureInfo:
         """Without decoding values."""
-        from lictor.codec.arrays import api
+        from lictor.codec.arrays.info import feature_info
 
-        return api.feature_info(data)
+        return feature_info(data)
 
     def check(self, data: Any) -> None:
         """All arrays."""
-        form.read(data)
+        from lictor.codec.arrays import methods
+
+        methods.read(data)
 
     def unpack(
         self, data: bytes, options: Mapping[str, Any], progress: Progress | None = None

@@ -1,0 +1,53 @@
+"""What a feature file says of itself; neither numpy nor torch is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lictor.codec.arrays import methods
+from lictor.codec.errors import CorruptFile
+from lictor.codec.format.picture import Bytes
+
+_TOLD = ("axis", "step", "components", "model", "weights", "quality", "bytes")
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """What a feature file says of itself.
+
+    kind: ".npy", ".npz" or ".safetensors". values: of all arrays. bits: of the file, a value.
+    arrays: for each name, dtype, shape, axis of the channels, step or else the model, the start of
+        the hash of its weights and quality, components if channels are mixtures, and bytes.
+    metadata: texts with names that came with the arrays.
+    """
+
+    kind: str
+    values: int
+    bytes: int
+    bits: float
+    arrays: list[dict[str, Any]]
+    metadata: dict[str, str]
+
+
+def feature_info(data: Bytes) -> FeatureInfo:
+    """Read a feature file without decoding its values. Raises FileError."""
+    data = view(data)
+    file = methods.read(data)
+    rows = [
+        {"name": a.name, "dtype": a.dtype, "shape": list(a.shape)}
+        | dict.fromkeys(_TOLD)
+        | a.describe()
+        for a in file.arrays
+    ]
+    values = sum(a.size for a in file.arrays)
+    bits = 8 * len(data) / max(values, 1)
+    return FeatureInfo(file.kind, values, len(data), bits, rows, file.metadata)
+
+
+def view(data: Bytes) -> Bytes:
+    """The bytes of a file. Raises CorruptFile for what are none."""
+    try:
+        return memoryview(data).cast("B")
+    except (TypeError, ValueError):
+        raise CorruptFile(f"bytes are decoded, not {type(data).__name__}") from None

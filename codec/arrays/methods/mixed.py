@@ -1,0 +1,90 @@
+"""Mixed from few components: they are quantised and coded, and beside them the weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lictor.codec.arrays.methods.coded import Coded
+from lictor.codec.format.arrays import MAX_COMPONENTS, block, bounds, positive
+from lictor.codec.format.picture import Bytes, Reader, Writer
+
+if TYPE_CHECKING:
+    from lictor.codec.arrays.context import FloatArray
+    from lictor.codec.arrays.low_rank import Mixer
+    from lictor.codec.arrays.quantiser import Quantiser
+    from lictor.codec.arrays.target import Distance
+
+
+@dataclass
+class Mixed(Coded):
+    """step: the distance of the levels of components, of which there are so many.
+
+    low, high: decoded values are held between them; infinite for none.
+    basis: the stream of the mixtures' weights.
+    """
+
+    code = 3
+
+    step: float = 1.0
+    components: int = 1
+    low: float = -math.inf
+    high: float = math.inf
+    basis: Bytes = b""
+
+    def own_syntax(self, io: Reader | Writer) -> None:
+        """The step, how many, the bounds, the weights."""
+        self.step = positive(io, "step", self.step)
+        if self.axis < 0:
+            raise io.complaint("an array without channels is said to be mixed")
+        channels = self.shape[self.axis]
+        # No more than channels or places: then the weights are no more than the values.
+        most = min(channels, self.size // channels, MAX_COMPONENTS)
+        self.components = io.varint("number of components", self.components, 1, most)
+        self.low, self.high = bounds(io, self.low, self.high, "<dd")
+        self.basis = block(io, "weights of the mixtures", self.basis)
+
+    @staticmethod
+    def mixer(quantiser: Quantiser, distance: Distance) -> Mixer | None:
+        """An array's components that matter at this distance; None if there are none, or many."""
+        from lictor.codec.arrays import low_rank
+
+        if not quantiser.finite.all() or distance.unit:
+            return None
+        return low_rank.mixer(quantiser.x, quantiser.axes(), distance.mse, quantiser.rounded)
+
+    @classmethod
+    def encode(cls, quantiser: Quantiser, mixer: Mixer, step: float) -> Mixed:
+        """With a step. Raises Uncodable."""
+        q, parts = quantiser, mixer.parts
+        basis, coded = mixer.encode(step, q.raw.shape)
+        return cls(
+            q.name,
+            q.dtype,
+            q.raw.shape,
+            axis=mixer.axis,
+            coded=coded,
+            step=step,
+            components=len(parts.rows),
+            low=parts.low,
+            high=parts.high,
+            basis=basis,
+        )
+
+    def values(self, model: Any) -> FloatArray:
+        """Levels of the components, mixed."""
+        from lictor.codec.arrays import low_rank, stream
+        from lictor.codec.arrays.context import grid, join
+
+        mixture = low_rank.unpack(self.basis, self.components, self.shape[self.axis])
+        inner = low_rank.shape_of(self.shape, self.axis, self.components)
+        levels = stream.decode(self.coded, grid(inner, self.axis))
+        values = mixture.values(levels, self.step, self.low, self.high)
+        return join(values, self.shape, self.axis)
+
+    def describe(self) -> dict[str, Any]:
+        """With step and components."""
+        said = super().describe()
+        size = said["bytes"] + len(self.basis)
+        return {**said, "step": self.step, "components": self.components, "bytes": size}

@@ -1,0 +1,97 @@
+"""Quantised with one step, and coded as integers that are predicted from their neighbours.
+
+Shifted codes the integers as the distance from a level of each channel's own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lictor.codec.arrays.methods.coded import Coded
+from lictor.codec.errors import CorruptFile
+from lictor.codec.format.arrays import block, positive
+from lictor.codec.format.picture import Bytes, Reader, Writer
+
+if TYPE_CHECKING:
+    from lictor.codec.arrays.context import FloatArray, IntArray
+    from lictor.codec.arrays.quantiser import Quantiser
+
+
+@dataclass
+class Predicted(Coded):
+    """step: the distance of the quantiser's levels."""
+
+    code = 1
+
+    step: float = 1.0
+
+    def own_syntax(self, io: Reader | Writer) -> None:
+        """The step."""
+        self.step = positive(io, "step", self.step)
+
+    @staticmethod
+    def encode(quantiser: Quantiser, step: float, bound: float = math.inf) -> Predicted:
+        """With a step; values further off than the bound are kept exactly. Raises Uncodable."""
+        part = quantiser.encode(step, bound)
+        array = Shifted(shifts=part.shifts) if part.shifts else Predicted()
+        array.name, array.dtype, array.shape = quantiser.name, quantiser.dtype, quantiser.raw.shape
+        array.axis = -1 if part.axis is None else part.axis
+        array.patch, array.coded, array.step = part.patch, part.coded, step
+        return array
+
+    def values(self, model: Any) -> FloatArray:
+        """Levels times the step."""
+        import numpy as np
+
+        from lictor.codec.arrays import stream
+        from lictor.codec.arrays.context import grid, join
+
+        axis = None if self.axis < 0 else self.axis
+        g = grid(self.shape, axis)
+        levels = self.shifted(stream.decode(self.coded, g))
+        whole = np.ascontiguousarray(join(levels, self.shape, axis))
+        with np.errstate(over="ignore"):
+            return whole.astype(np.float64) * self.step
+
+    def shifted(self, levels: IntArray) -> IntArray:
+        """The levels that the stream's integers mean, (channels, plane)."""
+        return levels
+
+    def describe(self) -> dict[str, Any]:
+        """With the step."""
+        return {**super().describe(), "step": self.step}
+
+
+@dataclass
+class Shifted(Predicted):
+    """shifts: the level that each channel's integers are counted from, packed."""
+
+    code, since = 4, 2
+
+    shifts: Bytes = b""
+
+    def own_syntax(self, io: Reader | Writer) -> None:
+        """The step and the shifts."""
+        super().own_syntax(io)
+        self.shifts = block(io, "shifts of the channels", self.shifts)
+
+    def shifted(self, levels: IntArray) -> IntArray:
+        """Raises CorruptFile."""
+        from lictor.codec.arrays.context import MAX_SHIFT
+        from lictor.codec.arrays.lossless import unpack
+
+        shifts = unpack(self.shifts, "int64", (len(levels),))
+        if (shifts < -MAX_SHIFT).any() or (shifts > MAX_SHIFT).any():
+            raise CorruptFile(
+                "a channel of an array is shifted out of range; the file is damaged, get another "
+                "copy"
+            )
+        levels += shifts[:, None]
+        return levels
+
+    def describe(self) -> dict[str, Any]:
+        """With the bytes of the shifts."""
+        said = super().describe()
+        return {**said, "bytes": said["bytes"] + len(self.shifts)}
