@@ -146,7 +146,7 @@ class Mixer:
 
         shape: of the array. Raises Uncodable.
         """
-        if not self._largest / step <= MAX_SYMBOL:
+        if not (0 < step < math.inf and self._largest / step <= MAX_SYMBOL):
             raise Uncodable("components or means are out of the range of integers")
         count, channels = self.parts.rows.shape
         encoder = Encoder(checksum=False)

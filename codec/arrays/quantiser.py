@@ -197,7 +197,7 @@ class Quantiser:
         sizes = sizes[(sizes > 0) & (sizes < math.inf)]
         if not sizes.size:
             return [self.largest or 1.0]
-        finest = max(float(np.median(sizes)) * _FINEST, self.lattice, _LEAST)
+        finest = max(_median(sizes) * _FINEST, self.lattice, _LEAST)
         octaves = math.log2(self.coarsest) - math.log2(finest)
         count = min(math.ceil(max(octaves, 0.0) * _RUNGS_AN_OCTAVE), _MOST_RUNGS)
         steps = np.exp2(math.log2(self.coarsest) - np.arange(count) * (octaves / max(count, 1)))
@@ -231,7 +231,7 @@ class Quantiser:
 
     @cached_property
     def _middle(self) -> float:
-        return float(np.median(self.known))
+        return _median(self.known)
 
     def _shift(self, step: float) -> float:
         """The level that all integers are counted from, without channels; mostly 0."""
@@ -245,7 +245,7 @@ class Quantiser:
         if self.largest / step < _FAR:
             return np.zeros(shape)
         rows = (row[np.isfinite(row)] for row in cut(x, axis))
-        middle = [_far(float(np.median(row)) / step) if row.size else 0.0 for row in rows]
+        middle = [_far(_median(row) / step) if row.size else 0.0 for row in rows]
         return np.array(middle).reshape(shape)
 
     def _quantised(
@@ -262,7 +262,7 @@ class Quantiser:
 
         Raises Uncodable.
         """
-        if self._far_off(step) > _MOST_PATCHED:
+        if not 0 < step < math.inf or self._far_off(step) > _MOST_PATCHED:
             raise stream.Uncodable("most values are out of the range of integers")
         axis = self.axis(step)
         shifts = self._shifts(self.x, axis, step)
@@ -323,6 +323,12 @@ def _unit(values: FloatArray) -> float:
     unit = math.ldexp(1.0, int((exponent + lowest).min()))
     low, high = values.min() / unit, values.max() / unit
     return unit if high - low <= _WIDE and max(high, -low) < 2.0**52 else 0.0
+
+
+def _median(values: FloatArray) -> float:
+    """Also where the sum of the two in the middle is out of range."""
+    middle = float(np.median(values))
+    return middle if math.isfinite(middle) else 2 * float(np.median(values / 2))
 
 
 def _far(level: float) -> float:
