@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lictor.codec import encode_features, feature_format, features
+from lictor.codec import encode_features
+from lictor.codec.arrays import api, methods
 
 TARGETS: tuple[dict[str, float], ...] = ({}, {"max_error": 0.01}, {"mse": 1e-3}, {"bits": 4.0})
 
@@ -26,7 +27,7 @@ def maps(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return np.maximum(x, 0).astype(np.float32)
 
 
-CHECKS = ((features, "_check_exact"), (features, "_kept"), (feature_format, "read"))
+CHECKS = ((api, "_check_exact"), (api, "_kept"), (methods, "read"))
 """What an encoder runs but to check."""
 
 
