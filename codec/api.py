@@ -54,6 +54,7 @@ from lictor.codec.picture import rate_target
 from lictor.codec.picture.tiles import Grid
 from lictor.codec.runtime import store as weights
 from lictor.codec.runtime.threads import torch_threads
+from lictor.models import zoo
 from lictor.models.box import Box
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Region = tuple[int, int, int, int]
 
-DEFAULT_MODEL = "lictor-s.mse"
+DEFAULT_MODEL = zoo.DEFAULT
 DEFAULT_QUALITY = 50.0
 DEFAULT_DROP = 40.0
 MAX_EFFORT = 9
@@ -410,11 +411,11 @@ def classify(data: Bytes, *, device: str = "cpu") -> Answer:
     Other errors: as for `decode`.
     """
     from lictor.codec.picture import latent
-    from lictor.models.task.student import Student
+    from lictor.models import TaskModel
 
     file = _read(_bytes(data), partly=False, salvage=False)
     reader = _reader(file, device)
-    if not isinstance(reader.codec, Student) or len(reader.grid) > 1:
+    if not isinstance(reader.codec, TaskModel) or len(reader.grid) > 1:
         raise NoClassifier(
             f"was written with {reader.codec.name}, which codes pictures; encode with --model "
             "student-lite0.ce what is to be classified"
@@ -908,7 +909,9 @@ def _picture(image: Any, salvage: bool = False) -> Picture:
 
 def _viewed(picture: Picture, codec: LatentCodec) -> Picture:
     """What a model looks at: all of the picture, or its middle as classifiers see it."""
-    if not codec.view:
+    from lictor.models import TaskModel
+
+    if not isinstance(codec, TaskModel):
         return picture
     import numpy as np
 

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from lictor.datasets.crops import Crops
 from lictor.datasets.pictures import load, sources
 from lictor.models import ModelError, checkpoint
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
+from lictor.models.capabilities import TaskModel
 from lictor.models.coding.layers import Block
 from lictor.models.task.student import Student
 
@@ -30,7 +31,7 @@ LEAST = 0.2
 """Of a cap: gates that photos hardly ever open may open a little on the next one."""
 
 
-def measured(model: LatentCodec, batches: Iterator[Tensor]) -> dict[str, Tensor]:
+def measured(model: Network, batches: Iterator[Tensor]) -> dict[str, Tensor]:
     """The cap of each block, (C,), by its name, from crops (N, 3, S, S) in 0…1."""
     blocks = {name: part for name, part in model.named_modules() if isinstance(part, Block)}
     most = {name: torch.full_like(block.cap, LEAST) for name, block in blocks.items()}
@@ -50,7 +51,7 @@ def measured(model: LatentCodec, batches: Iterator[Tensor]) -> dict[str, Tensor]
     return most
 
 
-def _run(model: LatentCodec, x: Tensor, quality: Tensor) -> None:
+def _run(model: Network, x: Tensor, quality: Tensor) -> None:
     model(x, quality)
     if isinstance(model, Student):  # whose training view leaves out what it is for
         model.look(model.squeeze(model.front(x), quality).v_hat, quality)
@@ -60,7 +61,7 @@ def give(old: Path, data: str, new: Path) -> None:
     """Write the weights of `old` with caps. Raises ValueError, OSError, BadCheckpoint."""
     model = checkpoint.read(str(old))
     crops = Crops(load(sources(data), SIDE, 0), SIDE, SEED)
-    side, step = model.view or SIDE, len(QUALITIES)
+    side, step = model.view if isinstance(model, TaskModel) else SIDE, len(QUALITIES)
 
     def batches() -> Iterator[Tensor]:
         for first in range(0, CROPS, step):

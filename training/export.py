@@ -28,7 +28,7 @@ from lictor.codec import api
 from lictor.codec.bench import curves, learned, measure, pictures, runner
 from lictor.codec.errors import CodecError
 from lictor.models import ModelError, checkpoint
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 from lictor.models.zoo import SUFFIX
 from lictor.training import state, validation
 
@@ -67,7 +67,7 @@ def export(run: Path, measure: str = "", into: str = "") -> Path:
 
 def publish(
     run: Path,
-    model: LatentCodec,
+    model: Network,
     name: str,
     training: dict[str, Any],
     check: Callable[[str], dict[str, Any]],

@@ -250,7 +250,7 @@ def _way(
     from lictor.codec.runtime import store
 
     step = None if aimed else quality_step(50.0 if quality is None else quality)
-    return _Way(store.load(model, arrays=True), step)
+    return _Way(store.load_for_arrays(model), step)
 
 
 Candidates = Iterator[tuple[Array, Promise | None]]

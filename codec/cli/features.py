@@ -39,7 +39,7 @@ def model_for(name: str | None, arrays: bool, mixed: bool) -> str | None:
     from lictor.codec.runtime import store
 
     try:
-        store.load(name, arrays=arrays)
+        (store.load_for_arrays if arrays else store.load)(name)
     except ModelUnavailable as e:
         if mixed:
             return None

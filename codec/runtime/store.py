@@ -11,24 +11,28 @@ from lictor.codec.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from lictor.codec.format.picture import Named
-    from lictor.models.base import LatentCodec
+    from lictor.models import ArrayModel, LatentCodec, Network
 
 
-def load(
-    model: str | os.PathLike[str], device: str = "cpu", arrays: bool | None = False
-) -> LatentCodec:
-    """The model of a name or path.
+def load(model: str | os.PathLike[str], device: str = "cpu") -> LatentCodec:
+    """The model for pictures of a name or path. Raises ModelUnavailable, DeviceUnavailable."""
+    return _for_pictures(load_any(model, device))
 
-    arrays: one that codes arrays is wanted, else one that codes pictures; None: either.
-    Raises ModelUnavailable, DeviceUnavailable.
-    """
+
+def load_for_arrays(model: str | os.PathLike[str], device: str = "cpu") -> ArrayModel:
+    """As `load`, of a model for arrays."""
+    return _for_arrays(load_any(model, device))
+
+
+def load_any(model: str | os.PathLike[str], device: str = "cpu") -> Network:
+    """As `load`, of a model for whatever."""
     from lictor import models
     from lictor.codec.runtime.device import placed
 
     if not isinstance(model, str | os.PathLike):
         raise ModelUnavailable(f"{model!r} is no model; give a name or a path, or leave it out")
     with model_errors():
-        return placed(_suitable(models.load(_name(model)), arrays), device)
+        return placed(models.load(_name(model)), device)
 
 
 def _name(model: str | os.PathLike[str]) -> str:
@@ -41,14 +45,22 @@ def _name(model: str | os.PathLike[str]) -> str:
     return name
 
 
-def find(h: Named, device: str = "cpu", arrays: bool = False) -> LatentCodec:
-    """The model that a file was written with; arrays: as for load, likewise the errors."""
+def find(h: Named, device: str = "cpu") -> LatentCodec:
+    """The model that a file of a picture was written with. Raises as `load`."""
+    return _for_pictures(_find(h, device))
+
+
+def find_for_arrays(h: Named, device: str = "cpu") -> ArrayModel:
+    """The model that an array was written with. Raises as `load`."""
+    return _for_arrays(_find(h, device))
+
+
+def _find(h: Named, device: str) -> Network:
     from lictor import models
     from lictor.codec.runtime.device import placed
 
     with model_errors():
-        found = models.find(h.model_id, h.model_name, h.weights)
-        return placed(_suitable(found, arrays), device)
+        return placed(models.find(h.model_id, h.model_name, h.weights), device)
 
 
 def for_depth(codec: LatentCodec, depth: int) -> LatentCodec:
@@ -56,17 +68,26 @@ def for_depth(codec: LatentCodec, depth: int) -> LatentCodec:
     return codec.deep() if depth > 8 else codec
 
 
-def _suitable(codec: LatentCodec, arrays: bool | None) -> LatentCodec:
-    if arrays and not codec.channels:
+def _for_arrays(model: Network) -> ArrayModel:
+    from lictor.models import ArrayModel
+
+    if not isinstance(model, ArrayModel):
         raise ModelUnavailable(
-            f"{codec.name} codes pictures, not arrays; leave the model out, or give one that codes "
+            f"{model.name} codes pictures, not arrays; leave the model out, or give one that codes "
             "features"
         )
-    if codec.channels and arrays is False:
+    return model
+
+
+def _for_pictures(model: Network) -> LatentCodec:
+    from lictor.models import ArrayModel, LatentCodec
+
+    if isinstance(model, ArrayModel):
         raise ModelUnavailable(
-            f"{codec.name} codes arrays of {codec.channels} channels, not pictures; give another"
+            f"{model.name} codes arrays of {model.channels} channels, not pictures; give another"
         )
-    return codec
+    assert isinstance(model, LatentCodec)  # what does not code arrays codes pictures
+    return model
 
 
 @contextmanager
