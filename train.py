@@ -33,14 +33,14 @@ from lictor.datasets.crops import Crops, ResidentCrops
 from lictor.datasets.pictures import load, sources
 from lictor.datasets.smooth import smooth
 from lictor.models import ModelError, checkpoint, registry
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
+from lictor.models.capabilities import Trainable
 from lictor.models.picture.high_bit_depth import HALVED_FROM
-from lictor.models.picture.lictor import Lictor
-from lictor.models.picture.widen import grow
 from lictor.training import config as settings
 from lictor.training import export, validation
 from lictor.training import loop as steps
 from lictor.training.config import Config
+from lictor.training.loop import schedule
 from lictor.training.losses import Criterion
 from lictor.training.monitor import Watch
 from lictor.training.parcels import Parcels
@@ -126,44 +126,35 @@ def loading(crops: Crops, config: Config, team: Team, **order: Any) -> DataLoade
     )
 
 
-def klt(crops: Crops) -> tuple[Tensor, Tensor]:
-    """KLT of 16x16x3 blocks: orthonormal rows (768, 768), largest first, and their deviations."""
-    sample = torch.stack([torch.from_numpy(crops[2**41 + i][0]) for i in range(600)])
-    blocks = torch.nn.functional.pixel_unshuffle(sample / 255 - 0.5, 16)
-    flat = blocks.permute(0, 2, 3, 1).reshape(-1, blocks.shape[1]).double()
-    # About zero, not about the mean: v must be zero where the picture is middle gray.
-    variance, basis = torch.linalg.eigh(flat.T @ flat / len(flat))
-    order = variance.argsort(descending=True)
-    return basis[:, order].T.float(), variance[order].clamp(min=0).sqrt().float()
+def sample(crops: Crops) -> Tensor:
+    """Crops that no step sees, float (600, 3, S, S) in 0…1: what a model starts from."""
+    return torch.stack([torch.from_numpy(crops[2**41 + i][0]) for i in range(600)]) / 255
 
 
 # ------------------------------------------------------------------------------- model
-def build(config: Config, crops: Crops) -> LatentCodec:
-    """The model at its start: given weights, a smaller model's, or a KLT of the data."""
+def build(config: Config, crops: Crops) -> Network:
+    """The model at its start: given weights, another model's, or what the data look like."""
     given = checkpoint.load(config.weights) if config.weights and not config.resume else None
     if given and not config.model:
         config.model = given.name.partition(".")[0]
     if config.model not in registry.architectures():
-        known = ", ".join(registry.architectures())
+        known = ", ".join(registry.architectures(Trainable))
         raise ValueError(f"unknown model {config.model!r}; there are {known}")
     model = registry.create(config.model)
-    if not isinstance(model, Lictor):
-        raise ValueError(
-            f"{config.model} is not trained by this: students by `lictor distil`, plane-hyper by "
-            "`lictor train-features`, others with CompressAI, for `lictor import`"
-        )
+    if not isinstance(model, Trainable):
+        raise ValueError(f"{config.model} is not trained by this, but {model.trained_by}")
     if config.resume:
         pass  # State.restore fills it
     elif given and given.name.partition(".")[0] == config.model:
         model.load_state_dict(given.state_dict())
     elif given:
-        grow(given, model, *klt(crops))
+        model.start_from_weights(given, sample(crops))
     else:
-        model.start_from_klt(*(part[: model.sizes.latent] for part in klt(crops)))
+        model.start_from_pictures(sample(crops))
     return model
 
 
-def freeze(model: LatentCodec, config: Config) -> None:
+def freeze(model: Network, config: Config) -> None:
     """Leave all as it is but the parts that are to be trained."""
     if not config.parts:
         return
@@ -181,12 +172,12 @@ OPTIMISERS: dict[str, Callable[[Any, Config], torch.optim.Optimizer]] = {
 }
 
 
-def optimiser(model: LatentCodec, config: Config) -> torch.optim.Optimizer:
+def optimiser(model: Network, config: Config) -> torch.optim.Optimizer:
     """What starts at a good value (linear shortcuts, gains) moves slowly."""
     if config.optimiser not in OPTIMISERS:
         raise ValueError(f"optimiser is {config.optimiser!r}; there are {', '.join(OPTIMISERS)}")
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    slow = [p for n, p in trained if "shortcut" in n or "gain" in n]
+    slow = [p for n, p in trained if model.moves_slowly(n)]
     slow_ids = {id(p) for p in slow}
     fast = [p for _, p in trained if id(p) not in slow_ids]
     groups = [
@@ -194,15 +185,6 @@ def optimiser(model: LatentCodec, config: Config) -> torch.optim.Optimizer:
         {"params": slow, "relative": config.shortcut_rate, "weight_decay": 0.0},
     ]
     return OPTIMISERS[config.optimiser](groups, config)
-
-
-def schedule(step: int, progress: float, config: Config) -> float:
-    """Linear warm-up, 1 for most of progress 0…1, then a straight fall to 0.
-
-    Until the fall a run does not know its own length: what was saved before can train for longer.
-    """
-    rise = min(1.0, max((step + 1) / max(config.warmup, 1), 10 * progress))
-    return rise * max(min(1.0, (1 - progress) / config.decay), 0.0)
 
 
 # ------------------------------------------------------------------------------- loop

@@ -61,7 +61,7 @@ class Push:
     ) -> Int32Array:
         """As `SymbolIo.code`."""
         known = _known(symbols)
-        self.encoder.push(known, index, tables)
+        self.encoder.push(known, index, *_given(tables))
         return known
 
 
@@ -77,7 +77,7 @@ class Pull:
         self, symbols: Int32Array | None, index: UInt8Array, tables: Tables | None = None
     ) -> Int32Array:
         """As `SymbolIo.code`."""
-        return self.decoder.pull(index) if tables is None else self.decoder.pull(index, tables)
+        return self.decoder.pull(index, *_given(tables))
 
 
 class Price:
@@ -96,6 +96,11 @@ class Price:
         tables = gaussian_tables() if tables is None else tables
         self.bits += float(tables.cost(known, index).sum())
         return known
+
+
+def _given(tables: Tables | None) -> tuple[Tables, ...]:
+    """As arguments; whoever listens in need not know of tables where there are none."""
+    return () if tables is None else (tables,)
 
 
 def _known(symbols: Int32Array | None) -> Int32Array:

@@ -1,7 +1,8 @@
 """Models: pictures to latents with predicted distributions, and back.
 
 index() lists the shipped weights without importing torch
-load(name_or_path), find(id, name, digest) give a LatentCodec ready to code
+load(name_or_path), find(id, name, digest) give a model ready to code
+PictureModel, ArrayModel, TaskModel, Trainable say what one can do (isinstance)
 create(architecture), architectures() build untrained ones
 """
 
@@ -13,18 +14,24 @@ from lictor.models.errors import BadCheckpoint, ModelError, NoSearch, UnknownMod
 from lictor.models.zoo import Entry, index
 
 if TYPE_CHECKING:
-    from lictor.models.base import LatentCodec, Output
+    from lictor.models.base import LatentCodec, Network, Output
+    from lictor.models.capabilities import ArrayModel, PictureModel, TaskModel, Trainable
     from lictor.models.checkpoint import find, load
     from lictor.models.picture.compressai_import import import_weights
     from lictor.models.registry import architectures, create
 
 __all__ = [
+    "ArrayModel",
     "BadCheckpoint",
     "Entry",
     "LatentCodec",
     "ModelError",
+    "Network",
     "NoSearch",
     "Output",
+    "PictureModel",
+    "TaskModel",
+    "Trainable",
     "UnknownModel",
     "WrongWeights",
     "architectures",
@@ -36,8 +43,13 @@ __all__ = [
 ]
 
 _HOME = {
+    "ArrayModel": "capabilities",
     "LatentCodec": "base",
+    "Network": "base",
     "Output": "base",
+    "PictureModel": "capabilities",
+    "TaskModel": "capabilities",
+    "Trainable": "capabilities",
     "architectures": "registry",
     "create": "registry",
     "find": "checkpoint",

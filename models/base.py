@@ -1,9 +1,9 @@
-"""The interface every model of the registry offers to the codec."""
+"""The bases of all models: `Network`, and `LatentCodec` of those that code pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,40 @@ class Output:
     bits: Tensor
 
 
-class LatentCodec(nn.Module):
+class Network(nn.Module):
+    """What all models have: weights with a name, and a training view.
+
+    Attributes:
+        name: `arch.tag`, such as "lictor-s.mse".
+        id: the permanent number of a shipped checkpoint, 0 for any other weights.
+        digest: SHA-256 of the weights file, 32 bytes; empty when built without weights.
+        stride: what is coded is padded to multiples of this many places; of pictures it divides 64.
+        cell: places a side that one place of the latents stands for.
+        trained_by: how its weights are made; words that follow "is trained".
+    """
+
+    name: str = ""
+    id: int = 0
+    digest: bytes = b""
+    stride: int = 64
+    cell: int = 16
+    trained_by: ClassVar[str] = "by `lictor train`"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; the CPU if there are none."""
+        return next((tensor.device for tensor in self.parameters()), torch.device("cpu"))
+
+    def export(self) -> dict[str, Tensor]:
+        """What a weights file holds: the state, with matrices in half precision."""
+        return {name: _compact(name, t.detach()) for name, t in self.state_dict().items()}
+
+    def adopt(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `export` gave, floats now in float32. RuntimeError if it does not fit."""
+        self.load_state_dict(tensors, assign=True)
+
+
+class LatentCodec(Network):
     """Pictures in, symbols with their tables out, and back.
 
     A large picture is coded as tiles, each by itself. What is coded is a partition: each latent
@@ -39,38 +72,17 @@ class LatentCodec(nn.Module):
     not depend on where its borders are, and no seam can show.
 
     Attributes:
-        name: `arch.tag`, such as "lictor-s.mse".
-        id: the permanent number of a shipped checkpoint, 0 for any other weights.
-        digest: SHA-256 of the weights file, 32 bytes; empty when built without weights.
-        stride: pictures are padded to multiples of this many pixels; it divides 64.
-        cell: pixels a side that one place of the latents stands for.
         analysis_halo: how far from a tile pixels change its latents; a multiple of `cell`.
         synthesis_halo: how far from a tile latents change its pixels, in pixels, likewise.
         takes_maps: whether quality may be a map. It then covers the padded picture or tile, and of
             an encoder the part of the picture it sees, too.
         is_deep: whether this is the model for pictures of more than 8 bits a sample (`deep`).
-        view: 0 for a model that codes pictures. Else it looks at the middle of a picture, resized
-            to a square of so many pixels a side, and what it codes is made for a task.
-        channels: 0 for a model that codes pictures. Else it codes arrays of so many channels
-            (models/array/plane_hyper.py).
     """
 
-    name: str = ""
-    id: int = 0
-    digest: bytes = b""
-    stride: int = 64
-    cell: int = 16
     analysis_halo: int = 0
     synthesis_halo: int = 0
     takes_maps: bool = False
     is_deep: bool = False
-    view: int = 0
-    channels: int = 0
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are; the CPU if there are none."""
-        return next((tensor.device for tensor in self.parameters()), torch.device("cpu"))
 
     def deep(self) -> LatentCodec:
         """This model as it codes pictures of more than 8 bits a sample; the same weights."""
@@ -130,14 +142,6 @@ class LatentCodec(nn.Module):
     def estimate(self, x: Tensor, quality: Quality, tile: Box | None = None) -> float:
         """Bits that the float model expects `encode` to spend on x, before tables are rounded."""
         raise NotImplementedError
-
-    def export(self) -> dict[str, Tensor]:
-        """What a weights file holds: the state, with matrices in half precision."""
-        return {name: _compact(name, t.detach()) for name, t in self.state_dict().items()}
-
-    def adopt(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what `export` gave, floats now in float32. RuntimeError if it does not fit."""
-        self.load_state_dict(tensors, assign=True)
 
 
 def padded(x: Tensor, tile: Box | None, stride: int) -> tuple[Tensor, Box]:

@@ -14,14 +14,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from lictor.models import registry, zoo
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 from lictor.models.coding.layers import Block
 from lictor.models.errors import BadCheckpoint, UnknownModel, WrongWeights
 
 FORMAT = "lictor-1"
 
 
-def save(model: LatentCodec, path: Path, name: str, training: dict[str, Any]) -> None:
+def save(model: Network, path: Path, name: str, training: dict[str, Any]) -> None:
     """Write what the model exports: its weights as decoders will use them.
 
     name: "architecture.tag". training: anything JSON can hold about how they were made.
@@ -33,7 +33,7 @@ def save(model: LatentCodec, path: Path, name: str, training: dict[str, Any]) ->
     temporary.replace(path)
 
 
-def load(name: str, places: zoo.Places | None = None) -> LatentCodec:
+def load(name: str, places: zoo.Places | None = None) -> Network:
     """The model of a shipped name or of a path to a weights file, in eval mode on the CPU.
 
     places: where to look for other names; None: where LICTOR_CHECKPOINTS says.
@@ -54,7 +54,7 @@ def _key(name: str, places: zoo.Places | None) -> str:
 
 
 @lru_cache(maxsize=4)
-def read(name: str) -> LatentCodec:
+def read(name: str) -> Network:
     """As `load`, also of weights that are too old to encode or to train with."""
     path = zoo.resolve(name)
     try:
@@ -73,7 +73,7 @@ def read(name: str) -> LatentCodec:
     return model
 
 
-def build(path: Path, data: bytes) -> LatentCodec:
+def build(path: Path, data: bytes) -> Network:
     """The model of a weights file's bytes, without number and digest. Raises BadCheckpoint."""
     metadata = _metadata(data)
     if metadata.get("format") != FORMAT:
@@ -102,7 +102,7 @@ def build(path: Path, data: bytes) -> LatentCodec:
     return model.eval().requires_grad_(False)
 
 
-def _uncapped(model: LatentCodec) -> dict[str, torch.Tensor]:
+def _uncapped(model: Network) -> dict[str, torch.Tensor]:
     """Caps that hold nothing, for weights from before there were any."""
     return {
         f"{name}.cap": torch.full(part.cap.shape, torch.inf)
@@ -123,7 +123,7 @@ def _metadata(data: bytes) -> dict[str, str]:
     return header.get("__metadata__", {}) if isinstance(header, dict) else {}
 
 
-def find(id: int, name: str, digest: bytes, places: zoo.Places | None = None) -> LatentCodec:
+def find(id: int, name: str, digest: bytes, places: zoo.Places | None = None) -> Network:
     """The model a file was written with: a shipped one by number, any other by name.
 
     digest: first bytes of the SHA-256 of its weights. places: as for `load`. Raises UnknownModel,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeVar
 
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 
-_architectures: dict[str, Callable[[], LatentCodec]] = {}
+_architectures: dict[str, tuple[type[Network], dict[str, Any]]] = {}
 
 _HOMES = (
     "lictor.models.picture.lictor",
@@ -18,7 +18,7 @@ _HOMES = (
 )
 """Modules whose import registers architectures."""
 
-C = TypeVar("C", bound=type[LatentCodec])
+C = TypeVar("C", bound=type[Network])
 
 
 def register(name: str, **arguments: Any) -> Callable[[C], C]:
@@ -27,24 +27,27 @@ def register(name: str, **arguments: Any) -> Callable[[C], C]:
     def add(cls: C) -> C:
         if name in _architectures:
             raise ValueError(f"architecture {name!r} is registered twice; give the new one its own")
-        _architectures[name] = lambda: cls(**arguments)
+        _architectures[name] = cls, arguments
         return cls
 
     return add
 
 
-def create(architecture: str) -> LatentCodec:
+def create(architecture: str) -> Network:
     """A fresh model with random weights. Raises KeyError for a name that nobody registered."""
-    _import_homes()
-    return _architectures[architecture]()
+    cls, arguments = _registered()[architecture]
+    return cls(**arguments)
 
 
-def architectures() -> list[str]:
-    """All registered names, sorted."""
-    _import_homes()
-    return sorted(_architectures)
+def architectures(of: type = Network) -> list[str]:
+    """All registered names, sorted, or those of a class, or of a capability such as Trainable.
+
+    of: a class, or a protocol that has only methods.
+    """
+    return sorted(name for name, (cls, _) in _registered().items() if issubclass(cls, of))
 
 
-def _import_homes() -> None:
+def _registered() -> dict[str, tuple[type[Network], dict[str, Any]]]:
     for home in _HOMES:
         import_module(home)
+    return _architectures

@@ -19,6 +19,8 @@ from typing import Any
 from lictor.models.errors import UnknownModel
 
 SUFFIX = ".safetensors"
+DEFAULT = "lictor-s.mse"
+"""What codes pictures where no model is named, and what `lictor train` starts from."""
 
 Places = Sequence[str | os.PathLike[str]]
 """Weights files, or folders of them."""

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from lictor.datasets.crops import Crops
 from lictor.datasets.pictures import load, sources
 from lictor.models import ModelError, checkpoint
-from lictor.models.array.plane_hyper import PlaneHyper
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
+from lictor.models.capabilities import ArrayModel, TaskModel
 from lictor.models.coding.layers import Block
 from lictor.models.task.student import Student
 from lictor.training import features
@@ -34,7 +34,7 @@ LEAST = 0.2
 """Of a cap: gates that photos hardly ever open may open a little on the next one."""
 
 
-def measured(model: LatentCodec, batches: Iterator[Tensor]) -> dict[str, Tensor]:
+def measured(model: Network, batches: Iterator[Tensor]) -> dict[str, Tensor]:
     """The cap of each block, (C,), by its name, from crops (N, 3, S, S) in 0…1."""
     blocks = {name: part for name, part in model.named_modules() if isinstance(part, Block)}
     most = {name: torch.full_like(block.cap, LEAST) for name, block in blocks.items()}
@@ -54,7 +54,7 @@ def measured(model: LatentCodec, batches: Iterator[Tensor]) -> dict[str, Tensor]
     return most
 
 
-def _run(model: LatentCodec, x: Tensor, quality: Tensor) -> None:
+def _run(model: Network, x: Tensor, quality: Tensor) -> None:
     model(x, quality)
     if isinstance(model, Student):  # whose training view leaves out what it is for
         model.look(model.squeeze(model.front(x), quality).v_hat, quality)
@@ -63,25 +63,27 @@ def _run(model: LatentCodec, x: Tensor, quality: Tensor) -> None:
 def give(old: Path, data: str, new: Path) -> None:
     """Write the weights of `old` with caps. Raises ValueError, OSError, BadCheckpoint."""
     model = checkpoint.read(str(old))
-    batches = _samples(model, data) if isinstance(model, PlaneHyper) else _photos(model, data)
+    batches = _samples(model, data) if isinstance(model, ArrayModel) else _photos(model, data)
     caps = {f"{name}.cap": cap for name, cap in measured(model, batches).items()}
     with safe_open(old, "pt") as file:
         metadata = file.metadata()
     save_file(load_file(old) | caps, new, metadata)
 
 
-def _photos(model: LatentCodec, data: str) -> Iterator[Tensor]:
+def _photos(model: Network, data: str) -> Iterator[Tensor]:
     crops = Crops(load(sources(data), SIDE, 0), SIDE, SEED)
-    side, step = model.view or SIDE, len(QUALITIES)
+    side, step = model.view if isinstance(model, TaskModel) else SIDE, len(QUALITIES)
     for first in range(0, CROPS, step):
         parts = [torch.from_numpy(crops[i][0]) for i in range(first, first + step)]
         x = torch.stack(parts).float() / 255
         yield nn.functional.interpolate(x, (side, side), mode="bilinear", antialias=True)
 
 
-def _samples(model: PlaneHyper, data: str) -> Iterator[Tensor]:
+def _samples(model: ArrayModel, data: str) -> Iterator[Tensor]:
     found, _ = features.samples(Features(data=data))
-    yield from features.centred(model, found).split(len(QUALITIES))
+    mean, _, unit = model.usual()
+    centred = (found - torch.from_numpy(mean).to(found)[:, None, None]) / unit
+    yield from centred.split(len(QUALITIES))
 
 
 def main(arguments: list[str]) -> int:

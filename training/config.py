@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-FINE_TUNED = "lictor-s.mse"
+from lictor.models import zoo
+
+FINE_TUNED = zoo.DEFAULT
 SETTINGS = "settings.toml"
 """The file of a run folder that holds its settings."""
 
@@ -192,5 +194,8 @@ def write(config: Any, path: Path) -> None:
 
 def listing(kind: type = Config) -> str:
     """Every setting with its default and what it is for."""
-    body = inspect.getsource(kind).partition('"""Settings of a run."""\n')[2]
-    return inspect.cleandoc(body)
+    bodies = (
+        inspect.cleandoc(inspect.getsource(part).partition('"""Settings of a run."""\n')[2])
+        for part in kind.__mro__[:-1]
+    )
+    return "\n\n".join(bodies)

@@ -127,8 +127,8 @@ def create(config: Distil) -> Student:
     """An empty student. Raises ValueError for what is none."""
     model = registry.create(config.model) if config.model in registry.architectures() else None
     if not isinstance(model, Student):
-        known = [n for n in registry.architectures() if n.startswith("student")]
-        raise ValueError(f"{config.model!r} is no student; there are {', '.join(known)}")
+        known = ", ".join(registry.architectures(Student))
+        raise ValueError(f"{config.model!r} is no student; there are {known}")
     return model
 
 
@@ -205,9 +205,7 @@ def watch(state: State, config: Distil, criterion: Criterion, held: Pool) -> Non
     with path.open("a", newline="") as file:
         out = csv.writer(file)
         if new:
-            out.writerow(
-                ("step", "minutes", "quality", "bytes", "distortion", "agreement", "small")
-            )
+            out.writerow(COLUMNS)
         for quality in QUALITIES:
             parts = []
             for some in torch.arange(len(held)).split(config.batch):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lictor.training import config as common
+from lictor.training.memory_config import InMemory, check
 
 
 @dataclass
-class Distil:
+class Distil(InMemory):
     """Settings of a run."""
 
     # data
@@ -23,7 +24,6 @@ class Distil:
     # model
     model: str = "student-lite0"  # architecture
     weights: str = ""  # weights to start from, such as those of stage 1
-    tag: str = "mine"  # the new weights are called ARCHITECTURE.TAG
     stage: int = 1  # 1: what codes; 2: what looks at it, with that frozen
     coarse: float = 1.6  # quantisation steps at the start, at quality 0 and at 100, in deviations
     fine: float = 0.3
@@ -34,23 +34,12 @@ class Distil:
 
     # schedule
     minutes: float = 30.0  # training time
-    steps: int = 0  # if given: so many steps, however long they take
     batch: int = 16  # crops of a step
     learning_rate: float = 0.0  # 0: 1e-3 in stage 1, 1e-4 in stage 2
     gentle: float = 0.1  # that of the linear shortcuts and gains, or of the tail; relative
-    warmup: int = 50  # steps
-    decay: float = 0.5  # share of the training, at its end, in which the learning rate falls to 0
-    clip: float = 1.0  # largest norm of a gradient
-    ema: float = 0.995  # decay of the averaged weights, which are what is kept
-
-    # machine
-    threads: int = 0  # 0: as many as torch likes
-    seed: int = 1
 
     # run
     out: str = "runs/student"  # run folder
-    resume: bool = False  # go on with the run in out, with its settings unless others are given
-    save_every: float = 3.0  # minutes between checkpoints
     watch_every: float = 5.0  # minutes between looks at held-out pictures
 
 
@@ -74,9 +63,9 @@ def _check(config: Distil) -> None:
         raise ValueError("stage 2 starts from weights of stage 1: weights=PATH")
     if config.crops < config.batch:
         raise ValueError(f"crops is {config.crops}; give at least one batch ({config.batch})")
-    common.check(
+    check(
         config,
-        at_least=dict(batch=1, steps=0, warmup=0, threads=0, memory=0, least=1),
-        shares=("hold_out", "ema"),
-        positive=("minutes", "learning_rate", "decay", "clip", "beta", "coarse", "fine", "gentle"),
+        at_least={"memory": 0, "least": 1},
+        shares=(),
+        positive=("beta", "coarse", "fine"),
     )

@@ -27,7 +27,7 @@ from lictor.codec.bench import curves, learned, measure, pictures, runner
 from lictor.codec.errors import CodecError
 from lictor.codec.runtime import store
 from lictor.models import ModelError, checkpoint
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 from lictor.models.zoo import SUFFIX
 from lictor.training import state, validation
 
@@ -66,7 +66,7 @@ def export(run: Path, measure: str = "", into: str = "") -> Path:
 
 def publish(
     run: Path,
-    model: LatentCodec,
+    model: Network,
     name: str,
     training: dict[str, Any],
     check: Callable[[str], dict[str, Any]],

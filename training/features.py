@@ -98,7 +98,8 @@ def create(config: Features, channels: int, fold: int) -> PlaneHyper:
     """An empty model. Raises ValueError for an architecture that codes pictures."""
     model = registry.create(config.model) if config.model in registry.architectures() else None
     if not isinstance(model, PlaneHyper):
-        raise ValueError(f"{config.model!r} codes no features; there is plane-hyper")
+        known = ", ".join(registry.architectures(PlaneHyper))
+        raise ValueError(f"{config.model!r} codes no features; there are {known}")
     return model.resized(channels, fold)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lictor.training import config as common
+from lictor.training.memory_config import InMemory, check
 
 
 @dataclass
-class Features:
+class Features(InMemory):
     """Settings of a run."""
 
     # data
@@ -20,7 +21,6 @@ class Features:
     # model
     model: str = "plane-hyper"  # architecture
     weights: str = ""  # weights to start from
-    tag: str = "mine"  # the new weights are called ARCHITECTURE.TAG
     fold: int = 0  # places a side that become one; 0: 2 of maps, 1 of sequences
 
     # loss
@@ -28,23 +28,12 @@ class Features:
 
     # schedule
     minutes: float = 15.0  # training time
-    steps: int = 0  # if given: so many steps, however long they take
     batch: int = 16  # samples of a step
     learning_rate: float = 1e-3
     gentle: float = 0.1  # that of the linear shortcuts and gains, relative
-    warmup: int = 50  # steps
-    decay: float = 0.5  # share of the training, at its end, in which the learning rate falls to 0
-    clip: float = 1.0  # largest norm of a gradient
-    ema: float = 0.995  # decay of the averaged weights, which are what is kept
-
-    # machine
-    threads: int = 0  # 0: as many as torch likes
-    seed: int = 1
 
     # run
     out: str = "runs/features"  # run folder
-    resume: bool = False  # go on with the run in out, with its settings unless others are given
-    save_every: float = 3.0  # minutes between checkpoints
     watch_every: float = 3.0  # minutes between looks at held-out samples
 
 
@@ -54,10 +43,5 @@ def configure(arguments: list[str]) -> Features:
     common.gather(config, arguments)
     if not config.data:
         raise ValueError("name the features to learn from: data=FILE.npy")
-    common.check(
-        config,
-        at_least={"batch": 1, "crop": 1, "fold": 0, "steps": 0, "warmup": 0, "threads": 0},
-        shares=("hold_out", "ema", "balance"),
-        positive=("minutes", "learning_rate", "decay", "clip", "gentle"),
-    )
+    check(config, at_least={"crop": 1, "fold": 0}, shares=("balance",), positive=())
     return config

@@ -110,6 +110,10 @@ def progress_of(state: State, config: Schedule) -> float:
 
 
 def schedule(step: int, progress: float, config: Schedule) -> float:
-    """Linear warm-up, 1 for most of progress 0…1, then a straight fall to 0."""
-    rise = min(1.0, (step + 1) / max(config.warmup, 1))
+    """Linear warm-up, 1 for most of progress 0…1, then a straight fall to 0.
+
+    Warm-up ends after a tenth of the progress at the latest. Until the fall a run does not know its
+    own length: what was saved before can train for longer.
+    """
+    rise = min(1.0, max((step + 1) / max(config.warmup, 1), 10 * progress))
     return rise * max(min(1.0, (1 - progress) / config.decay), 0.0)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lictor.models import checkpoint
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 from lictor.training.state import State
 
 PIECE = 16 * 2**20
@@ -25,7 +25,7 @@ EVERY = 1.0
 LOGS = ("log.csv", "rd.csv", "settings.toml")
 
 
-def send(model: LatentCodec, name: str, training: dict[str, Any], run: Path, folder: Path) -> None:
+def send(model: Network, name: str, training: dict[str, Any], run: Path, folder: Path) -> None:
     """Write NAME.safetensors.0, .1, … of the weights of a model, and the run's logs, into folder.
 
     Each file is whole at any time; pieces of two parcels may meet where a machine is lost between

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lictor.models import registry
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 from lictor.training.config import Config
 
 LAST = "last.pt"
@@ -27,8 +27,8 @@ class State:
     gradient was not finite. Chance is a function of the position, so no random state is needed.
     """
 
-    model: LatentCodec
-    average: LatentCodec
+    model: Network
+    average: Network
     optim: torch.optim.Optimizer
     step: int = 0
     position: int = 0
@@ -106,7 +106,7 @@ class State:
 _COUNTS = ("step", "position", "spent", "skipped")
 
 
-def follower(model: LatentCodec) -> LatentCodec:
+def follower(model: Network) -> Network:
     """A copy for State.average."""
     return copy.deepcopy(model).eval().requires_grad_(False)
 
@@ -118,7 +118,7 @@ def read(run: Path) -> dict[str, Any]:
     return torch.load(run / LAST, map_location="cpu", weights_only=True)
 
 
-def averaged(run: Path) -> tuple[LatentCodec, Config, int]:
+def averaged(run: Path) -> tuple[Network, Config, int]:
     """The averaged model of a run, the run's settings, and its steps."""
     saved = read(run)
     model = registry.create(saved["config"]["model"]).eval().requires_grad_(False)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from lictor.datasets.pictures import Picture, Unusable
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 from lictor.training.losses import Criterion
 
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
@@ -87,7 +87,7 @@ def _middle(picture: Picture, least: int) -> np.ndarray:
 
 @torch.no_grad()
 def curve(
-    model: LatentCodec, pictures: Sequence[np.ndarray], criterion: Criterion, device: torch.device
+    model: Network, pictures: Sequence[np.ndarray], criterion: Criterion, device: torch.device
 ) -> list[Point]:
     """The model in eval mode at each quality: what it expects to spend, and what it leaves."""
     points = []
@@ -105,7 +105,7 @@ def curve(
 
 
 @torch.no_grad()
-def sheet(model: LatentCodec, pictures: Sequence[np.ndarray], device: torch.device) -> Image.Image:
+def sheet(model: Network, pictures: Sequence[np.ndarray], device: torch.device) -> Image.Image:
     """Up to three pictures in rows: at quality 0, 25 and 50, and the original."""
     rows = []
     for pixels in pictures[:3]:

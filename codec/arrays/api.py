@@ -44,7 +44,7 @@ from lictor.codec.runtime.store import Store
 
 if TYPE_CHECKING:
     from lictor.codec.arrays.low_rank import Mixer
-    from lictor.models.base import LatentCodec
+    from lictor.models import ArrayModel
 
 A = TypeVar("A", bound=Array)
 
@@ -174,9 +174,9 @@ def decode_features(data: Bytes, *, models: Store = store.DEFAULT) -> Any:
     return next(iter(arrays.values()))
 
 
-def _model(a: Array, models: Store) -> LatentCodec | None:
+def _model(a: Array, models: Store) -> ArrayModel | None:
     """The one that coded an array, if any did."""
-    return models.find(a.learned, arrays=True) if isinstance(a, Learned) else None
+    return models.find_for_arrays(a.learned) if isinstance(a, Learned) else None
 
 
 # ---- one array
@@ -204,7 +204,7 @@ def _way(
     if aimed and quality is not None:
         raise InvalidTarget("give one of quality, mse and bits, not several")
     step = None if aimed else qualities.to_step(qualities.DEFAULT if quality is None else quality)
-    return _Way(models.load(model, arrays=True), step)
+    return _Way(models.load_for_arrays(model), step)
 
 
 Candidates = Iterator[tuple[Array, Promise | None]]

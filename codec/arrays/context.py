@@ -40,7 +40,6 @@ OWN = ((), DIAGONAL, BESIDE)
 """For each pass the places of WINDOW that are coded before, in the same channel."""
 
 LEVELS = 64
-_LEVELS_PER_OCTAVE = 3
 
 
 def _level_bounds() -> IntArray:

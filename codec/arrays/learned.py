@@ -25,7 +25,8 @@ from lictor.entropy import CorruptStream, Decoder, Encoder, Pull, Push, SymbolIo
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lictor.models.array.plane_hyper import PlaneHyper
+    from lictor.models import ArrayModel
+    from lictor.models.capabilities import Usual
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -46,23 +47,23 @@ class Scaling:
     octaves: IntArray
     shifts: IntArray
 
-    def centre_and_unit(self, model: PlaneHyper) -> tuple[FloatArray, FloatArray]:
+    def centre_and_unit(self, model: ArrayModel) -> tuple[FloatArray, FloatArray]:
         """What is taken from each channel's values, and what they are then divided by."""
-        mean, spread = _known(model, self.octaves.size)
+        known = _known(model, self.octaves.size)
         return (
-            mean + self.shifts * np.ldexp(spread, self.octaves.astype(np.int32)),
-            np.ldexp(float(model.unit), self.octaves.astype(np.int32)),
+            known.mean + self.shifts * np.ldexp(known.spread, self.octaves.astype(np.int32)),
+            np.ldexp(known.unit, self.octaves.astype(np.int32)),
         )
 
 
-def measure(x: FloatArray, layout: Layout, model: PlaneHyper) -> Scaling:
+def measure(x: FloatArray, layout: Layout, model: ArrayModel) -> Scaling:
     """The scaling of finite values (0 where there are none), robust to a few far out.
 
     Only a channel four times as loud as the others make expect gets an octave of its own: one step
     for all gives the least squared error. A shift is sent for a mean more than a spread off.
     """
     centre, loudness = _centre_and_loudness(layout.by_channel(x))
-    mean, spread = _known(model, len(centre))
+    mean, spread, _ = _known(model, len(centre))
     ratio = loudness / spread
     heard = ratio[ratio > 0]
     common = int(np.trunc(np.log2(np.median(heard)))) if heard.size else 0
@@ -91,10 +92,11 @@ def _centre_and_loudness(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     return middle[:, 0] + offset * unit[:, 0], deviation * unit[:, 0]
 
 
-def _known(model: PlaneHyper, channels: int) -> tuple[FloatArray, FloatArray]:
-    """Mean and spread that the model expects of channels; those beyond its own begin anew."""
+def _known(model: ArrayModel, channels: int) -> Usual:
+    """What the model expects of channels; those beyond its own begin anew."""
     slots = np.arange(channels) % model.channels
-    return model.mean.double().cpu().numpy()[slots], model.spread.double().cpu().numpy()[slots]
+    usual = model.usual()
+    return usual._replace(mean=usual.mean[slots], spread=usual.spread[slots])
 
 
 def _scaling_syntax(io: SymbolIo, scaling: Scaling | None, count: int) -> Scaling:
@@ -117,7 +119,7 @@ class Planes:
     Raises InvalidTarget for an axis that most of what is coded would be padding with.
     """
 
-    def __init__(self, x: FloatArray, axis: int | None, model: PlaneHyper) -> None:
+    def __init__(self, x: FloatArray, axis: int | None, model: ArrayModel) -> None:
         width = model.channels
         self.axis = likely_axis(x.shape, width) if axis is None else axis
         if self.axis >= 0 and not fits(x.shape[self.axis], width):
@@ -138,13 +140,14 @@ class Planes:
         self.frames = self.layout.pack(np.where(self.patched, 0.0, scaled).astype(np.float32))
 
     def push(self, encoder: Encoder, quality: float) -> None:
-        """Code all symbols."""
+        """Code all symbols. Raises ModelUnavailable for weights that cannot."""
         import torch
 
         _scaling_syntax(Push(encoder), self.scaling, self.layout.channels)
         for piece in self.layout.pieces():
             x = torch.from_numpy(np.ascontiguousarray(self.frames[piece.place]))
-            self.model.encode(x.to(self.model.device), quality, encoder)
+            with store.model_errors():
+                self.model.encode(x.to(self.model.device), quality, encoder)
 
     def encode(self, quality: float) -> tuple[bytes, int]:
         """The stream, and the checksum of its symbols."""
@@ -184,23 +187,23 @@ class Stored(Protocol):
 class Latents:
     """What an array's stream holds: the model, and for each piece its latents (N, M, h, w)."""
 
-    model: PlaneHyper
+    model: ArrayModel
     layout: Layout
     scaling: Scaling
     pieces: list[tuple[Piece, Tensor]]
 
 
-def latents(a: Stored, model: Any = None) -> Latents:
+def latents(a: Stored, model: ArrayModel | None = None) -> Latents:
     """Decode the stream of an array: the same numbers on every machine.
 
     model: that coded it, found by what the file says if None.
     Raises CorruptFile, LatentMismatch, ModelUnavailable.
     """
-    model = model or store.find(a.learned, arrays=True)
+    model = model or store.find_for_arrays(a.learned)
     if a.axis >= 0 and not fits(a.shape[a.axis], model.channels):
         raise CorruptFile("an array has another axis of channels than any encoder gives it")
     layout, quality = Layout(a.shape, a.axis, model.channels), a.learned.step / 4
-    with _whole():
+    with _whole(), store.model_errors():
         decoder = Decoder(a.coded)
         scaling = _scaling_syntax(Pull(decoder), None, layout.channels)
         pieces = [
@@ -216,7 +219,7 @@ def latents(a: Stored, model: Any = None) -> Latents:
     return Latents(model, layout, scaling, pieces)
 
 
-def decode(a: Stored, model: Any = None) -> FloatArray:
+def decode(a: Stored, model: ArrayModel | None = None) -> FloatArray:
     """The values of an array, float64, without its patch. Model and errors: as for `latents`."""
     found = latents(a, model)
     model, layout, low, high = found.model, found.layout, a.learned.low, a.learned.high

@@ -97,7 +97,10 @@ def latents(picture: Array | None, model: str, quality: float) -> Workload:
 
     x = torch.from_numpy(_rgb(picture)).permute(2, 0, 1)[None].float() / 255
     recorder = _Recorder()
-    models.load(model).encode(x, quality, recorder)  # type: ignore[arg-type]
+    codec: Any = models.load(model)
+    if isinstance(codec, models.ArrayModel):
+        raise models.UnknownModel(f"{codec.name} codes no pictures; give another")
+    codec.encode(x, quality, recorder)
     symbols = np.concatenate([s for s, _ in recorder.pushed])
     index = np.concatenate([i for _, i in recorder.pushed])
     return Workload("kodak", symbols, index, gaussian_tables().cost(symbols, index))

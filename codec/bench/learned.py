@@ -22,13 +22,15 @@ _ONE_RATE = Scale("the number of the weights", 0, 1e6)
 
 def model(name: str, effort: int, threads: int) -> Codec:
     """A checkpoint by name, or a weights file by path. Raises ModelUnavailable, Missing."""
-    codec = store.load(name, arrays=None)
-    if codec.channels:
+    from lictor.models import ArrayModel, TaskModel
+
+    codec = store.load_any(name)
+    if isinstance(codec, ArrayModel):
         raise Missing(
             f"{codec.name} codes features, not pictures; `lictor bench features --model` measures "
             "it"
         )
-    if codec.view:
+    if isinstance(codec, TaskModel):
         raise Missing(
             f"{codec.name} codes what a classifier needs, not pictures; "
             "examples/bytes_to_classify.py measures it"

@@ -25,12 +25,13 @@ from lictor.codec.errors import (
 )
 from lictor.codec.inputs import CannotWrite, UsageError, show
 from lictor.codec.runtime.threads import cores
+from lictor.models import zoo
 
 if TYPE_CHECKING:
     from lictor.codec.bench.contender import Codec
     from lictor.codec.bench.runner import Entry, Measured
 
-DEFAULT_CODECS = "lictor-s.mse,avif,webp,jpeg"
+DEFAULT_CODECS = f"{zoo.DEFAULT},avif,webp,jpeg"
 
 
 class _Bench(click.Group):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lictor.codec import sizes
+from lictor.models import zoo
 
 
 class Size(click.ParamType):
@@ -34,7 +35,7 @@ quality = click.option(
 )
 model = click.option(
     "--model",
-    default="lictor-s.mse",
+    default=zoo.DEFAULT,
     show_default=True,
     metavar="NAME|PATH",
     help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",

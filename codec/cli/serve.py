@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lictor.codec.cli import options
+from lictor.models import zoo
 
 
 @click.command()
@@ -34,7 +35,7 @@ from lictor.codec.cli import options
 )
 @click.option(
     "--model",
-    default="lictor-s.mse",
+    default=zoo.DEFAULT,
     show_default=True,
     metavar="NAME|PATH",
     help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",

@@ -60,7 +60,7 @@ class Arrays(Kind):
         """Loads it, which the next file will not have to."""
         from lictor.codec.runtime import store
 
-        store.load(name, arrays=True)
+        store.load_for_arrays(name)
 
     def read(self, name: str, data: bytes | None = None, *, salvage: bool = False) -> Content:
         """All arrays of the file, and its texts."""

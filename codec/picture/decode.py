@@ -137,10 +137,10 @@ def latents(data: Bytes, options: DecodeOptions = PLAIN) -> Latents:
 def classify(data: Bytes, options: DecodeOptions = PLAIN) -> Answer:
     """What a student's tail makes of a file. Raises NoClassifier."""
     from lictor.codec.picture import latent
-    from lictor.models.task.student import Student
+    from lictor.models import TaskModel
 
     reader = _reader(_read(arguments.file_bytes(data), options), options)
-    if not isinstance(reader.codec, Student) or len(reader.grid) > 1:
+    if not isinstance(reader.codec, TaskModel) or len(reader.grid) > 1:
         raise NoClassifier(
             f"was written with {reader.codec.name}, which codes pictures; encode with --model "
             "student-lite0.ce what is to be classified"

@@ -19,6 +19,7 @@ from lictor.codec.picture.tiles import Grid
 from lictor.codec.quality import from_step
 from lictor.codec.runtime import store
 from lictor.codec.runtime.store import Store
+from lictor.models import zoo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lictor.models.base import LatentCodec
     from lictor.models.progress import Progress
 
-DEFAULT_MODEL = "lictor-s.mse"
+DEFAULT_MODEL = zoo.DEFAULT
 DEFAULT_DROP = 40.0
 
 
@@ -233,7 +234,9 @@ def estimate(picture: Picture, step: int, codec: LatentCodec) -> float:
 
 def viewed(picture: Picture, codec: LatentCodec) -> Picture:
     """What a model looks at: all of the picture, or its middle as classifiers see it."""
-    if not codec.view:
+    from lictor.models import TaskModel
+
+    if not isinstance(codec, TaskModel):
         return picture
     import numpy as np
 

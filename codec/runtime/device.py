@@ -10,14 +10,14 @@ from functools import lru_cache
 import torch
 
 from lictor.codec.errors import DeviceUnavailable, InvalidPrecision
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 
 PRECISIONS = ("float32", "bfloat16")
 AUTO = "auto"
 """CUDA's GPU where there is one, else the CPU."""
 
 
-def placed(codec: LatentCodec, device: str) -> LatentCodec:
+def placed(codec: Network, device: str) -> Network:
     """The model on a device, by PyTorch's name for it, or AUTO. Raises DeviceUnavailable."""
     if not isinstance(device, (str, torch.device)):
         raise DeviceUnavailable(f"device is {device!r}; give a name: cpu, auto, or cuda")
@@ -28,7 +28,7 @@ def placed(codec: LatentCodec, device: str) -> LatentCodec:
 
 
 @lru_cache(maxsize=4)
-def _copy(codec: LatentCodec, device: str) -> LatentCodec:
+def _copy(codec: Network, device: str) -> Network:
     try:
         torch.zeros(1, dtype=torch.float64, device=device).cpu()
         return copy.deepcopy(codec).to(device)

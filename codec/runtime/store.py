@@ -12,7 +12,7 @@ from lictor.codec.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from lictor.codec.format.picture import Named
-    from lictor.models.base import LatentCodec
+    from lictor.models import ArrayModel, LatentCodec, Network
 
 
 Place = str | os.PathLike[str]
@@ -36,31 +36,39 @@ class Store:
         rest = zoo.named_places() if self.places is None else self.places
         return Store((*places, *rest))
 
-    def load(
-        self, model: str | os.PathLike[str], device: str = "cpu", arrays: bool | None = False
-    ) -> LatentCodec:
-        """The model of a name or path.
+    def load(self, model: str | os.PathLike[str], device: str = "cpu") -> LatentCodec:
+        """The model for pictures of a name or path. Raises ModelUnavailable, DeviceUnavailable."""
+        return _for_pictures(self.load_any(model, device))
 
-        arrays: one that codes arrays is wanted, else one that codes pictures; None: either.
-        Raises ModelUnavailable, DeviceUnavailable.
-        """
+    def load_for_arrays(self, model: str | os.PathLike[str], device: str = "cpu") -> ArrayModel:
+        """As `load`, of a model for arrays."""
+        return _for_arrays(self.load_any(model, device))
+
+    def load_any(self, model: str | os.PathLike[str], device: str = "cpu") -> Network:
+        """As `load`, of a model for whatever."""
         from lictor import models
         from lictor.codec.runtime.device import placed
 
         if not isinstance(model, str | os.PathLike):
             raise ModelUnavailable(f"{model!r} is no model; give a name or a path, or leave it out")
         with model_errors():
-            found = models.load(_name(model), **self._own())
-            return placed(_suitable(found, arrays), device)
+            return placed(models.load(_name(model), **self._own()), device)
 
-    def find(self, h: Named, device: str = "cpu", arrays: bool = False) -> LatentCodec:
-        """The model that a file was written with; arrays: as for load, likewise the errors."""
+    def find(self, h: Named, device: str = "cpu") -> LatentCodec:
+        """The model that a file of a picture was written with. Raises as `load`."""
+        return _for_pictures(self._find(h, device))
+
+    def find_for_arrays(self, h: Named, device: str = "cpu") -> ArrayModel:
+        """The model that an array was written with. Raises as `load`."""
+        return _for_arrays(self._find(h, device))
+
+    def _find(self, h: Named, device: str) -> Network:
         from lictor import models
         from lictor.codec.runtime.device import placed
 
         with model_errors():
             found = models.find(h.model_id, h.model_name, h.weights, **self._own())
-            return placed(_suitable(found, arrays), device)
+            return placed(found, device)
 
     def _own(self) -> dict[str, Any]:
         """What models are to know of places, unless they are those of the environment."""
@@ -68,7 +76,8 @@ class Store:
 
 
 DEFAULT = Store()
-load, find = DEFAULT.load, DEFAULT.find
+load, load_for_arrays, load_any = DEFAULT.load, DEFAULT.load_for_arrays, DEFAULT.load_any
+find, find_for_arrays = DEFAULT.find, DEFAULT.find_for_arrays
 
 
 def _name(model: str | os.PathLike[str]) -> str:
@@ -86,17 +95,26 @@ def for_depth(codec: LatentCodec, depth: int) -> LatentCodec:
     return codec.deep() if depth > 8 else codec
 
 
-def _suitable(codec: LatentCodec, arrays: bool | None) -> LatentCodec:
-    if arrays and not codec.channels:
+def _for_arrays(model: Network) -> ArrayModel:
+    from lictor.models import ArrayModel
+
+    if not isinstance(model, ArrayModel):
         raise ModelUnavailable(
-            f"{codec.name} codes pictures, not arrays; leave the model out, or give one that codes "
+            f"{model.name} codes pictures, not arrays; leave the model out, or give one that codes "
             "features"
         )
-    if codec.channels and arrays is False:
+    return model
+
+
+def _for_pictures(model: Network) -> LatentCodec:
+    from lictor.models import ArrayModel, LatentCodec
+
+    if isinstance(model, ArrayModel):
         raise ModelUnavailable(
-            f"{codec.name} codes arrays of {codec.channels} channels, not pictures; give another"
+            f"{model.name} codes arrays of {model.channels} channels, not pictures; give another"
         )
-    return codec
+    assert isinstance(model, LatentCodec)  # what does not code arrays codes pictures
+    return model
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lictor.entropy import Decoder, Encoder, Pull
 from lictor.models.base import Output, padded
-from lictor.models.box import Box
+from lictor.models.capabilities import Usual
 from lictor.models.coding.latents import PLACES, Latents
 from lictor.models.coding.quadtree import from_cells
 from lictor.models.coding.quality import Quality, condition, steps
@@ -48,6 +48,8 @@ class PlaneHyper(Latents):
     is 1 in what the model is given.
     """
 
+    trained_by = "by `lictor train-features`"
+    channels: int
     mean: Tensor
     spread: Tensor
     unit: Tensor
@@ -85,6 +87,11 @@ class PlaneHyper(Latents):
             raise RuntimeError("they lack the channels' means, or have other channels")
         self._build(channels, fold)
         super().adopt(tensors)
+
+    def usual(self) -> Usual:
+        """What its channels look like."""
+        mean, spread = (part.double().cpu().numpy() for part in (self.mean, self.spread))
+        return Usual(mean, spread, float(self.unit))
 
     # ---------------------------------------------------------------- starting point
 
@@ -139,15 +146,13 @@ class PlaneHyper(Latents):
         return F.pad(inside, (0, 0, 0, -wide % PLACES, 0, -high % PLACES))
 
     @torch.inference_mode()
-    def estimate(self, x: Tensor, quality: Quality, tile: Box | None = None) -> float:
+    def estimate(self, x: Tensor, quality: Quality) -> float:
         return self._through(x, condition(quality, x).expand(len(x)))[1].sum().item()
 
     # ---------------------------------------------------------------- coding
 
     @torch.inference_mode()
-    def encode(
-        self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
-    ) -> None:
+    def encode(self, x: Tensor, quality: Quality, encoder: Encoder) -> None:
         y, z, inside = self._latents(x, condition(quality, x).expand(len(x)))
         self.push(y, z, quality, encoder, inside)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 from lictor.models.coding.fixed_point import exact
 
 
-class Twinned(LatentCodec):
+class Twinned(Network):
     """Keeps the twins of some parts, made once from the weights as they are."""
 
     twinned: ClassVar[tuple[str, ...]] = ()

@@ -66,6 +66,7 @@ class CompressAI(LatentCodec):
     # Enough for all of them; cheng2020-anchor reaches furthest, 169 and 104 pixels.
     analysis_halo = 192
     synthesis_halo = 128
+    trained_by = "with CompressAI, for `lictor import`"
     deciding: ClassVar[tuple[str, ...]] = ()
     """The networks that table indexes depend on."""
 

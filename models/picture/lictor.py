@@ -18,15 +18,17 @@ import torch
 from torch import Tensor
 
 from lictor.entropy import Decoder, Encoder, Pull
-from lictor.models.base import Output, crop, padded
+from lictor.models.base import LatentCodec, Network, Output, crop, padded
 from lictor.models.box import Box
 from lictor.models.coding.latents import PLACES, Latents
 from lictor.models.coding.quadtree import from_cells
 from lictor.models.coding.quality import Quality, condition, fitted, part, steps
 from lictor.models.coding.quality_ladder import on_nchw, quality_to_lambda
 from lictor.models.picture.high_bit_depth import halvings, smooth_latents
+from lictor.models.picture.klt import klt
 from lictor.models.picture.latent_search import Picture, State, refine
 from lictor.models.picture.transforms import Analysis, Synthesis
+from lictor.models.picture.widen import grow
 from lictor.models.progress import Progress
 from lictor.models.registry import register
 
@@ -44,7 +46,7 @@ class Sizes:
 
 @register("lictor-s", channels=192, latent=256, side=128, prior=256, depth=2)
 @register("lictor-m", channels=320, latent=320, side=128, prior=384, depth=4)
-class Lictor(Latents):
+class Lictor(Latents, LatentCodec):
     """Variable-rate transform codec with a hyperprior and a four-step quadtree context."""
 
     # Two 3x3 convolutions at 1/16 and two at 1/8 reach 48 pixels; z sees two places of y further.
@@ -82,6 +84,18 @@ class Lictor(Latents):
         self.smooth.copy_(smooth_latents(basis))
         # The network part of g_s starts with inputs of like size, too.
         self.g_s.enter.weight.div_(deviation.clamp(min=1e-3).sqrt()[None, :, None, None])
+
+    def start_from_pictures(self, sample: Tensor) -> None:
+        """As their KLT; sample: crops, float (N, 3, S, S) in 0…1."""
+        self.start_from_klt(*(part[: self.sizes.latent] for part in klt(sample)))
+
+    def start_from_weights(self, given: Network, sample: Tensor) -> None:
+        """As a smaller model; sample: for what that lacks. Raises ModelError for any other."""
+        grow(given, self, *klt(sample))
+
+    def moves_slowly(self, parameter: str) -> bool:
+        """Linear shortcuts and gains, which start as a KLT's."""
+        return "shortcut" in parameter or "gain" in parameter
 
     # ---------------------------------------------------------------- training
 

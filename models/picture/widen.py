@@ -7,12 +7,16 @@ identity. So the large model codes as the small one does, until training lets th
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from lictor.models.base import LatentCodec
+from lictor.models.base import Network
 from lictor.models.errors import ModelError
-from lictor.models.picture.lictor import Lictor
+
+if TYPE_CHECKING:
+    from lictor.models.picture.lictor import Lictor
 
 _GROUPS = 4
 """Latents come in four groups (quadtree.py): each grows by itself."""
@@ -38,14 +42,14 @@ _HEARD = ("rungs", "g_s.shortcut.weight")
 
 
 @torch.no_grad()
-def grow(small: LatentCodec, large: Lictor, basis: Tensor, deviation: Tensor) -> None:
+def grow(small: Network, large: Lictor, basis: Tensor, deviation: Tensor) -> None:
     """Give `large` the weights of `small`, in place.
 
     basis: (768, 768) KLT of flattened 16x16 blocks, deviation: (768,) of its coefficients, as for
     `start_from_klt`; the latents that `small` lacks begin as what its shortcut cannot see.
     Raises ModelError where small is of another kind, or not smaller.
     """
-    if not isinstance(small, Lictor):
+    if not isinstance(small, type(large)):
         raise ModelError(f"{small.name} is of another kind; start from weights of lictor-s")
     weights = small.state_dict()
     if any(vars(small.sizes)[key] > size for key, size in vars(large.sizes).items()):

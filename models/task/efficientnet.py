@@ -52,7 +52,7 @@ def _shapes() -> list[Shape]:
 
 SHAPES = _shapes()
 """The 16 blocks."""
-CUT_CHANNELS, CUT_STRIDE = SHAPES[CUT - 1].outputs, 8
+CUT_CHANNELS = SHAPES[CUT - 1].outputs
 
 
 class Same(nn.Conv2d):

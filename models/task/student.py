@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.entropy import Decoder, Encoder, Pull, Push, SymbolIo
-from lictor.models.base import Output, crop, padded, refuse_no_numbers
+from lictor.models.base import LatentCodec, Output, crop, padded, refuse_no_numbers
 from lictor.models.box import Box
 from lictor.models.coding import gaussian
 from lictor.models.coding.fixed_point import FRACTION, LIMIT
@@ -100,13 +100,14 @@ class Decoded(NamedTuple):
 
 
 @register("student-lite0", latent=64, prior=64, narrow=64, wide=160, depth=2)
-class Student(Twinned):
+class Student(Twinned, LatentCodec):
     """Looks at a picture as EfficientNet-Lite0 does, through a stream of some hundred bytes."""
 
     twinned = ("prior", "context")
     stride = 32
     cell = 16
     view = 224
+    trained_by = "by `lictor distil`"
     # Convolutions of the front reach 33 pixels, those of g_a two places of y further.
     analysis_halo = 80
     synthesis_halo = 32

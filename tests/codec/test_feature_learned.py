@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -373,3 +374,14 @@ def test_in_a_folder_a_model_codes_what_it_can(weights: Path, folder: Path) -> N
     assert lictor("encode", folder, out, "--model", weights).exit_code == 0
     assert feature_info((out / "a.bin").read_bytes()).arrays[0]["model"] == "plane-hyper.test"
     assert decode((out / "p.bin").read_bytes()).size == (16, 16)
+
+
+def test_weights_too_large_for_exact_sums_are_a_typed_error(weights: Path, tmp_path: Path) -> None:
+    """Twins are made when something is first coded: in the middle of an encode or a decode."""
+    model = copy.deepcopy(checkpoint.load(str(weights)))
+    with torch.no_grad():
+        model.get_submodule("context.steps.0.from_prior").weight.fill_(3e4)
+    path = tmp_path / "plane-hyper.loud.safetensors"
+    checkpoint.save(model, path, "plane-hyper.loud", {})
+    with pytest.raises(ModelUnavailable, match="too large for exact arithmetic"):
+        encode_features(maps(), model=str(path), quality=50, axis=1)

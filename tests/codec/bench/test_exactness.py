@@ -15,6 +15,7 @@ from lictor.codec import api, encode, estimate, info
 from lictor.codec.bench import exactness
 from lictor.codec.cli.main import cli
 from lictor.models import zoo
+from lictor.models.coding.quadtree import to_cells
 
 
 @pytest.fixture
@@ -69,15 +70,15 @@ def test_float_networks_are_those_of_the_same_latents(shipped: None, here: None)
     with Image.open("in/a.png") as picture:
         data = encode(picture, quality=50)
     networks = exactness._Networks(models.load(api.DEFAULT_MODEL), data)
-    residuals = []
+    residuals, cells = [], to_cells(networks._y)
     walk = networks._codec.walk
 
-    def watched(y, p, quality, code):
-        def count(target, mean, scale, groups):
-            residuals.append((target - mean).numpy().ravel())
-            return code(target, mean, scale, groups)
+    def watched(shape, p, quality, code):
+        def count(here, mean, scale):
+            residuals.append((cells[here] - mean).numpy().ravel())
+            return code(here, mean, scale)
 
-        return walk(y, p, quality, count)
+        return walk(shape, p, quality, count)
 
     networks._codec.walk = watched
     try:

@@ -1,0 +1,144 @@
+"""What a model can do. Ask with isinstance, or `registry.architectures(capability)` of a class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+
+    from lictor.entropy import Decoder, Encoder
+    from lictor.models.base import LatentCodec, Output
+    from lictor.models.box import Box
+    from lictor.models.coding.quality import Quality
+    from lictor.models.progress import Progress
+
+
+class Model(Protocol):
+    """What all of them have; `lictor.models.base.Network` says more."""
+
+    name: str
+    id: int
+    digest: bytes
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+
+@runtime_checkable
+class PictureModel(Model, Protocol):
+    """Codes pictures, a tile at a time; `lictor.models.base.LatentCodec` says what each means."""
+
+    stride: int
+    cell: int
+    analysis_halo: int
+    synthesis_halo: int
+    takes_maps: bool
+    is_deep: bool
+
+    def deep(self) -> LatentCodec:
+        """This model as it codes pictures of more than 8 bits a sample."""
+
+    def encode(
+        self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
+    ) -> None:
+        """Push the symbols of a picture, float32 (1, 3, H, W) in 0…1."""
+
+    def search(
+        self,
+        x: Tensor,
+        quality: Quality,
+        encoder: Encoder,
+        effort: int,
+        progress: Progress | None,
+        tile: Box | None = None,
+    ) -> float:
+        """As `encode`, with latents searched for this picture. Raises NoSearch."""
+
+    def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
+        """Latents (1, C, h, w) of a picture of shape (H, W)."""
+
+    def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:
+        """The picture of latents, float32 (1, 3, H, W) in 0…1."""
+
+    def estimate(self, x: Tensor, quality: Quality, tile: Box | None = None) -> float:
+        """Bits that `encode` is expected to spend."""
+
+
+@runtime_checkable
+class TaskModel(PictureModel, Protocol):
+    """Codes pictures for a classifier, which is part of it.
+
+    view: side in pixels of the square that it looks at, the middle of a picture.
+    """
+
+    view: int
+
+    def answer(self, latents: Tensor, quality: Quality) -> Any:
+        """What the classifier makes of decoded latents: scores (1, K) and features, float."""
+
+
+class Usual(NamedTuple):
+    """What the channels of the arrays look like that a model was made for, in their units.
+
+    mean, spread: float64 (channels,). unit: what is 1 in what the model is given.
+    """
+
+    mean: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64]
+    unit: float
+
+
+@runtime_checkable
+class ArrayModel(Model, Protocol):
+    """Codes arrays as planes, so many channels of them."""
+
+    channels: int
+
+    def usual(self) -> Usual:
+        """What its channels look like."""
+
+    def encode(self, x: Tensor, quality: float, encoder: Encoder) -> None:
+        """Push the symbols of planes, float32 (N, channels, h, w), in units of the model."""
+
+    def pull(
+        self, shape: tuple[int, int], quality: float, decoder: Decoder, count: int = 1
+    ) -> Tensor:
+        """Latents of `count` planes of shape (h, w)."""
+
+    def reconstruct(self, latents: Tensor, quality: float) -> Tensor:
+        """The planes of latents, float32 (N, channels, h, w), padded below and to the right."""
+
+    def estimate(self, x: Tensor, quality: float) -> float:
+        """Bits that `encode` is expected to spend."""
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """What train.py trains: a network of pictures in, pictures and bits out, with a start."""
+
+    def forward(self, x: Tensor, quality: Tensor, deep: Tensor | None = None) -> Output:
+        """A training step's view.
+
+        Args:
+            x: pictures, float (N, 3, H, W) in 0…1, sides multiples of 64.
+            quality: 0…100, (N,).
+            deep: bool (N,), which of them have more than 8 bits a sample; None: none.
+        """
+
+    def start_from_pictures(self, sample: Tensor) -> None:
+        """Become a working codec before any training, from crops, float (N, 3, S, S) in 0…1."""
+
+    def start_from_weights(self, given: Any, sample: Tensor) -> None:
+        """Begin as a model of another architecture; sample: as above, for what that lacks.
+
+        Raises ModelError for a model that this one cannot begin as.
+        """
+
+    def moves_slowly(self, parameter: str) -> bool:
+        """Whether a parameter starts at a good value, so that training is to move it little."""
