@@ -192,21 +192,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 WITH_EXAMPLES = [p for p in PAGES if any(b.language in ("sh", "python") for b in blocks(p))]
-WAITING = {"quick-start.md", "features.md", "classifiers.md", "models.md", "benchmark.md"}
-"""Pages that name weights which only decode until they have caps."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_examples_run(
-    page: Path,
-    made: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
-):
-    if page.name in WAITING:
-        request.applymarker(pytest.mark.xfail(reason="weights without caps", strict=True))
+def test_examples_run(page: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "here"
     shutil.copytree(made, folder, symlinks=True)
     monkeypatch.chdir(folder)
