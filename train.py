@@ -51,6 +51,9 @@ from lictor.training.state import State, follower
 
 Batch = tuple[int, Tensor, Tensor]
 """Number of the first crop; crops, uint8 (N, 3, S, S); the quality of each."""
+MOST = 2.0
+"""The largest loss that counts where there are screens among the crops: theirs is many times that
+of photos (0.9), which they would drown."""
 
 
 # ------------------------------------------------------------------------------- data
@@ -309,6 +312,8 @@ def gradient(model: nn.Module, criterion: Criterion, config: Config, batch: Batc
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.bf16):
         out = model(x, quality, deep)
     loss, *measured = criterion(out, x, quality, deep)
+    if config.screens:
+        loss = loss * (MOST / loss.detach()).clamp(max=1)
     means = torch.stack([loss.mean(), *(value[: len(crops)].mean() for value in measured)])
     part = means / config.accumulate
     part[0].backward()
