@@ -23,7 +23,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lictor.codec.cli import cli
+from lictor.codec.cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
