@@ -103,11 +103,17 @@ class Task:
         if kind in ("size", "bpp"):
             return float(len(data)) if kind == "size" else info(data).bpp
         found = decode(data, DecodeOptions(device=self.options.device, models=self.options.models))
-        if kind == "psnr":
-            return psnr(self.picture.colours, found.colours)
+        colours, alpha = self.picture.colours, self.picture.alpha
+        if kind == "psnr":  # what alpha hides comes back as something else
+            seen = ... if alpha is None else alpha > 0
+            return psnr(colours[seen], found.colours[seen])
+        import numpy as np
+
         from lictor.codec.picture.ssim import ssim
 
-        return ssim(self.picture.colours, found.colours)
+        if alpha is not None:
+            colours = np.where(alpha[:, :, None] > 0, colours, found.colours)
+        return ssim(colours, found.colours)
 
 
 def encode_to(

@@ -188,31 +188,26 @@ def test_in_a_batch_as_alone():
 
     decoders = [Decoder(data) for data in coded]
 
-    def pull(
-        target: torch.Tensor | None,
-        mean: torch.Tensor,
-        index: np.ndarray,
-        coded: torch.Tensor | None,
-    ) -> torch.Tensor:
-        assert target is None and coded is None
-        axis = 0 if mean.ndim == 4 else 1
-        each = np.split(index.reshape(mean.shape), len(parts), axis)
-        symbols = [
-            d.pull(np.ascontiguousarray(i).ravel()).astype(np.float64).reshape(i.shape)
-            for d, i in zip(decoders, each, strict=True)
-        ]
-        return torch.from_numpy(np.concatenate(symbols, axis))
+    class Together:
+        """Pulls from all: first z, of pictures, then y, of four phases of pictures."""
+
+        decoding, phases = True, 1
+
+        def code(
+            self, symbols: np.ndarray | None, index: np.ndarray, tables: object = None
+        ) -> np.ndarray:
+            assert symbols is None and tables is None
+            each = np.split(index.reshape(self.phases, len(parts), -1), len(parts), axis=1)
+            self.phases = 4
+            pulled = [
+                d.pull(np.ascontiguousarray(i).ravel()).reshape(i.shape)
+                for d, i in zip(decoders, each, strict=True)
+            ]
+            return np.concatenate(pulled, axis=1).ravel()
 
     z_shape = (len(parts), height // 64, width // 64, model.sizes.side)
     with torch.inference_mode():
-        together = model._code(
-            step=torch.tensor([step]),
-            z=None,
-            cells=None,
-            z_shape=z_shape,
-            symbols=pull,
-            inside=None,
-        )
+        together = model._code(Together(), torch.tensor([step]), z_shape)
     for decoder in decoders:
         decoder.close()
     assert torch.equal(together, torch.cat(alone))
