@@ -153,7 +153,9 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(run, task, tmp_path):
 
 
 def test_accumulated_parts_give_the_step_of_the_whole(run, tmp_path):
-    settings = ("steps=2", "learning_rate=1e-4", "warmup=0")
+    # Adam's first move is the gradient's sign: where that is nothing but rounding, steps differ by
+    # the learning rate, so that it must be small beside what is compared.
+    settings = ("steps=2", "learning_rate=2e-5", "warmup=0")
     assert run(tmp_path / "whole", *settings) == 0
     assert run(tmp_path / "parts", *settings, "accumulate=2") == 0
     whole, parts = (rows(tmp_path / name / "log.csv")[0] for name in ("whole", "parts"))
