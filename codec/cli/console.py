@@ -31,6 +31,14 @@ def same_for_all_files(errors: tuple[type[CodecError], ...] = _COMMON) -> Iterat
         raise UsageError(str(e)) from e
 
 
+def fail(message: str, status: int) -> int:
+    """Say on standard error why a command ends; returns its exit status."""
+    if os.environ.get("LICTOR_DEBUG"):
+        traceback.print_exc()
+    click.echo(message, err=True)
+    return status
+
+
 def reason(error: Exception) -> str:
     """What went wrong, in one line."""
     if os.environ.get("LICTOR_DEBUG"):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lictor.codec import sizes
+from lictor.codec.inputs import STREAM, UsageError, show
 from lictor.models import zoo
 
 
@@ -24,7 +25,22 @@ class Size(click.ParamType):
             self.fail(str(e), param, ctx)
 
 
+Command = Callable[..., Any]
+
+
+def together(*given: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one, in this order in the help."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(given):
+            command = option(command)
+        return command
+
+    return add
+
+
 json = click.option("--json", "as_json", is_flag=True, help="Report as JSON, one line a file.")
+json_object = click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
 quality = click.option(
     "-q",
     "--quality",
@@ -58,7 +74,7 @@ salvage = click.option(
     help="Take what is there of pictures that are cut or damaged and paint over what is not; the "
     "status is 1 if anything is.",
 )
-_ROI = (
+roi = together(
     click.option(
         "--roi",
         multiple=True,
@@ -81,16 +97,8 @@ _ROI = (
         help="How much lower than --quality it is where it is not wanted.",
     ),
 )
-
-
-def roi(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of `encode` that say where quality is wanted."""
-    for option in reversed(_ROI):
-        command = option(command)
-    return command
-
-
-_TARGETS = (
+"""The options of `encode` that say where quality is wanted."""
+targets = together(
     click.option(
         "--size",
         type=Size(),
@@ -111,30 +119,14 @@ _TARGETS = (
         help="The status is 1 where one of these is missed by more than 1 %; the file is made.",
     ),
 )
-
-
-def targets(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of `encode` that say what files of pictures are to reach."""
-    for option in reversed(_TARGETS):
-        command = option(command)
-    return command
-
-
-_FEATURES = (
+"""The options of `encode` that say what files of pictures are to reach."""
+features = together(
     click.option("--max-error", type=float, metavar="E", help="Arrays: no value further off."),
     click.option("--mse", type=float, metavar="M", help="Arrays: mean squared error, at most."),
     click.option("--bits", type=float, metavar="B", help="Arrays: bits per value, of the file."),
     click.option("--axis", type=int, metavar="N", help="Arrays: axis of the channels, else found."),
 )
-
-
-def features(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of `encode` that are for arrays."""
-    for option in reversed(_FEATURES):
-        command = option(command)
-    return command
-
-
+"""The options of `encode` that are for arrays."""
 workers = click.option(
     "-j",
     "--jobs",
@@ -161,4 +153,16 @@ device = click.option(
     "the same latents on all.",
 )
 paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
+
+
+def inputs_and_output(paths: tuple[str, ...], as_json: bool) -> tuple[tuple[str, ...], str]:
+    """What `paths` are: all but the last, and the last. Raises UsageError."""
+    *inputs, output = paths
+    if not inputs:
+        raise UsageError(f"{show(output)}: an input and an output are needed; name both")
+    if output == STREAM and as_json:
+        raise UsageError("--json and the output - both need standard output; name a file")
+    return tuple(inputs), output
+
+
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")

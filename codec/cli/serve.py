@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from lictor.codec.cli import options
-from lictor.models import zoo
 
 
 @click.command()
@@ -33,13 +32,7 @@ from lictor.models import zoo
     metavar="N",
     help="Largest picture to take; memory is about 130 MB a megapixel.",
 )
-@click.option(
-    "--model",
-    default=zoo.DEFAULT,
-    show_default=True,
-    metavar="NAME|PATH",
-    help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",
-)
+@options.model
 def serve(host: str, port: int, max_upload: int, max_megapixels: float, model: str) -> int:
     """Open a page on this machine to try the codec: drop a picture, move the quality.
 

@@ -1,0 +1,1 @@
+"""`lictor bench`, a module a command."""

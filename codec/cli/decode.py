@@ -1,0 +1,107 @@
+"""`lictor decode`: .bin files become pictures and arrays."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from lictor.codec import inputs as files
+from lictor.codec import kinds
+from lictor.codec.cli import batch, options
+from lictor.codec.cli.file_jobs import Decode
+from lictor.codec.errors import UnknownFormat
+from lictor.codec.inputs import STREAM, Job, UsageError, show
+
+
+class _Region(click.ParamType):
+    """X,Y,W,H."""
+
+    name = "X,Y,W,H"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int, int, int]:
+        try:
+            x, y, width, height = (int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value} is not four whole numbers with commas between", param, ctx)
+        return x, y, width, height
+
+
+@click.command()
+@options.paths
+@click.option(
+    "--region",
+    type=_Region(),
+    metavar="X,Y,W,H",
+    help="Only W x H pixels, X from the left and Y from the top; large pictures need less time.",
+)
+@click.option(
+    "--salvage",
+    is_flag=True,
+    help="Decode what is not damaged and paint over what is; the status is 1 if anything is.",
+)
+@options.device
+@click.option(
+    "--bf16",
+    is_flag=True,
+    help="Make the picture in bfloat16: faster on GPUs and some CPUs, and a little less precise.",
+)
+@options.workers
+@options.skip
+@options.json
+def decode(
+    paths: tuple[str, ...],
+    region: tuple[int, int, int, int] | None,
+    salvage: bool,
+    device: str,
+    bf16: bool,
+    workers: int,
+    skip: bool,
+    as_json: bool,
+) -> int:
+    """Decode .bin files.
+
+    IN: .bin files, or folders to search for them through all levels. OUT: a picture, whose
+    extension says its format, or a folder for PNG files. Arrays become .npy, .npz or
+    .safetensors: by the extension, else as they were given.
+    """
+    inputs, output = options.inputs_and_output(paths, as_json)
+    jobs = files.plan(inputs, output, files.BINS, ".png")
+    if len(jobs) > 1 or jobs[0].target != output:
+        jobs = [_named_for_content(job) for job in jobs]
+    pictures = [job for job in jobs if kinds.named(job.target) in (None, kinds.PICTURES)]
+    format = _picture_format(pictures) if pictures else ""
+    given = {
+        "region": region,
+        "salvage": salvage or None,
+        "precision": "bfloat16" if bf16 else None,
+        "device": device if device != "cpu" else None,
+    }
+    work = Decode(format, {name: value for name, value in given.items() if value is not None})
+    return batch.run(jobs, work, as_json, workers=workers, skip=skip)
+
+
+def _named_for_content(job: Job) -> Job:
+    """A job of decoding into a folder: the output gets the extension that its content needs."""
+    if job.source == STREAM or os.path.isdir(job.source) or files.special(job.source):
+        return job  # what is looked at of a pipe is gone
+    try:
+        with open(job.source, "rb") as file:
+            start = file.read(kinds.START)
+    except OSError:
+        return job  # the error shows when the job is done
+    suffix = kinds.of_file(start).suffix(start)
+    return replace(job, target=os.path.splitext(job.target)[0] + suffix)
+
+
+def _picture_format(jobs: list[Job]) -> str:
+    if len(jobs) > 1 or jobs[0].target == STREAM or files.special(jobs[0].target):
+        return "PNG"
+    from lictor.codec.image import pillow
+
+    try:
+        return pillow.format_of(jobs[0].target)
+    except UnknownFormat as e:
+        raise UsageError(f"{show(jobs[0].target)}: {e}") from e

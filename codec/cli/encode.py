@@ -1,0 +1,155 @@
+"""`lictor encode`: pictures and arrays become .bin files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lictor.codec import inputs as files
+from lictor.codec import kinds
+from lictor.codec.cli import batch, options
+from lictor.codec.cli.file_jobs import Encode
+from lictor.codec.errors import CodecError, InvalidTarget, MissingPackage, TaskUnavailable
+from lictor.codec.inputs import UsageError, show
+
+if TYPE_CHECKING:
+    from lictor.codec.picture.rate_target import Target
+
+
+@click.command()
+@options.paths
+@options.quality
+@options.effort
+@options.model
+@options.strip
+@options.salvage
+@options.device
+@options.roi
+@options.targets
+@options.features
+@options.workers
+@options.skip
+@options.json
+def encode(
+    paths: tuple[str, ...],
+    quality: float,
+    effort: int,
+    model: str,
+    strip: bool,
+    salvage: bool,
+    device: str,
+    roi: tuple[str, ...],
+    roi_task: str | None,
+    roi_drop: float,
+    size: int | None,
+    bpp: float | None,
+    psnr: float | None,
+    ssim: float | None,
+    strict: bool,
+    workers: int,
+    skip: bool,
+    as_json: bool,
+    **features: Any,
+) -> int:
+    """Encode pictures, and arrays of numbers (.npy, .npz, .safetensors).
+
+    IN: pictures or arrays, or folders to search for both through all levels. OUT: a .bin file, or
+    a folder for several inputs. Arrays without a target come as near as int8 with one scale does;
+    with a --model of features, --quality counts, or --mse or --bits find it.
+    """
+    inputs, output = options.inputs_and_output(paths, as_json)
+    jobs = files.plan(inputs, output, files.ENCODABLE, ".bin")
+    others = files.left_out(inputs, files.ENCODABLE)
+    if others:
+        click.echo(f"lictor: {others}", err=True)
+    named = kinds.named(jobs[0].target)
+    if named:
+        raise UsageError(f"{show(jobs[0].target)}: is {named.whose} name; name the output .bin")
+
+    target = _target(strict, size=size, bpp=bpp, psnr=psnr, ssim=ssim)
+    _check_roi(roi, roi_task)
+    given = {
+        "quality": quality if _named("quality") else None,
+        "effort": effort or None,
+        "strip": strip or None,
+        "roi": _roi(roi, roi_task),
+        "roi_drop": roi_drop if _named("roi_drop") else None,
+        "target": target,
+        "strict": strict or None,
+        "salvage": salvage or None,
+        "device": device if device != "cpu" else None,
+        "model": model if _named("model") else None,
+        **features,
+    }
+    work = Encode(
+        {name: value for name, value in given.items() if value is not None},
+        mixed=len({kinds.of_input(job.source) for job in jobs}) > 1,
+    )
+    return batch.run(jobs, work, as_json, workers=workers, skip=skip)
+
+
+def _named(option: str) -> bool:
+    """Whether the command line has an option."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not click.core.ParameterSource.DEFAULT
+
+
+def _target(strict: bool, **values: float | None) -> Target | None:
+    """What pictures are to reach; None for a quality."""
+    from lictor.codec.picture import rate_target
+
+    try:
+        target = rate_target.given(**values)
+    except (InvalidTarget, MissingPackage) as e:
+        raise UsageError(str(e)) from e
+    if target and _named("quality"):
+        raise UsageError(f"--{target.kind} finds the quality; leave --quality out")
+    if strict and not target:
+        raise UsageError("--strict is for --size, --bpp, --psnr and --ssim; add one of them")
+    return target
+
+
+def _check_roi(roi: tuple[str, ...], task: str | None) -> None:
+    """Raises UsageError where a region cannot be found, before anything is read."""
+    if _named("roi_drop") and not (roi or task):
+        raise UsageError("--roi-drop is for --roi and --roi-task; add one of them")
+    if task:
+        from lictor.codec.picture import classifier_view
+
+        try:
+            classifier_view.need()
+        except TaskUnavailable as e:
+            raise UsageError(str(e)) from e
+
+
+def _roi(named: tuple[str, ...], task: str | None) -> Any:
+    """What `lictor.codec.encode` takes as roi."""
+    if not named:
+        return task
+    if task:
+        raise UsageError("--roi-task finds its own region; leave --roi out")
+    return [_box(text) or _read_map(text) for text in named]
+
+
+def _box(text: str) -> tuple[float, ...] | None:
+    """X,Y,W,H[:WEIGHT]; None if it is the name of a file."""
+    place, colon, weight = text.partition(":")
+    try:
+        x, y, width, height = (int(part) for part in place.split(","))
+        return (x, y, width, height, float(weight) if colon else 1.0)
+    except ValueError:
+        return None
+
+
+def _read_map(name: str) -> Any:
+    from lictor.codec.image import pillow
+
+    try:
+        return pillow.read(name).colours
+    except (CodecError, OSError) as e:
+        reason = e.strerror if isinstance(e, OSError) and e.strerror else e
+        raise UsageError(
+            f"--roi {show(name)}: neither a box X,Y,W,H[:WEIGHT] nor a picture that can be read "
+            f"({reason})"
+        ) from e

@@ -1,0 +1,45 @@
+"""`lictor verify`: what should agree between two decodes, and whether it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lictor.codec import inputs as files
+from lictor.codec.cli import batch, options
+from lictor.codec.cli.file_jobs import Verify
+from lictor.codec.inputs import Job
+
+
+@click.command()
+@options.inputs
+@options.quality
+@options.effort
+@options.model
+@options.workers
+@options.json
+def verify(
+    inputs: tuple[str, ...], quality: float, effort: int, model: str, workers: int, as_json: bool
+) -> int:
+    """Encode pictures, decode each twice, and compare all that should agree.
+
+    The status is 1 if anything does not: pixels of the two decodes (made with different numbers
+    of threads), latents, or the file's size and the model's own estimate of it.
+    """
+    jobs = [Job(path) for path, _ in files.find(inputs, files.PICTURES)]
+    work = Verify(quality=quality, effort=effort, model=model)
+    return batch.run(jobs, work, as_json, _verify_line, workers=workers)
+
+
+def _verify_line(row: dict[str, Any]) -> str:
+    verdict = "ok"
+    if not row["same"]:
+        verdict = "DISAGREES: two decodes differ"
+    elif not row["sized"]:
+        verdict = "DISAGREES: size is not what the model expected"
+    return (
+        f"{verdict}; {row['psnr']:.2f} dB, {row['bytes']} bytes, {row['bpp']:.3f} bpp, estimate "
+        f"{row['estimate']:.0f} bytes ({row['gap']:+.2%}), encoded in {row['encode_seconds']:.2f} "
+        f"s, decoded in {row['decode_seconds']:.2f} s"
+    )
