@@ -51,7 +51,7 @@ from lictor.training.state import State, follower
 
 Batch = tuple[int, Tensor, Tensor]
 """Number of the first crop; crops, uint8 (N, 3, S, S); the quality of each."""
-MOST = 2.0
+MOST = 1.0
 """The largest loss that counts where there are screens among the crops: theirs is many times that
 of photos (0.9), which they would drown."""
 
