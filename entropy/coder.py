@@ -165,6 +165,9 @@ class Encoder:
     def finish(self) -> bytes:
         """Code everything that was pushed; afterwards only `checksum` can be used.
 
+        Returns:
+            The stream, as STREAM.md describes it.
+
         Raises:
             RuntimeError: the stream is finished already.
         """

@@ -22,7 +22,7 @@ small files were 0.4 % larger than with exact scales.
 
 
 def gaussian_sigmas() -> npt.NDArray[np.float64]:
-    """Standard deviation of each table, float64 (SCALES,): 0.11 to 413."""
+    """The standard deviation of each table, float64 (SCALES,): 0.11 to 413."""
     fine = np.arange(FINE_OCTAVES * SCALES_PER_OCTAVE * 2) / (2 * SCALES_PER_OCTAVE)
     coarse = FINE_OCTAVES + np.arange(SCALES - fine.size) / SCALES_PER_OCTAVE
     return GAUSSIAN_SCALE_MIN * 2.0 ** np.concatenate([fine, coarse])
@@ -30,7 +30,7 @@ def gaussian_sigmas() -> npt.NDArray[np.float64]:
 
 @lru_cache(maxsize=1)
 def gaussian_tables() -> Tables:
-    """Tables for zero-mean Gaussians rounded to integers, loaded from gaussian.npz.
+    """The tables for zero-mean Gaussians rounded to integers, loaded from gaussian.npz.
 
     Table i serves sigma = gaussian_sigmas()[i]. All have an escape. Above sigma = 16 they shift,
     and share the frequencies of the octave 8 to 16.

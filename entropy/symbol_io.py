@@ -23,7 +23,8 @@ from lictor.entropy.tables import Int32Array, Tables, UInt8Array
 class SymbolIo(Protocol):
     """Codes symbols in one direction.
 
-    decoding: whether the symbols come from the stream; what they should be is then not known.
+    Attributes:
+        decoding: whether the symbols come from the stream; what they should be is then not known.
     """
 
     decoding: bool
@@ -49,7 +50,14 @@ class SymbolIo(Protocol):
 
 
 class Push:
-    """Into an encoder."""
+    """Into an encoder; a `SymbolIo`.
+
+    Args:
+        encoder: what the symbols are pushed to.
+
+    Attributes:
+        decoding: False.
+    """
 
     decoding = False
 
@@ -66,7 +74,14 @@ class Push:
 
 
 class Pull:
-    """Out of a decoder."""
+    """Out of a decoder; a `SymbolIo`.
+
+    Args:
+        decoder: what the symbols are pulled from.
+
+    Attributes:
+        decoding: True.
+    """
 
     decoding = True
 
@@ -81,7 +96,12 @@ class Pull:
 
 
 class Price:
-    """Into nothing; bits: what the symbols would have cost so far, without what ends a stream."""
+    """Into nothing; a `SymbolIo`.
+
+    Attributes:
+        decoding: False.
+        bits: what the symbols would have cost so far, without what ends a stream.
+    """
 
     decoding = False
 

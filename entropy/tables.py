@@ -113,10 +113,10 @@ class Tables:
         offsets: npt.ArrayLike,
         shifts: npt.ArrayLike = 0,
     ) -> Tables:
-        """Tables from one row of integer frequencies for each; the last of a row is the escape.
+        """The tables with these rows of frequencies; the last of a row is the escape.
 
         Args:
-            frequencies: T rows of 2..256 integers that add up to 2^14.
+            frequencies: T rows, each of shape (n,): n = 2..256 integers that add up to 2^14.
             offsets: (T,) first symbol of each table; one number stands for all tables.
             shifts: (T,) raw low bits, 0..16; one number stands for all tables.
 
@@ -136,13 +136,13 @@ class Tables:
         *,
         escape: bool = True,
     ) -> Tables:
-        """Tables from probabilities, quantised to 14 bits at the least extra cost.
+        """The tables nearest to probabilities: 14 bits, rounded at the least extra cost.
 
         The result depends on floating point: make it once, and store the integers.
 
         Args:
-            pmfs: T rows of at most 255 probabilities, at least 0, adding up to at most 1. What is
-                missing to 1 is the probability of an escape.
+            pmfs: T rows, each of shape (n,): n of at most 255 probabilities, at least 0, adding up
+                to at most 1. What is missing to 1 is the probability of an escape.
             offsets: (T,) the symbol of each row's first probability (after the shift); one number
                 stands for all tables.
             shifts: (T,) raw low bits, 0..16; one number stands for all tables.
@@ -187,7 +187,11 @@ class Tables:
         return self._shifts
 
     def row(self, t: int) -> UInt16Array:
-        """The frequencies of table t, escape last, uint16 (lengths[t],)."""
+        """The frequencies of a table, escape last, uint16 (lengths[t],).
+
+        Args:
+            t: number of the table, 0..T-1.
+        """
         first = int(self._first[t])
         return self._frequencies[first : first + int(self._lengths[t])]
 
@@ -219,7 +223,7 @@ class Tables:
         return sha.digest()
 
     def digest(self) -> bytes:
-        """SHA-256 of the tables, 32 bytes: equal digests, equal tables.
+        """The SHA-256 of the tables, 32 bytes: equal digests, equal tables.
 
         It covers the line "lictor tables, T" with its newline, then lengths (uint16), offsets
         (int32), shifts (uint8) and frequencies (uint16), little-endian.
@@ -250,7 +254,7 @@ class Tables:
         return bits + np.where(escaped, escape_bits, shift)
 
     def compiled(self, backend: Any) -> Any:
-        """These tables in the form that a coder implementation works with, made once.
+        """The form of these tables that a coder implementation works with, made once.
 
         Args:
             backend: a module with a name and a type `Tables`.

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class Output:
     """What a training step sees of a model.
 
-    x_hat: reconstruction, float (N, 3, H, W), about 0..1 (not clamped).
-    bits: estimated bits of each picture, float (N,).
+    Attributes:
+        x_hat: reconstruction, float (N, 3, H, W), about 0…1 (not clamped).
+        bits: estimated bits of each picture, float (N,).
     """
 
     x_hat: Tensor
@@ -55,11 +56,18 @@ class Network(nn.Module):
         return next((tensor.device for tensor in self.parameters()), torch.device("cpu"))
 
     def export(self) -> dict[str, Tensor]:
-        """What a weights file holds: the state, with matrices in half precision."""
+        """What a weights file holds: the state by name, float32, but float16 for matrices."""
         return {name: _compact(name, t.detach()) for name, t in self.state_dict().items()}
 
     def adopt(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what `export` gave, floats now in float32. RuntimeError if it does not fit."""
+        """Take over the state of another network of this architecture.
+
+        Args:
+            tensors: what `export` gave, all floats now float32.
+
+        Raises:
+            RuntimeError: names or shapes are not those of this network.
+        """
         self.load_state_dict(tensors, assign=True)
 
 
@@ -85,23 +93,32 @@ class LatentCodec(Network):
     is_deep: bool = False
 
     def deep(self) -> LatentCodec:
-        """This model as it codes pictures of more than 8 bits a sample; the same weights."""
+        """The model of these weights for pictures of more than 8 bits a sample."""
         return self
 
     def forward(self, x: Tensor, quality: Tensor) -> Output:
-        """Training view: x float (N, 3, H, W) in 0..1, H and W multiples of 64; quality (N,).
+        """What a training step sees: pictures as they would be decoded, and their bits.
 
-        quality (N, H / 16, W / 16) where maps are taken.
+        Args:
+            x: pictures, float (N, 3, H, W) in 0…1, H and W multiples of 64.
+            quality: 0…100, float (N,), or (N, H / 16, W / 16) where maps are taken.
         """
         raise NotImplementedError
 
     def encode(
         self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
     ) -> None:
-        """Push the symbols of one picture: x float32 (1, 3, H, W) in 0..1, any H and W.
+        """Push the symbols of one picture, or of a tile of it.
 
-        tile: the part of x to code, all of it if None; the rest is the picture around it,
-        `analysis_halo` pixels to each side that does not end the picture.
+        Args:
+            x: the picture, float32 (1, 3, H, W) in 0…1, any H and W.
+            quality: 0…100, or a map where the model takes maps.
+            encoder: what takes the symbols.
+            tile: the part of x to code, all of it if None; the rest is the picture around it,
+                `analysis_halo` pixels to each side that does not end the picture.
+
+        Raises:
+            ModelError: NoNumbers of a picture that the weights make no numbers of.
         """
         raise NotImplementedError
 
@@ -114,33 +131,66 @@ class LatentCodec(Network):
         progress: Progress | None,
         tile: Box | None = None,
     ) -> float:
-        """As `encode`, with latents searched for this picture; effort 1…9.
+        """Push symbols as `encode` does, of latents that are searched for this picture.
 
-        Returns the bits that the float model expects. Raises NoSearch where a model cannot.
+        Args:
+            x: as for `encode`.
+            quality: as for `encode`.
+            encoder: as for `encode`.
+            effort: 1…9, how long to search.
+            progress: called with the steps done and their number; None: nobody is told.
+            tile: as for `encode`.
+
+        Returns:
+            The bits that the float model expects.
+
+        Raises:
+            NoSearch: the model cannot search.
+            NoNumbers: as for `encode`.
         """
         raise NoSearch(f"{self.name} has no encoder-side search; leave the effort at 0")
 
     def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
-        """Pull the symbols of a picture or tile of shape (H, W).
+        """Pull the symbols of a picture, or of a tile of one.
 
-        Returns its latents, float32 (1, C, h, w), one place for each `cell` of the padded picture.
+        Args:
+            shape: (H, W) of what was encoded, in pixels.
+            quality: as it was encoded.
+            decoder: what gives the symbols.
+
+        Returns:
+            Its latents, float32 (1, C, h, w), one place for each `cell` of the padded picture.
+
+        Raises:
+            CorruptStream: the stream has fewer symbols.
         """
         raise NotImplementedError
 
     def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:
-        """The picture of latents (1, C, h, w): float32 (1, 3, h · cell, w · cell) in 0…1.
+        """The picture of latents, float32 (1, 3, h · cell, w · cell) in 0…1.
 
-        Autocast may be on.
+        Args:
+            latents: as `pull` gives them, float32 (1, C, h, w). Autocast may be on.
+            quality: as they were encoded.
         """
         raise NotImplementedError
 
     def decode(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
-        """Pull the symbols of a picture of shape (H, W); returns float32 (1, 3, H, W) in 0..1."""
+        """Pull the symbols of a picture, and make it.
+
+        Args and errors: as for `pull`.
+
+        Returns:
+            The picture, float32 (1, 3, H, W) in 0…1.
+        """
         x_hat = self.reconstruct(self.pull(shape, quality, decoder), quality)
         return x_hat[:, :, : shape[0], : shape[1]]
 
     def estimate(self, x: Tensor, quality: Quality, tile: Box | None = None) -> float:
-        """Bits that the float model expects `encode` to spend on x, before tables are rounded."""
+        """The bits that the float model expects `encode` to spend, before tables are rounded.
+
+        Args and errors: as for `encode`.
+        """
         raise NotImplementedError
 
 

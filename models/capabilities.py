@@ -32,7 +32,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class PictureModel(Model, Protocol):
-    """Codes pictures, a tile at a time; `lictor.models.base.LatentCodec` says what each means."""
+    """Codes pictures, a tile at a time; all is as in `LatentCodec`, of which most are."""
 
     stride: int
     cell: int
@@ -42,12 +42,12 @@ class PictureModel(Model, Protocol):
     is_deep: bool
 
     def deep(self) -> LatentCodec:
-        """This model as it codes pictures of more than 8 bits a sample."""
+        """The model of these weights for pictures of more than 8 bits a sample."""
 
     def encode(
         self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
     ) -> None:
-        """Push the symbols of a picture, float32 (1, 3, H, W) in 0…1."""
+        """Push the symbols of a picture, as in `LatentCodec.encode`."""
 
     def search(
         self,
@@ -58,35 +58,44 @@ class PictureModel(Model, Protocol):
         progress: Progress | None,
         tile: Box | None = None,
     ) -> float:
-        """As `encode`, with latents searched for this picture. Raises NoSearch."""
+        """Push the symbols of latents that are searched for, as in `LatentCodec.search`."""
 
     def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
-        """Latents (1, C, h, w) of a picture of shape (H, W)."""
+        """The latents of a picture, as in `LatentCodec.pull`."""
 
     def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:
-        """The picture of latents, float32 (1, 3, H, W) in 0…1."""
+        """The picture of latents, as in `LatentCodec.reconstruct`."""
 
     def estimate(self, x: Tensor, quality: Quality, tile: Box | None = None) -> float:
-        """Bits that `encode` is expected to spend."""
+        """The bits that `encode` is expected to spend, as in `LatentCodec.estimate`."""
 
 
 @runtime_checkable
 class TaskModel(PictureModel, Protocol):
     """Codes pictures for a classifier, which is part of it.
 
-    view: side in pixels of the square that it looks at, the middle of a picture.
+    Attributes:
+        view: side in pixels of the square that it looks at, the middle of a picture.
     """
 
     view: int
 
     def answer(self, latents: Tensor, quality: Quality) -> Any:
-        """What the classifier makes of decoded latents: scores (1, K) and features, float."""
+        """What the classifier makes of latents: scores (1, K) and features (1, C), float.
+
+        Args:
+            latents: as `pull` gives them, float32 (1, C, h, w).
+            quality: as they were encoded.
+        """
 
 
 class Usual(NamedTuple):
     """What the channels of the arrays look like that a model was made for, in their units.
 
-    mean, spread: float64 (channels,). unit: what is 1 in what the model is given.
+    Attributes:
+        mean: float64 (channels,).
+        spread: float64 (channels,).
+        unit: what is 1 in what the model is given.
     """
 
     mean: npt.NDArray[np.float64]
@@ -96,7 +105,11 @@ class Usual(NamedTuple):
 
 @runtime_checkable
 class ArrayModel(Model, Protocol):
-    """Codes arrays as planes, so many channels of them."""
+    """Codes arrays as planes.
+
+    Attributes:
+        channels: of each plane.
+    """
 
     channels: int
 
@@ -104,18 +117,45 @@ class ArrayModel(Model, Protocol):
         """What its channels look like."""
 
     def encode(self, x: Tensor, quality: float, encoder: Encoder) -> None:
-        """Push the symbols of planes, float32 (N, channels, h, w), in units of the model."""
+        """Push the symbols of planes.
+
+        Args:
+            x: float32 (N, channels, h, w), in units of the model (`Usual.unit`).
+            quality: 0…100.
+            encoder: what takes the symbols.
+
+        Raises:
+            ModelError: NoNumbers of planes that the weights make no numbers of.
+        """
 
     def pull(
         self, shape: tuple[int, int], quality: float, decoder: Decoder, count: int = 1
     ) -> Tensor:
-        """Latents of `count` planes of shape (h, w)."""
+        """The latents of planes, float32 (count, C, h', w').
+
+        Args:
+            shape: (h, w) of each plane.
+            quality: as they were encoded.
+            decoder: what gives the symbols.
+            count: how many planes, N of what was encoded.
+
+        Raises:
+            CorruptStream: the stream has fewer symbols.
+        """
 
     def reconstruct(self, latents: Tensor, quality: float) -> Tensor:
-        """The planes of latents, float32 (N, channels, h, w), padded below and to the right."""
+        """The planes of latents, float32 (N, channels, h, w), padded below and to the right.
+
+        Args:
+            latents: as `pull` gives them, float32 (N, C, h', w').
+            quality: as they were encoded.
+        """
 
     def estimate(self, x: Tensor, quality: float) -> float:
-        """Bits that `encode` is expected to spend."""
+        """The bits that `encode` is expected to spend.
+
+        Args and errors: as for `encode`.
+        """
 
 
 @runtime_checkable
@@ -127,18 +167,31 @@ class Trainable(Protocol):
 
         Args:
             x: pictures, float (N, 3, H, W) in 0…1, sides multiples of 64.
-            quality: 0…100, (N,).
+            quality: 0…100, float (N,).
             deep: bool (N,), which of them have more than 8 bits a sample; None: none.
         """
 
     def start_from_pictures(self, sample: Tensor) -> None:
-        """Become a working codec before any training, from crops, float (N, 3, S, S) in 0…1."""
+        """Become a working codec before any training.
+
+        Args:
+            sample: crops of pictures to train on, float (N, 3, S, S) in 0…1.
+        """
 
     def start_from_weights(self, given: Any, sample: Tensor) -> None:
-        """Begin as a model of another architecture; sample: as above, for what that lacks.
+        """Begin as a model of another architecture.
 
-        Raises ModelError for a model that this one cannot begin as.
+        Args:
+            given: that model.
+            sample: as for `start_from_pictures`, for what that model lacks.
+
+        Raises:
+            ModelError: this model cannot begin as that one.
         """
 
     def moves_slowly(self, parameter: str) -> bool:
-        """Whether a parameter starts at a good value, so that training is to move it little."""
+        """Whether a parameter starts at a good value, so that training is to move it little.
+
+        Args:
+            parameter: its name in the state of the network.
+        """

@@ -36,8 +36,15 @@ def save(model: Network, path: Path, name: str, training: dict[str, Any]) -> Non
 def load(name: str, places: zoo.Places | None = None) -> Network:
     """The model of a shipped name or of a path to a weights file, in eval mode on the CPU.
 
-    places: where to look for other names; None: where LICTOR_CHECKPOINTS says.
-    Raises UnknownModel, BadCheckpoint, or WrongWeights where a shipped file was tampered with.
+    Args:
+        name: "architecture.tag" of shipped weights or of others, or a path that ends with
+            .safetensors.
+        places: where to look for other names; None: where LICTOR_CHECKPOINTS says.
+
+    Raises:
+        UnknownModel: no weights are called so.
+        BadCheckpoint: their file is missing, damaged, or none of ours.
+        WrongWeights: a shipped file was tampered with.
     """
     model = read(_key(name, places))
     if not all(t.isfinite().all() for n, t in model.named_buffers() if n.endswith(".cap")):
@@ -126,8 +133,16 @@ def _metadata(data: bytes) -> dict[str, str]:
 def find(id: int, name: str, digest: bytes, places: zoo.Places | None = None) -> Network:
     """The model a file was written with: a shipped one by number, any other by name.
 
-    digest: first bytes of the SHA-256 of its weights. places: as for `load`. Raises UnknownModel,
-    WrongWeights, BadCheckpoint.
+    Args:
+        id: number of shipped weights, 0 for others.
+        name: "architecture.tag" of others.
+        digest: first bytes of the SHA-256 of the weights.
+        places: as for `load`.
+
+    Raises:
+        UnknownModel: such weights are not here.
+        WrongWeights: those here have another SHA-256.
+        BadCheckpoint: their file is damaged.
     """
     # Shipped weights have numbers: of two of a name, those of the user are meant without one.
     own = [str(path) for path in zoo.own_files(places)]

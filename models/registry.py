@@ -34,7 +34,14 @@ def register(name: str, **arguments: Any) -> Callable[[C], C]:
 
 
 def create(architecture: str) -> Network:
-    """A fresh model with random weights. Raises KeyError for a name that nobody registered."""
+    """A fresh model with random weights.
+
+    Args:
+        architecture: a name that `architectures` lists.
+
+    Raises:
+        KeyError: nobody registered the name.
+    """
     cls, arguments = _registered()[architecture]
     return cls(**arguments)
 
@@ -42,7 +49,8 @@ def create(architecture: str) -> Network:
 def architectures(of: type = Network) -> list[str]:
     """All registered names, sorted, or those of a class, or of a capability such as Trainable.
 
-    of: a class, or a protocol that has only methods.
+    Args:
+        of: a class, or a protocol that has only methods.
     """
     return sorted(name for name, (cls, _) in _registered().items() if issubclass(cls, of))
 

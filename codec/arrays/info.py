@@ -16,10 +16,15 @@ _TOLD = ("axis", "step", "components", "model", "weights", "quality", "bytes")
 class FeatureInfo:
     """What a feature file says of itself.
 
-    kind: ".npy", ".npz" or ".safetensors". values: of all arrays. bits: of the file, a value.
-    arrays: for each name, dtype, shape, axis of the channels, step or else the model, the start of
-        the hash of its weights and quality, components if channels are mixtures, and bytes.
-    metadata: texts with names that came with the arrays.
+    Attributes:
+        kind: ".npy", ".npz" or ".safetensors".
+        values: of all arrays, how many.
+        bytes: size of the file.
+        bits: of the file, a value.
+        arrays: for each name, dtype, shape, axis of the channels, step or else the model, the
+            start of the hash of its weights and quality, components if channels are mixtures, and
+            bytes.
+        metadata: texts with names that came with the arrays.
     """
 
     kind: str
@@ -31,7 +36,14 @@ class FeatureInfo:
 
 
 def feature_info(data: Bytes) -> FeatureInfo:
-    """Read a feature file without decoding its values. Raises FileError."""
+    """What a feature file says of itself; its values are not decoded.
+
+    Args:
+        data: the whole file, as bytes.
+
+    Raises:
+        FileError: not such a file, or one that is damaged or newer than this release.
+    """
     data = view(data)
     file = methods.read(data)
     rows = [

@@ -182,6 +182,9 @@ def decode(
 def info(data: Any) -> Info | FeatureInfo:
     """Read what a file of any kind says of itself, and that it is complete; runs no network.
 
+    Args:
+        data: the whole file, as bytes.
+
     Returns:
         `Info` of a picture, `FeatureInfo` of arrays.
 

@@ -26,15 +26,24 @@ SLACK_RATIO = 0.005
 class VerifyReport:
     """What came of encoding a picture and decoding it twice.
 
-    same: both decodes, with different numbers of threads, gave the alpha of the picture, and the
-        same pixels, to one level of 255: the synthesis is floating point, and some processors'
-        kernels add in another order where there are more threads.
-    psnr: dB over all colours that alpha does not hide, against the picture; infinite if nothing
-        was lost.
-    bytes: size of the file, which has no metadata; bpp follows from it.
-    estimate: bytes that the model itself expected the latents to need.
-    gap: (bytes without alpha - estimate) / estimate.
-    sized: bytes without alpha are at most 0.5 % + 40 for each tile above the estimate.
+    Attributes:
+        width: of the picture, in pixels.
+        height: likewise.
+        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+        model: name of the weights.
+        quality: as it was coded, 0…100.
+        same: both decodes, with different numbers of threads, gave the alpha of the picture, and
+            the same pixels, to one level of 255: the synthesis is floating point, and some
+            processors' kernels add in another order where there are more threads.
+        psnr: dB over all colours that alpha does not hide, against the picture; infinite if
+            nothing was lost.
+        bytes: size of the file, which has no metadata.
+        bpp: bits per pixel, of that size.
+        estimate: bytes that the model itself expected the latents to need.
+        gap: (bytes without alpha - estimate) / estimate.
+        sized: bytes without alpha are at most 0.5 % + 40 for each tile above the estimate.
+        encode_seconds: of the encoding.
+        decode_seconds: of the first decoding.
     """
 
     width: int
