@@ -1,7 +1,8 @@
-"""Builds the C extension and places train.py; all else but the licence is in pyproject.toml.
+"""Builds the C extensions and places train.py; all else but the licence is in pyproject.toml.
 
 `optional=True` lets the installation go on without a C compiler: lictor.entropy then
-runs its pure-Python reference, which gives the same bytes, slowly.
+runs its pure-Python reference, which gives the same bytes, slowly; there is no lossless
+coding of photos.
 """
 
 import os
@@ -33,6 +34,21 @@ setup(
             extra_compile_args=FLAGS,
             py_limited_api=True,
             optional=True,
-        )
+        ),
+        Extension(
+            "lictor.models.lossless._photo",
+            sources=["models/lossless/_photo.c"],
+            depends=[
+                "entropy/adaptive.h",
+                "models/lossless/photo.h",
+                "models/lossless/photo_planes.h",
+                "models/lossless/photo_spread.h",
+                "models/lossless/photo_tables.h",
+            ],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            extra_compile_args=FLAGS,
+            py_limited_api=True,
+            optional=True,
+        ),
     ],
 )

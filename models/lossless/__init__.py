@@ -1,0 +1,1 @@
+"""Lossless coding of pixels without a network: `photo` for photographs (LOSSLESS.md)."""

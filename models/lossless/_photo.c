@@ -1,0 +1,108 @@
+/*
+ * lictor.models.lossless._photo: the coder of photo.h as a Python module.
+ *
+ *   encode(pixels, height, width, channels, depth, mask, flags) -> bytes
+ *   decode(stream, pixels, height, width, channels, depth, mask) -> whether all is well
+ *
+ * photo.py checks what needs words; here is only what keeps memory safe.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "photo.h"
+
+enum { MOST_SIDE = 1 << 15 };   /* so that sizes fit 32 bits many times over */
+
+/* Whether the buffers are as long as the shape says. */
+static int fill_tile(Tile *t, const Py_buffer *pixels, const Py_buffer *mask)
+{
+    int wide = t->depth > 8;
+    if (t->height < 1 || t->width < 1 || t->height > MOST_SIDE || t->width > MOST_SIDE ||
+        t->channels < 1 || t->channels > MAX_CHANNELS || t->depth < 1 || t->depth > 16)
+        return 0;
+    size_t samples = (size_t)t->height * (size_t)t->width * (size_t)t->channels;
+    size_t blocks = (size_t)((t->height + BLOCK_SIDE - 1) / BLOCK_SIDE) *
+                    (size_t)((t->width + BLOCK_SIDE - 1) / BLOCK_SIDE);
+    t->mask = mask->buf;
+    return (size_t)pixels->len == samples << wide && (uintptr_t)pixels->buf % 2 <= !wide &&
+           (mask->buf == NULL || (size_t)mask->len == blocks);
+}
+
+static PyObject *encode(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    Py_buffer pixels, mask;
+    Tile t = {0};
+    int flags;
+    if (!PyArg_ParseTuple(args, "y*iiiiz*i", &pixels, &t.height, &t.width, &t.channels, &t.depth,
+                          &mask, &flags))
+        return NULL;
+    PyObject *result = NULL;
+    if (!fill_tile(&t, &pixels, &mask) || flags < 0 || flags >= PHOTO_FLAGS) {
+        PyErr_SetString(PyExc_ValueError, "these arrays are no tile");
+    } else {
+        uint8_t *stream;
+        size_t length = 0;
+        Py_BEGIN_ALLOW_THREADS
+        stream = photo_encode(&t, pixels.buf, t.depth > 8, flags, &length);
+        Py_END_ALLOW_THREADS
+        result = stream ? PyBytes_FromStringAndSize((const char *)stream, (Py_ssize_t)length)
+                        : PyErr_NoMemory();
+        free(stream);
+    }
+    PyBuffer_Release(&pixels);
+    PyBuffer_Release(&mask);
+    return result;
+}
+
+static PyObject *decode(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    Py_buffer stream, pixels, mask;
+    Tile t = {0};
+    if (!PyArg_ParseTuple(args, "y*w*iiiiz*", &stream, &pixels, &t.height, &t.width, &t.channels,
+                          &t.depth, &mask))
+        return NULL;
+    PyObject *result = NULL;
+    if (!fill_tile(&t, &pixels, &mask)) {
+        PyErr_SetString(PyExc_ValueError, "these arrays are no tile");
+    } else {
+        int status;
+        Py_BEGIN_ALLOW_THREADS
+        status = photo_decode(&t, stream.buf, (size_t)stream.len, pixels.buf, t.depth > 8);
+        Py_END_ALLOW_THREADS
+        result = status == PHOTO_NO_MEMORY ? PyErr_NoMemory() : PyBool_FromLong(status == PHOTO_OK);
+    }
+    PyBuffer_Release(&stream);
+    PyBuffer_Release(&pixels);
+    PyBuffer_Release(&mask);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"encode", encode, METH_VARARGS, "A tile as bytes; see photo.py."},
+    {"decode", decode, METH_VARARGS, "Fills a tile; False if the bytes are not one of its shape."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int exec_module(PyObject *Py_UNUSED(module))
+{
+    photo_set_up();
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, exec_module},
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "lictor.models.lossless._photo",
+    .m_doc = "Lossless coding of photos in C.",
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__photo(void)
+{
+    return PyModuleDef_Init(&definition);
+}

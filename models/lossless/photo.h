@@ -1,0 +1,227 @@
+/*
+ * photo.h: the lossless coder of photos of LOSSLESS.md, without Python.
+ *
+ * Every plane is predicted and coded sample by sample; the decoder repeats all that the encoder
+ * does. All arithmetic is on integers, so that both agree on every machine.
+ */
+#ifndef LICTOR_PHOTO_H
+#define LICTOR_PHOTO_H
+
+#include "photo_planes.h"
+#include "photo_spread.h"
+
+enum {
+    PHOTO_LIFT = 1,             /* bit 0 of the first byte: triples that were met are likelier */
+    PHOTO_PARITY = 2,           /* bit 1: statistics by the parity of x and y */
+    PHOTO_COLOURS_SHIFT = 2,    /* bits 2, 3: see set_colours() */
+    PHOTO_FLAGS = COLOURS << PHOTO_COLOURS_SHIFT,
+    PHOTO_HEADER = 5            /* that byte, and a checksum of 4 */
+};
+
+enum { PHOTO_OK = 0, PHOTO_NO_MEMORY = -1, PHOTO_CORRUPT = -2 };
+
+/* -------------------------------------------------------------- checksum */
+
+static uint32_t photo_crc_table[256];
+
+/* To be called once, before anything else. */
+static void photo_set_up(void)
+{
+    for (uint32_t b = 0; b < 256; b++) {
+        uint32_t crc = b;
+        for (int i = 0; i < 8; i++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
+        photo_crc_table[b] = crc;
+    }
+    make_curves();
+}
+
+/*
+ * CRC-32 of the flags, and of the samples of coded blocks as they lie, in one byte or two each, low
+ * byte first.
+ */
+static uint32_t photo_checksum(const Tile *t, int flags, const void *pixels, int wide)
+{
+    uint32_t crc = 0x00FFFFFFu ^ photo_crc_table[0xFF ^ flags];
+    size_t at = 0;
+    for (int y = 0; y < t->height; y++)
+        for (int x = 0; x < t->width; x++)
+            for (int c = 0; c < t->channels; c++, at++) {
+                if (!is_coded(t, y, x))
+                    continue;
+                uint32_t sample = load_sample(pixels, wide, at);
+                crc = crc >> 8 ^ photo_crc_table[(crc ^ sample) & 0xFF];
+                if (wide)
+                    crc = crc >> 8 ^ photo_crc_table[(crc ^ sample >> 8) & 0xFF];
+            }
+    return ~crc;
+}
+
+/* ---------------------------------------------------------------- planes */
+
+static inline int32_t middle_of_three(int32_t a, int32_t b, int32_t c)
+{
+    int32_t low = a < b ? a : b, high = a < b ? b : a;
+    return c >= high ? low : c <= low ? high : a + b - c;
+}
+
+static inline uint32_t distance_of(int32_t a, int32_t b)
+{
+    return (uint32_t)(a < b ? b - a : a - b);
+}
+
+/* Energy of errors of the own plane around, in 1/128. */
+static inline uint32_t own_energy(const int32_t *e, const int32_t *v, ptrdiff_t stride)
+{
+    uint32_t errors = 16u * (uint32_t)(e[-1] + e[-stride]) +
+                      8u * (uint32_t)(e[-stride - 1] + e[-stride + 1]) +
+                      5u * (uint32_t)(e[-2] + e[-2 * stride]);
+    uint32_t gradient = distance_of(v[-1], v[-stride - 1]) +
+                        distance_of(v[-stride], v[-stride - 1]) +
+                        distance_of(v[-stride], v[-stride + 1]);
+    return errors + 16 * gradient + 77;
+}
+
+/* The same of earlier planes at the sample, or farther around in the first. */
+static inline uint32_t other_energy(const Tile *t, int p, ptrdiff_t at)
+{
+    ptrdiff_t s = t->stride;
+    uint32_t sum = 0;
+    for (int q = 0; q < p; q++) {
+        const int32_t *e = t->planes[q].error + at;
+        uint32_t near = (uint32_t)(4 * e[0] + 2 * e[1] + 2 * e[s] + e[-1] + e[-s]);
+        sum += (q == p - 1 ? 8 * near : 5 * near) >> 1;
+    }
+    if (p == 0) {
+        const int32_t *e = t->planes[0].error + at;
+        for (int x = -3; x <= 3; x++)
+            sum += (uint32_t)(e[x - s] + e[x - 2 * s] + (x < 0 ? e[x] : 0));
+        sum = sum * 48 / 17;
+    }
+    return sum;
+}
+
+static void code_sample(Tile *t, int p, Spread *spread, const Coder *coder, int y, int x)
+{
+    ptrdiff_t at = y * t->stride + x, s = t->stride;
+    int32_t *v = t->planes[p].value + at, *e = t->planes[p].error + at;
+    int32_t most = (int32_t)((1u << t->depth) - 1);
+    int32_t first = first_plane_at(t, p, at);
+    int32_t least = -first, greatest = most - first;
+    int32_t prediction = middle_of_three(v[-1], v[-s], v[-s - 1]) * 16;
+    prediction = prediction < least * 16 ? least * 16 : prediction;
+    prediction = prediction > greatest * 16 ? greatest * 16 : prediction;
+    uint32_t own = own_energy(e, v, s), other = other_energy(t, p, at);
+    int c1 = energy_context(own), c2 = energy_context(other);
+    Scale *scale = &spread->scales[c1 * CONTEXTS + c2];
+    uint32_t guess = ((own * 3 + other * (p ? 2 : 1)) >> 8) + 4;  /* a mean error, in 1/16 */
+    uint32_t mean = ((scale->sum + guess * PRIOR_COUNT) << 4) / (scale->count + PRIOR_COUNT);
+    Mixture mixture;
+    int bucket;
+    mixture_start(&mixture, spread, mean, c1, prediction, least, greatest);
+    *v = mixture_code(&mixture, coder, *v, least, greatest, &bucket);
+    spread_learn(spread, &mixture, c1, bucket);
+    *e = (int32_t)distance_of(*v * 16, prediction);
+    scale->sum += (uint32_t)*e;
+    if (++scale->count > MOST_ERRORS) {
+        scale->sum /= 2;
+        scale->count /= 2;
+    }
+}
+
+static int code_plane(Tile *t, int p, const Coder *coder)
+{
+    Plane *plane = &t->planes[p];
+    Spread *spread = malloc(sizeof *spread);
+    if (spread == NULL)
+        return PHOTO_NO_MEMORY;
+    spread_start(spread);
+    int32_t middle = t->differences && (p == 1 || p == 2) ? 0 : 1 << t->depth >> 1;
+    for (int y = 0; y < t->height; y++) {
+        fill_before_row(t, plane, y, middle);
+        for (int x = 0; x < t->width; x++) {
+            if (is_coded(t, y, x)) {
+                code_sample(t, p, spread, coder, y, x);
+            } else {
+                int32_t *v = plane->value + y * t->stride + x;
+                *v = v[-1];
+            }
+            if (y == 0)
+                fill_above(t, plane, x);
+        }
+        fill_after_row(t, plane, y);
+        if (coder->decoder && coder->decoder->failed)
+            break;
+    }
+    free(spread);
+    return PHOTO_OK;
+}
+
+static int code_tile(Tile *t, const Coder *coder)
+{
+    int status = PHOTO_OK;
+    for (int p = 0; p < t->channels && status == PHOTO_OK; p++)
+        status = code_plane(t, p, coder);
+    return status;
+}
+
+/* ------------------------------------------------------------------ both */
+
+/*
+ * Codes the pixels that `tile` describes (height, width, channels, depth, mask; the rest is 0).
+ * The stream, for the caller to free, or NULL when memory is short.
+ */
+static uint8_t *photo_encode(Tile *tile, const void *pixels, int wide, int flags, size_t *length)
+{
+    AdaptiveEncoder encoder = {0};
+    Coder coder = {&encoder, NULL};
+    uint8_t *coded = NULL, *stream = NULL;
+    set_colours(tile, flags >> PHOTO_COLOURS_SHIFT & (COLOURS - 1));
+    if (tile_start(tile) == 0) {
+        split_pixels(tile, pixels, wide);
+        if (code_tile(tile, &coder) == PHOTO_OK)
+            coded = adaptive_finish(&encoder, length);
+    }
+    if (coded)
+        stream = malloc(PHOTO_HEADER + *length);
+    if (stream) {
+        uint32_t crc = photo_checksum(tile, flags, pixels, wide);
+        stream[0] = (uint8_t)flags;
+        for (int i = 0; i < 4; i++)
+            stream[1 + i] = (uint8_t)(crc >> 8 * i);
+        memcpy(stream + PHOTO_HEADER, coded, *length);
+        *length += PHOTO_HEADER;
+    }
+    free(coded);
+    adaptive_encoder_free(&encoder);
+    tile_free(tile);
+    return stream;
+}
+
+/* The way back, into `pixels`; PHOTO_OK, PHOTO_NO_MEMORY, or PHOTO_CORRUPT. */
+static int photo_decode(Tile *tile, const uint8_t *stream, size_t length, void *pixels, int wide)
+{
+    AdaptiveDecoder decoder;
+    Coder coder = {NULL, &decoder};
+    if (length < PHOTO_HEADER || stream[0] >= PHOTO_FLAGS)
+        return PHOTO_CORRUPT;
+    adaptive_start(&decoder, stream + PHOTO_HEADER, length - PHOTO_HEADER);
+    set_colours(tile, stream[0] >> PHOTO_COLOURS_SHIFT);
+    int status = tile_start(tile) ? PHOTO_NO_MEMORY
+                 : decoder.failed ? PHOTO_CORRUPT
+                                  : code_tile(tile, &coder);
+    if (status == PHOTO_OK && !adaptive_ended(&decoder))
+        status = PHOTO_CORRUPT;
+    if (status == PHOTO_OK) {
+        join_planes(tile, pixels, wide);
+        uint32_t crc = 0;
+        for (int i = 0; i < 4; i++)
+            crc |= (uint32_t)stream[1 + i] << 8 * i;
+        if (crc != photo_checksum(tile, stream[0], pixels, wide))
+            status = PHOTO_CORRUPT;
+    }
+    tile_free(tile);
+    return status;
+}
+
+#endif
