@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from lictor.codec.bench.measure import Row
     from lictor.codec.bench.pictures import Image
+    from lictor.codec.bench.rows import Row
 
 DEFAULT = classifier_view.DEFAULT
 _GRID = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from lictor.codec.bench.measure import Row
+from lictor.codec.bench.rows import Row
 from lictor.codec.errors import BadCurves
 
 _PEAK = 255.0**2

@@ -15,6 +15,7 @@ from lictor.codec import inputs
 from lictor.codec.bench import memory, metrics
 from lictor.codec.bench.contender import Codec
 from lictor.codec.bench.pictures import Image
+from lictor.codec.bench.rows import Failure, Row
 from lictor.codec.errors import InvalidEffort, InvalidQuality, ModelUnavailable
 from lictor.codec.picture.classifier_view import rgb
 
@@ -48,37 +49,6 @@ class Options:
     classifier: str | None = None
     keep: bool = False
     out: str | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One picture, codec and quality, as results.json has it; `seen` is what the task gave."""
-
-    image: str
-    codec: str
-    quality: float
-    bytes: int
-    bpp: float
-    psnr: float | None
-    ms_ssim: float | None
-    lpips: float | None
-    encode_s: float | None
-    decode_s: float | None
-    peak_memory_mb: float | None
-    estimate: float | None
-    file: str | None
-    decoded: str | None
-    seen: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A picture that cannot be read, or that a codec cannot code."""
-
-    image: str
-    codec: str | None
-    quality: float | None
-    reason: str
 
 
 class Meter:

@@ -15,8 +15,9 @@ from typing import Any
 from lictor.codec import inputs
 from lictor.codec.bench import bd_rate, curves, learned, machine
 from lictor.codec.bench.contender import Missing
-from lictor.codec.bench.measure import Options, Row
+from lictor.codec.bench.measure import Options
 from lictor.codec.bench.pictures import Source
+from lictor.codec.bench.rows import Row
 from lictor.codec.bench.runner import Entry, Measured
 
 COLUMNS = tuple(field.name for field in fields(Row) if field.name != "seen")

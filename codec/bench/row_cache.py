@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lictor.codec.bench.contender import Codec
-from lictor.codec.bench.measure import Options, Row
+from lictor.codec.bench.measure import Options
+from lictor.codec.bench.rows import Row
 from lictor.codec.inputs import CannotWrite
 
 

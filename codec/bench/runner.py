@@ -14,9 +14,10 @@ from tarfile import TarError
 
 from lictor.codec.bench import catalogue, machine, measure
 from lictor.codec.bench.contender import Codec
-from lictor.codec.bench.measure import Failure, Meter, Options, Row
+from lictor.codec.bench.measure import Meter, Options
 from lictor.codec.bench.pictures import Image, Source
 from lictor.codec.bench.row_cache import Journal, key
+from lictor.codec.bench.rows import Failure, Row
 from lictor.codec.errors import CodecError, OutOfMemory
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ from lictor.codec.image import (
     written,
 )
 from lictor.codec.image import modes as colour_modes
+from lictor.codec.image.picture import Picture, to_eight_bits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,45 +62,6 @@ _KEEP_ALL = frozenset(("JPEG", "PNG", "TIFF", "WEBP"))
 _NO_END = "ends without its end mark; all of its pixels are there"
 _COMMON = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".ppm": "PPM"}
 """Formats that are known without importing every plugin of Pillow."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Pixels and what belongs to them.
-
-    pixels: uint8 or uint16 (H, W, C), the full range; C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA.
-    icc: the ICC profile of the pixels, or nothing.
-    exif: EXIF as a TIFF structure, from its byte order mark on, or nothing.
-    notes: what was changed on the way that a user should know of, one line each.
-    lost: what could not be salvaged of a damaged file, one line each.
-    signalling: what is said of the colours beside the profile: PNG's cICP, gAMA and the like.
-    """
-
-    pixels: NDArray[Any]
-    icc: bytes = b""
-    exif: bytes = b""
-    notes: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    signalling: Signalling = NO_SIGNALLING
-
-    @property
-    def depth(self) -> int:
-        """Bits per sample, 8 or 16."""
-        return 8 * self.pixels.itemsize
-
-    @property
-    def colours(self) -> NDArray[Any]:
-        """The pixels without alpha: (H, W, 1 or 3)."""
-        return self.pixels[:, :, : 1 if self.pixels.shape[2] < 3 else 3]
-
-    def eight_bit_colours(self) -> NDArray[np.uint8]:
-        """As `colours`, but never more than 8 bits a sample."""
-        return self.colours if self.depth == 8 else _to_eight_bits(self.colours)
-
-    @property
-    def alpha(self) -> NDArray[Any] | None:
-        """(H, W), if there is one."""
-        return None if self.pixels.shape[2] in (1, 3) else self.pixels[:, :, -1]
 
 
 def read(source: str | os.PathLike[str] | bytes, salvage: bool = False) -> Picture:
@@ -443,22 +405,18 @@ def _not_kept(picture: Picture, data: bytes, format: str) -> list[str]:
         again = read(data)
     except CodecError:
         return [f"written as {format}, which cannot be read back here to see whether all is kept"]
-    pixels = picture.pixels if picture.depth == 8 else _to_eight_bits(picture.pixels)
+    pixels = picture.pixels if picture.depth == 8 else to_eight_bits(picture.pixels)
     if again.depth == 16:
-        again = replace(again, pixels=_to_eight_bits(again.pixels))
+        again = replace(again, pixels=to_eight_bits(again.pixels))
     asked = replace(picture, pixels=_without_opaque_alpha(pixels))
     return written.not_kept(asked, again, format)
-
-
-def _to_eight_bits(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def to_pillow(picture: Picture, depth: int = 16) -> Image.Image:
     """As mode L, LA, RGB or RGBA; or as I;16, if it is gray of 16 bits and `depth` allows them."""
     pixels = picture.pixels
     if picture.depth == 16 and (depth == 8 or pixels.shape[2] > 1):
-        pixels = _to_eight_bits(pixels)
+        pixels = to_eight_bits(pixels)
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     image.info.update(colour.info(picture.icc, picture.signalling, gray=pixels.shape[2] < 3))
     if picture.exif:

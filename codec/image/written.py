@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from lictor.codec.image.pillow import Picture
+    from lictor.codec.image.picture import Picture
 
 _LOSSY = frozenset(("AVIF", "JPEG2000"))
 """Formats that nobody expects to keep the colours exactly."""

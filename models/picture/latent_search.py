@@ -16,8 +16,9 @@ expected latents instead of gradient steps on noisy samples (docs/effort.md comp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,12 +26,12 @@ from torch import Tensor
 from lictor.entropy import Encoder
 from lictor.models.box import Box
 from lictor.models.coding import gaussian
-from lictor.models.coding.quadtree import Quarter, from_cells, group_of_phase, to_cells
+from lictor.models.coding.quadtree import Code, Quarter, from_cells, group_of_phase, to_cells
 from lictor.models.coding.quality import PLACE, Quality, condition, finer, highest, part
 from lictor.models.coding.quality_ladder import quality_to_lambda
 
 if TYPE_CHECKING:
-    from lictor.models.picture.lictor import Lictor
+    from lictor.models.base import Output
     from lictor.models.progress import Progress
 
 _TEMPERATURE = (5.0, 0.5)
@@ -56,13 +57,39 @@ _SLOPE_RATIO = (0.7, 2.0)
 """Qualities between which a picture's own slope is taken; how far from lambda it may lie."""
 
 
+class Searchable(Protocol):
+    """What a model has whose latents can be searched for; `Lictor` says what each is."""
+
+    cell: int
+    is_deep: bool
+
+    @property
+    def h_s(self) -> Callable[..., Any]:
+        """The prior of y from z."""
+
+    def __call__(self, x: Tensor, quality: Tensor) -> Output:
+        """A training step's view."""
+
+    def push(self, y: Tensor, z: Tensor, quality: Quality, encoder: Encoder) -> Tensor:
+        """Code latents; returns y_hat (1, M, h, w)."""
+
+    def synthesise(self, y_hat: Tensor, quality: Tensor) -> Tensor:
+        """The picture of y_hat, about 0…1."""
+
+    def side_scale(self, z: Tensor, quality: Tensor) -> Tensor:
+        """The scales of z."""
+
+    def walk(self, shape: tuple[int, ...], p: Tensor, quality: Tensor, code: Code) -> Tensor:
+        """The four steps of the quadtree, each with its means and scales."""
+
+
 def iterations(effort: int) -> int:
     """How many iterations an effort of 1…9 buys: 4 and, four efforts on, eight times as many."""
     return round(4 * 2 ** (0.75 * (effort - 1)))
 
 
 def refine(
-    model: Lictor, picture: Picture, plain: State, effort: int, progress: Progress | None = None
+    model: Searchable, picture: Picture, plain: State, effort: int, progress: Progress | None = None
 ) -> tuple[Tensor, Tensor, float]:
     """Latents that cost less than the plain ones, and the bits that the float model expects.
 
@@ -93,7 +120,7 @@ def _better(one: tuple[float, float], other: tuple[float, float], price: float) 
 
 
 @torch.no_grad()
-def _slope(model: Lictor, picture: Picture, trained: float) -> float:
+def _slope(model: Searchable, picture: Picture, trained: float) -> float:
     """Bits that the plain codec pays for a unit of error near this quality."""
     bits, errors = [], []
     for shift in (-_SLOPE_SPAN, _SLOPE_SPAN):
@@ -106,7 +133,7 @@ def _slope(model: Lictor, picture: Picture, trained: float) -> float:
 
 
 @torch.inference_mode()
-def _measure(model: Lictor, picture: Picture, state: State) -> tuple[float, float]:
+def _measure(model: Searchable, picture: Picture, state: State) -> tuple[float, float]:
     """Bits of the real stream, and error of the decoded picture."""
     encoder = Encoder(checksum=False)
     y_hat = model.push(state.y, state.z, picture.own_quality, encoder)
@@ -145,7 +172,7 @@ class Picture:
         padded = self.padded[:, :, rows, columns]
         return Picture(padded, shape, self.own_quality, y, inner, own)
 
-    def synthesised(self, model: Lictor, y_hat: Tensor) -> Tensor:
+    def synthesised(self, model: Searchable, y_hat: Tensor) -> Tensor:
         """All of it, as it comes out with y_hat (1, h, w, M) in the place of the tile."""
         if y_hat.shape != self.around.shape:
             rows, columns = self.place.place
@@ -194,7 +221,7 @@ class State:
 class Search:
     """The search of one picture; `weight` is bits for a unit of `Picture.error`."""
 
-    def __init__(self, model: Lictor, picture: Picture, weight: float, y: Tensor) -> None:
+    def __init__(self, model: Searchable, picture: Picture, weight: float, y: Tensor) -> None:
         self.model, self.picture, self.weight = model, picture, weight
         self.curvature = self._curvature(y)
 

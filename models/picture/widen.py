@@ -7,16 +7,13 @@ identity. So the large model codes as the small one does, until training lets th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from lictor.models.base import Network
 from lictor.models.errors import ModelError
-
-if TYPE_CHECKING:
-    from lictor.models.picture.lictor import Lictor
 
 _GROUPS = 4
 """Latents come in four groups (quadtree.py): each grows by itself."""
@@ -41,8 +38,22 @@ _HEARD = ("rungs", "g_s.shortcut.weight")
 """What belongs to new channels themselves, and what makes new latents visible."""
 
 
+class Growable(Protocol):
+    """What a model has that can start as a smaller one; `Lictor` says what each is."""
+
+    name: str
+    g_a: Any
+    sizes: Any
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights by name."""
+
+    def start_from_klt(self, basis: Tensor, deviation: Tensor) -> None:
+        """Make the linear shortcuts a KLT."""
+
+
 @torch.no_grad()
-def grow(small: Network, large: Lictor, basis: Tensor, deviation: Tensor) -> None:
+def grow(small: Network, large: Growable, basis: Tensor, deviation: Tensor) -> None:
     """Give `large` the weights of `small`, in place.
 
     basis: (768, 768) KLT of flattened 16x16 blocks, deviation: (768,) of its coefficients, as for
@@ -63,7 +74,7 @@ def grow(small: Network, large: Lictor, basis: Tensor, deviation: Tensor) -> Non
 
 
 def _unseen(
-    small: Lictor, large: Lictor, basis: Tensor, deviation: Tensor
+    small: Growable, large: Growable, basis: Tensor, deviation: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A start for all latents of `large`; only that of the new ones will remain.
 

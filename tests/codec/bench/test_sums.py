@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lictor.codec.bench import bd_rate, curves, memory, metrics
-from lictor.codec.bench.measure import Row
+from lictor.codec.bench.rows import Row
 from lictor.codec.errors import BadCurves
 
 ANCHOR = [(0.5, 25.0), (1.0, 30.0), (2.0, 35.0), (4.0, 40.0)]
