@@ -15,7 +15,6 @@ class Distil(InMemory):
     # data
     data: str = ""  # folders, tars: PATH or PATH:LOW:HIGH, {000..003}, *; commas between
     val: str = ""  # pictures to watch on, as data; none: some of data are held out
-    hold_out: float = 0.03  # share of the pictures held out where val is not given
     least: int = 96  # shortest side of a picture that is used
     crops: int = 3000  # crops that the teacher sees, once, before the training
     pool: str = ""  # file of what it saw, used if it is there; pool.safetensors in out
@@ -23,7 +22,6 @@ class Distil(InMemory):
 
     # model
     model: str = "student-lite0"  # architecture
-    weights: str = ""  # weights to start from, such as those of stage 1
     stage: int = 1  # 1: what codes; 2: what looks at it, with that frozen
     coarse: float = 1.6  # quantisation steps at the start, at quality 0 and at 100, in deviations
     fine: float = 0.3
@@ -34,9 +32,7 @@ class Distil(InMemory):
 
     # schedule
     minutes: float = 30.0  # training time
-    batch: int = 16  # crops of a step
     learning_rate: float = 0.0  # 0: 1e-3 in stage 1, 1e-4 in stage 2
-    gentle: float = 0.1  # that of the linear shortcuts and gains, or of the tail; relative
 
     # run
     out: str = "runs/student"  # run folder

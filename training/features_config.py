@@ -14,13 +14,11 @@ class Features(InMemory):
 
     # data
     data: str = ""  # .npy, .npz, .safetensors files with float arrays of one layer, or folders
-    hold_out: float = 0.03  # share of the samples held out, to watch on
     axis: int = -100  # of the channels; none given: 1 of four axes, else the last
     crop: int = 16  # rows and columns of a sample at most; of a sequence, rows of four
 
     # model
     model: str = "plane-hyper"  # architecture
-    weights: str = ""  # weights to start from
     fold: int = 0  # places a side that become one; 0: 2 of maps, 1 of sequences
 
     # loss
@@ -28,9 +26,7 @@ class Features(InMemory):
 
     # schedule
     minutes: float = 15.0  # training time
-    batch: int = 16  # samples of a step
     learning_rate: float = 1e-3
-    gentle: float = 0.1  # that of the linear shortcuts and gains, relative
 
     # run
     out: str = "runs/features"  # run folder

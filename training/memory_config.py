@@ -12,7 +12,15 @@ from lictor.training import config as common
 class InMemory:
     """Settings of a run."""
 
+    # data
+    hold_out: float = 0.03  # share of the data held out, to watch on where nothing else is given
+
+    # model
+    weights: str = ""  # weights to start from
+
     # schedule
+    batch: int = 16  # crops or samples of a step
+    gentle: float = 0.1  # learning rate of what starts at good values, relative
     steps: int = 0  # if given: so many steps, however long they take
     warmup: int = 50  # steps, or a tenth of the training if that is less
     decay: float = 0.5  # share of the training, at its end, in which the learning rate falls to 0

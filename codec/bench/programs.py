@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -32,34 +33,20 @@ def vvenc(preset: str, threads: int) -> Codec:
     """Fraunhofer's encoder, 4:2:0, for PSNR (--qpa 0)."""
     encoder, decoder = _found("vvencapp"), _found("vvdecapp")
 
-    def encode(pixels: NDArray[Any], quality: float) -> bytes:
-        with TemporaryDirectory() as folder:
-            raw, out = Path(folder, "in.yuv"), Path(folder, "out.266")
-            height, width = _write_raw(raw, pixels, subsampled=True)
-            _run(
-                encoder, "-i", raw, "-s", f"{width}x{height}", "-c", "yuv420_10", "-r", "1",
-                "-f", "1", "--preset", preset, "--qpa", "0", "-q", int(quality),
-                "--threads", threads, "-o", out,
-            )  # fmt: skip
-            return _with_size(out.read_bytes(), pixels)
+    def code(raw: Path, out: Path, width: int, height: int, quality: int) -> None:
+        _run(
+            encoder, "-i", raw, "-s", f"{width}x{height}", "-c", "yuv420_10", "-r", "1", "-f", "1",
+            "--preset", preset, "--qpa", "0", "-q", quality, "--threads", threads, "-o", out,
+        )  # fmt: skip
 
-    def decode(data: bytes) -> NDArray[Any]:
-        size, stream = _size_of(data)
-        with TemporaryDirectory() as folder:
-            coded, raw = Path(folder, "in.266"), Path(folder, "out.yuv")
-            coded.write_bytes(stream)
-            _run(decoder, "-b", coded, "-o", raw, "-t", threads)
-            return _read_raw(raw, size, subsampled=True)
-
-    return Codec(
+    return _by_files(
+        code,
+        lambda coded, raw: _run(decoder, "-b", coded, "-o", raw, "-t", threads),
+        subsampled=True,
         name=f"vvenc-{preset}-420",
         label=f"VVC 4:2:0, vvenc {preset}",
         version=_first_line(encoder, "--version"),
-        suffix=".266",
-        scale=_QP,
         qualities=(47, 42, 37, 34, 30, 26, 22),
-        encode=encode,
-        decode=decode,
         settings={"preset": preset, "qpa": 0, "threads": threads},
     )
 
@@ -71,19 +58,44 @@ def vtm(chroma: str, threads: int) -> Codec:
     """
     encoder, decoder = _found("EncoderApp"), _found("DecoderApp")
     config = _vtm_config(encoder)
-    subsampled = chroma == "420"
+
+    def code(raw: Path, out: Path, width: int, height: int, quality: int) -> None:
+        _run(
+            encoder, "-c", config, "-i", raw, "-b", out, "-o", os.devnull, "-wdt", width,
+            "-hgt", height, "-fr", "1", "-f", "1", "-q", quality,
+            "--InputBitDepth=10", "--OutputBitDepth=10", "--InternalBitDepth=10",
+            f"--InputChromaFormat={chroma}", f"--ChromaFormatIDC={chroma}",
+            "--ConformanceWindowMode=1",
+        )  # fmt: skip
+
+    return _by_files(
+        code,
+        lambda coded, raw: _run(decoder, "-b", coded, "-o", raw, "-d", "10"),
+        subsampled=chroma == "420",
+        name=f"vtm-{chroma}",
+        label=f"VVC {chroma[0]}:{chroma[1]}:{chroma[2]}, VTM",
+        version=_first_line(encoder, "--help"),
+        qualities=(47, 42, 37, 32, 27, 22),
+        settings={"config": config.name},
+    )
+
+
+def _by_files(
+    code: Callable[[Path, Path, int, int, int], None],
+    restore: Callable[[Path, Path], None],
+    subsampled: bool,
+    **about: Any,
+) -> Codec:
+    """A codec of programs that read and write files.
+
+    code: from raw samples to a stream, given width, height and QP. restore: and back.
+    """
 
     def encode(pixels: NDArray[Any], quality: float) -> bytes:
         with TemporaryDirectory() as folder:
             raw, out = Path(folder, "in.yuv"), Path(folder, "out.266")
             height, width = _write_raw(raw, pixels, subsampled)
-            _run(
-                encoder, "-c", config, "-i", raw, "-b", out, "-o", os.devnull, "-wdt", width,
-                "-hgt", height, "-fr", "1", "-f", "1", "-q", int(quality),
-                "--InputBitDepth=10", "--OutputBitDepth=10", "--InternalBitDepth=10",
-                f"--InputChromaFormat={chroma}", f"--ChromaFormatIDC={chroma}",
-                "--ConformanceWindowMode=1",
-            )  # fmt: skip
+            code(raw, out, width, height, int(quality))
             return _with_size(out.read_bytes(), pixels)
 
     def decode(data: bytes) -> NDArray[Any]:
@@ -91,20 +103,10 @@ def vtm(chroma: str, threads: int) -> Codec:
         with TemporaryDirectory() as folder:
             coded, raw = Path(folder, "in.266"), Path(folder, "out.yuv")
             coded.write_bytes(stream)
-            _run(decoder, "-b", coded, "-o", raw, "-d", "10")
+            restore(coded, raw)
             return _read_raw(raw, size, subsampled)
 
-    return Codec(
-        name=f"vtm-{chroma}",
-        label=f"VVC {chroma[0]}:{chroma[1]}:{chroma[2]}, VTM",
-        version=_first_line(encoder, "--help"),
-        suffix=".266",
-        scale=_QP,
-        qualities=(47, 42, 37, 32, 27, 22),
-        encode=encode,
-        decode=decode,
-        settings={"config": config.name},
-    )
+    return Codec(suffix=".266", scale=_QP, encode=encode, decode=decode, **about)
 
 
 def _found(program: str) -> str:

@@ -14,14 +14,7 @@ from lictor.codec.inputs import Job
 
 @click.command()
 @options.inputs
-@click.option(
-    "--top",
-    type=click.IntRange(1, 1000),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="Answers of each file.",
-)
+@options.whole("--top", least=1, most=1000, default=3, metavar="N", help="Answers of each file.")
 @options.device
 @options.json
 def classify(inputs: tuple[str, ...], top: int, device: str, as_json: bool) -> int:

@@ -39,6 +39,14 @@ def together(*given: Callable[[Command], Command]) -> Callable[[Command], Comman
     return add
 
 
+def whole(
+    *names: str, least: int, most: int | None = None, default: int, help: str, **more: Any
+) -> Any:
+    """An option that is a whole number between two others, and whose default is shown."""
+    between = click.IntRange(least, most)
+    return click.option(*names, type=between, default=default, show_default=True, help=help, **more)
+
+
 json = click.option("--json", "as_json", is_flag=True, help="Report as JSON, one line a file.")
 json_object = click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
 quality = click.option(
@@ -56,11 +64,11 @@ model = click.option(
     metavar="NAME|PATH",
     help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",
 )
-effort = click.option(
+effort = whole(
     "--effort",
-    type=click.IntRange(0, 9),
+    least=0,
+    most=9,
     default=0,
-    show_default=True,
     metavar="0-9",
     help="Search for each picture's best latents: 1 takes seconds, 9 minutes a megapixel. Files "
     "get smaller, pictures better; decoding stays as it is.",
@@ -127,13 +135,12 @@ features = together(
     click.option("--axis", type=int, metavar="N", help="Arrays: axis of the channels, else found."),
 )
 """The options of `encode` that are for arrays."""
-workers = click.option(
+workers = whole(
     "-j",
     "--jobs",
     "workers",
-    type=click.IntRange(0),
+    least=0,
     default=1,
-    show_default=True,
     metavar="N",
     help="Work on N files at a time, each in a process of its own with its share of the cores; "
     "0: as many as there are cores. With --json, rows then come as files are finished.",

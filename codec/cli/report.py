@@ -9,15 +9,16 @@ from pathlib import Path
 
 import click
 
+from lictor.codec.cli import options
+
 
 @click.command()
 @click.argument("folder", metavar="OUT")
 @click.argument("target", metavar="[report.html]", required=False)
-@click.option(
+@options.whole(
     "--pictures",
-    type=click.IntRange(0),
+    least=0,
     default=6,
-    show_default=True,
     metavar="N",
     help="How many pictures can be looked at, worst first; fewer if the page would exceed 60 MB.",
 )

@@ -9,12 +9,8 @@ from lictor.codec.cli import options
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=7860,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
+@options.whole(
+    "--port", least=0, most=65535, default=7860, help="Port to listen on; 0 takes a free one."
 )
 @click.option(
     "--max-upload",

@@ -16,16 +16,8 @@ from lictor.codec.inputs import show
 @click.option("--picture", metavar="FILE", help="Whose latents to code; else a sample photo.")
 @options.model
 @options.quality
-@click.option(
-    "--symbols",
-    type=click.IntRange(1000),
-    default=4_000_000,
-    show_default=True,
-    help="Symbols of the workloads A and B.",
-)
-@click.option(
-    "--runs", type=click.IntRange(1), default=7, show_default=True, help="Times each is run."
-)
+@options.whole("--symbols", least=1000, default=4_000_000, help="Symbols of the workloads A and B.")
+@options.whole("--runs", least=1, default=7, help="Times each is run.")
 @options.json_object
 def entropy(
     picture: str | None, model: str, quality: float, symbols: int, runs: int, as_json: bool

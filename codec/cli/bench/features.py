@@ -14,11 +14,11 @@ from lictor.codec.inputs import UsageError
 
 @click.command()
 @options.inputs
-@click.option(
+@options.whole(
     "--depth",
-    type=click.IntRange(2, 8),
+    least=2,
+    most=8,
     default=8,
-    show_default=True,
     help="Bits of the integers to compare with, whose error the others may make.",
 )
 @click.option("--model", metavar="NAME|PATH", help="Measure a model of features, too.")

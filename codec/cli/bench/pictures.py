@@ -81,25 +81,14 @@ def _list_codecs(ctx: click.Context, parameter: click.Parameter, wanted: bool) -
     "--anchor", metavar="NAME", help="What BD-rates are against.  [default: the first peer]"
 )
 @click.option("--curves", metavar="JSON", help="Published curves to compare with.")
-@click.option(
-    "--repeat",
-    type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    help="Times are medians of so many.",
-)
+@options.whole("--repeat", least=1, default=3, help="Times are medians of so many.")
 @click.option(
     "--threads",
     type=click.IntRange(1),
     help="Of codecs that can be told.  [default: all cores; 1 with --jobs]",
 )
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Measure so many at a time: no times, no memory.",
+@options.whole(
+    "-j", "--jobs", least=1, default=1, help="Measure so many at a time: no times, no memory."
 )
 @click.option("--task", type=click.Choice(["classify"]), help="Also look with a network.")
 @click.option(
