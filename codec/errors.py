@@ -119,6 +119,10 @@ class NoClassifier(CodecError):
     """A file that was to be classified was not written by a student."""
 
 
+class NoLatents(CodecError):
+    """A file whose latents were asked for was coded without a network."""
+
+
 class OutOfMemory(CodecError):
     """The picture needs more memory than there is."""
 

@@ -137,6 +137,10 @@ class Reader(_Syntax):
         """Go on reading from there; beyond the end nothing can be."""
         self._position = position
 
+    def rest(self) -> Bytes:
+        """All from here on."""
+        return self.raw("end", b"", len(self._data) - self._position)
+
     def since(self, start: int) -> Bytes:
         """What was read since position `start`."""
         return self._data[start : self._position]

@@ -70,6 +70,9 @@ _KNOWN_OPTIONAL = {
     COLOUR: True,
 }
 """Kinds of section, and whether a reader may skip them."""
+CODED = frozenset((LATENTS,))
+"""Kinds whose sections say what the samples are, all of them or those of some blocks: what a method
+of codec/picture/methods/ wrote."""
 NAMES = {
     LATENTS: "latents",
     PADDING: "padding",
@@ -97,14 +100,15 @@ _OPTIONAL = 0x80
 class Header:
     """What a file says before its payload.
 
-    model_id: permanent number of a shipped checkpoint; 0 if the model goes by model_name.
-    weights: first 4 bytes of the SHA-256 of the model's weights file.
+    model_id: permanent number of a shipped checkpoint; 0 if the model goes by model_name. Both are
+        empty if no network coded any of it.
+    weights: first 4 bytes of the SHA-256 of the model's weights file; zeros without a network.
     channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
     depth: bits per sample, 8 or 16.
     mapped: the quality varies; the section MAP says how.
     step: quality times 4, 0…400; the highest, if it varies.
     latents: checksum of the latents, `lictor.entropy.Decoder.checksum`; of a picture in tiles,
-        `Table.checksum`.
+        `Table.checksum`. Zero without a network.
     """
 
     version: int = VERSION
@@ -118,6 +122,11 @@ class Header:
     mapped: bool = False
     step: int = 0
     latents: int = 0
+
+    @property
+    def network(self) -> bool:
+        """Whether a network coded it, so that there are latents."""
+        return bool(self.model_id or self.model_name)
 
 
 @dataclass
@@ -138,11 +147,12 @@ class Section:
 
 @dataclass
 class Tile:
-    """One tile's part of the latents.
+    """One tile's part of what a method coded.
 
     size: bytes of its stream.
     check: CRC-32 of them.
-    latents: checksum of its latents, `lictor.entropy.Decoder.checksum`.
+    latents: checksum of its latents, `lictor.entropy.Decoder.checksum`; of another method than the
+        network, of what that says.
     """
 
     size: int = 0
@@ -198,7 +208,7 @@ def header_syntax(io: Reader | Writer, h: Header) -> Header:
             f"format version {h.version} is not known to this release, which reads version "
             f"{VERSION}; install the newest Lictor"
         )
-    model_syntax(io, h)
+    model_syntax(io, h, needed=False)
     h.width = io.varint("width", h.width, 1, MAX_SIDE)
     h.height = io.varint("height", h.height, 1, MAX_SIDE)
     if h.width * h.height > MAX_PIXELS:
@@ -207,6 +217,8 @@ def header_syntax(io: Reader | Writer, h: Header) -> Header:
     h.step = io.varint("quality", h.step, 0, QUALITY_STEPS)
     h.latents = io.uint("checksum of the latents", h.latents, size=4)
     io.crc16("header")
+    if not h.network and (any(h.weights) or h.latents):
+        raise io.complaint("there are weights, or latents, of no network")
     return h
 
 
@@ -218,20 +230,20 @@ class Named(Protocol):
     weights: bytes
 
 
-def model_syntax(io: Reader | Writer, h: Named) -> None:
-    """Which model, and which weights."""
+def model_syntax(io: Reader | Writer, h: Named, needed: bool = True) -> None:
+    """Which model, and which weights; needed: there must be one."""
     h.model_id = io.varint("model id", h.model_id, 0, MAX_MODEL_ID)
     if h.model_id == 0:
-        h.model_name = _name_syntax(io, h.model_name)
+        h.model_name = _name_syntax(io, h.model_name, needed)
     h.weights = bytes(io.raw("hash of the weights", h.weights, 4))
 
 
-def _name_syntax(io: Reader | Writer, name: str) -> str:
+def _name_syntax(io: Reader | Writer, name: str, needed: bool) -> str:
     """Printable ASCII and no slash: it is shown on terminals and looked for in folders."""
     encoded = name.encode("ascii", "replace")
     size = io.uint("length of the model's name", len(encoded), high=MAX_NAME)
     encoded = bytes(io.raw("model's name", encoded, size))
-    if not encoded or any(c < 0x21 or c > 0x7E or c in b"/\\?" for c in encoded):
+    if (needed and not encoded) or any(c < 0x21 or c > 0x7E or c in b"/\\?" for c in encoded):
         raise io.complaint("the model's name is empty or not plain ASCII")
     return encoded.decode("ascii")
 
@@ -259,16 +271,37 @@ def section_syntax(io: Reader | Writer, s: Section) -> Section:
     return s
 
 
+def cut_section(io: Reader) -> Section:
+    """What there is of a section that the file ends in."""
+    try:
+        tag = io.uint("section tag", 0)
+        io.varint("length of a section", 0, 0, MAX_SECTION)
+    except CorruptFile:
+        return Section(intact=False)
+    return Section(tag & 0x3F, io.rest(), intact=False)
+
+
 def table_syntax(io: Reader | Writer, t: Table, header: Header) -> Table:
     """The payload of the section TILES."""
+    sides_syntax(io, t)
+    count = tile_count(header.width, header.height, t.width, t.height)
+    if count < 2:
+        raise io.complaint("the table has only one tile")
+    tiles_syntax(io, t, count)
+    return t
+
+
+def sides_syntax(io: Reader | Writer, t: Table) -> None:
+    """Width and height of a tile."""
     wide = io.varint("width of a tile", t.width // BLOCK, 1, MAX_TILE_BLOCKS)
     high = io.varint("height of a tile", t.height // BLOCK, 1, MAX_TILE_BLOCKS)
     if wide * high > MAX_TILE_BLOCKS:
         raise io.complaint(f"a tile has {wide}x{high} blocks, more than {MAX_TILE_BLOCKS}")
     t.width, t.height = wide * BLOCK, high * BLOCK
-    count = tile_count(header.width, header.height, t.width, t.height)
-    if count < 2:
-        raise io.complaint("the table has only one tile")
+
+
+def tiles_syntax(io: Reader | Writer, t: Table, count: int) -> None:
+    """The entries of so many tiles."""
     for number in range(count):
         tile = t.tiles[number] if number < len(t.tiles) else Tile()
         tile.size = io.varint("size of a tile", tile.size, 0, MAX_SECTION)
@@ -276,7 +309,6 @@ def table_syntax(io: Reader | Writer, t: Table, header: Header) -> Table:
         tile.latents = io.uint("checksum of a tile's latents", tile.latents, size=4)
         if number == len(t.tiles):
             t.tiles.append(tile)
-    return t
 
 
 def map_syntax(io: Reader | Writer, m: MapCode, header: Header) -> MapCode:
@@ -306,7 +338,7 @@ def tile_count(width: int, height: int, tile_width: int, tile_height: int) -> in
 
 def write(
     header: Header,
-    latents: bytes,
+    latents: bytes | None,
     others: Mapping[int, bytes] | None = None,
     table: Table | None = None,
 ) -> bytes:
@@ -314,11 +346,17 @@ def write(
 
     Args:
         header: complete; a value that the format cannot hold raises ValueError.
-        latents: what `lictor.entropy.Encoder.finish` returned, of all tiles in order.
-        others: payloads of MAP, ALPHA, ICC, EXIF and COLOUR, where there are such.
+        latents: what `lictor.entropy.Encoder.finish` returned, of all tiles in order; None without
+            a network.
+        others: payloads of what other methods coded, and of MAP, ALPHA, ICC, EXIF and COLOUR, where
+            there are such.
         table: of a picture in tiles.
     """
-    payloads = {LATENTS: latents, **(others or {})}
+    payloads = {**(others or {})}
+    if latents is not None:
+        payloads = {LATENTS: latents, **payloads}
+    if header.network != (LATENTS in payloads) or not CODED & payloads.keys():
+        raise ValueError("there are latents, and a network, or neither but another method")
     if header.mapped:
         payloads = {MAP: payloads[MAP], **payloads}
     if table is not None:
@@ -326,7 +364,7 @@ def write(
         table_syntax(io, table, header)
         payloads = {TILES: bytes(io.data), **payloads}
     data = _write(header, _chain(payloads))
-    missing = -(-(_blocks(header) - FREE_BLOCKS) // BLOCKS_PER_BYTE) - len(data)
+    missing = -(-(block_count(header) - FREE_BLOCKS) // BLOCKS_PER_BYTE) - len(data)
     if missing > 0:
         data = _write(header, _chain({**payloads, PADDING: bytes(missing)}))
     return data
@@ -381,7 +419,7 @@ def read_header(io: Reader, data: Bytes) -> Header:
     """The header, and that the file is not too small for what it declares."""
     _check_magic(data)
     header = header_syntax(io, Header())
-    if _blocks(header) > FREE_BLOCKS + BLOCKS_PER_BYTE * len(data):
+    if block_count(header) > FREE_BLOCKS + BLOCKS_PER_BYTE * len(data):
         raise io.complaint(
             f"{header.width}x{header.height} pixels in {len(data)} bytes is more than any "
             "encoder writes"
@@ -444,7 +482,7 @@ def _check_magic(data: Bytes) -> None:
 
 def check_piece(header: Header, tiled: bool) -> None:
     """Pictures above the size of the largest tile must be in tiles. Raises CorruptFile."""
-    if not tiled and _blocks(header) > MAX_TILE_BLOCKS:
+    if header.network and not tiled and block_count(header) > MAX_TILE_BLOCKS:
         raise CorruptFile(
             f"{header.width}x{header.height} pixels are not in tiles, as so many must be; the file "
             "is damaged, get another copy of it"
@@ -454,12 +492,13 @@ def check_piece(header: Header, tiled: bool) -> None:
 def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None:
     """The order of the sections, their number, and that nothing is left that must be known.
 
-    The latents come first, after a tile table and a quality map; every kind comes once.
+    The latents come first, after a tile table and a quality map; every kind comes once. Without a
+    network there are none, but what other methods coded.
     """
     tiled = sections[0].kind == TILES
-    needed = [TILES] * tiled + [MAP] * header.mapped + [LATENTS]
+    needed = [TILES] * tiled + [MAP] * header.mapped + [LATENTS] * header.network
     if [s.kind for s in sections[: len(needed)] if not s.optional] != needed:
-        what = "quality map and latents" if header.mapped else "latents"
+        what = " and ".join(NAMES[kind] for kind in needed if kind != TILES) or "tile table"
         raise io.complaint(f"the payload does not begin with the {what}")
     check_piece(header, tiled)
     seen = set()
@@ -481,11 +520,16 @@ def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None
         seen.add(section.kind)
     if (TILES in seen) != tiled:
         raise io.complaint("the tile table is not the first section")
+    if not header.network and seen & {TILES, LATENTS}:
+        raise io.complaint("there are latents of no network")
+    if not CODED & seen:
+        raise io.complaint("nothing in it says what its samples are")
     if (MAP in seen) != header.mapped:
         raise io.complaint("there is a quality map that the header does not know of")
     if (ALPHA in seen) != (header.channels in (2, 4)):
         raise io.complaint(f"{header.channels} channels do not go with the sections there are")
 
 
-def _blocks(h: Header) -> int:
+def block_count(h: Header) -> int:
+    """How many blocks of 64x64 pixels a picture has."""
     return -(-h.width // BLOCK) * -(-h.height // BLOCK)

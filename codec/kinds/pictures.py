@@ -111,7 +111,9 @@ class Pictures(Kind):
 
     def check(self, data: Any) -> None:
         """All sections."""
-        bitstream.read(data)
+        from lictor.codec.picture import file
+
+        file.read(data)
 
     def unpack(
         self, data: bytes, options: Mapping[str, Any], progress: Progress | None = None
@@ -139,15 +141,20 @@ class Pictures(Kind):
     def line(self, row: Row) -> str:
         """Size, colours, model, quality, and what takes how many bytes."""
         model = row["model"] or f"unknown model {row['model_id']}"
+        others = {name: size for name, size in row["methods"].items() if name != "network"}
+        coder = f"{model} (weights {row['weights']})"
+        if len(others) == len(row["methods"]):
+            coder = " and ".join(others)
         colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
         low = f"{row['quality_low']:g} to " if row["quality_low"] < row["quality"] else ""
         sha256 = row.get("latents_sha256")
-        of_which = ", ".join(f"{row[key]} of {name}" for key, name in _PARTS if row[key])
+        parts = {**others, **{name: row[key] for key, name in _PARTS}}
+        of_which = ", ".join(f"{size} of {name}" for name, size in parts.items() if size)
         tiles = f"{row['tiles']} tiles of {row['tile_width']}x{row['tile_height']}, "
         return (
             f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, {_colours(row)}"
-            f"{tiles if row['tiles'] > 1 else ''}{model} (weights "
-            f"{row['weights']}), quality {low}{row['quality']:g}, {row['bytes']} bytes"
+            f"{tiles if row['tiles'] > 1 else ''}{coder}, quality "
+            f"{low}{row['quality']:g}, {row['bytes']} bytes"
             f"{f' ({of_which})' if of_which else ''}, {row['bpp']:.3f} bpp, format "
             f"{row['format_version']}{f', latents SHA-256 {sha256}' if sha256 else ''}"
         )

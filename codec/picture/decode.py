@@ -7,50 +7,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lictor.codec.errors import CorruptFile, NoClassifier, UnsupportedFeature
+from lictor.codec.errors import CorruptFile, NoClassifier, NoLatents
 from lictor.codec.format import colour as signalling
 from lictor.codec.format import picture as bitstream
 from lictor.codec.format.elements import Bytes
-from lictor.codec.format.picture import (
-    ALPHA,
-    COLOUR,
-    EXIF,
-    ICC,
-    LATENTS,
-    MAP,
-    Header,
-    Section,
-    Table,
-)
-from lictor.codec.picture import arguments
-from lictor.codec.picture.tiles import Grid
-from lictor.codec.quality import from_step
-from lictor.codec.runtime import store
-from lictor.codec.runtime.store import Store
+from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC
+from lictor.codec.picture import arguments, salvage
+from lictor.codec.picture import file as files
+from lictor.codec.picture.file import File
+from lictor.codec.picture.layers import layers, paint
+from lictor.codec.picture.methods import network
+from lictor.codec.picture.methods.method import DecodeOptions as DecodeOptions
+from lictor.codec.picture.methods.method import Region as Region
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from lictor.codec.image.pillow import Picture
-    from lictor.codec.picture.latent import Qualities, TileReader
+    from lictor.codec.picture.latent import TileReader
     from lictor.models.box import Box
-    from lictor.models.progress import Progress
 
 T = TypeVar("T")
-Region = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class DecodeOptions:
-    """How to decode: the arguments of `lictor.codec.decode`, which says what they are."""
-
-    region: Region | None = None
-    salvage: bool = False
-    progress: Progress | None = None
-    precision: str = "float32"
-    device: str = "cpu"
-    models: Store = store.DEFAULT
 
 
 PLAIN = DecodeOptions()
@@ -98,7 +76,7 @@ def decode(data: Bytes, options: DecodeOptions = PLAIN) -> Picture:
     from lictor.codec.runtime.device import check_precision
 
     check_precision(options.precision)
-    file = _read(arguments.file_bytes(data), options)
+    file = _read(data, options)
     box = arguments.box(options.region, file.header)
     icc, exif = (_unpacked(file, kind, metadata.unpack, b"") for kind in (ICC, EXIF))
     said = _unpacked(file, COLOUR, signalling.unpack, signalling.NONE)
@@ -112,7 +90,7 @@ def latents(data: Bytes, options: DecodeOptions = PLAIN) -> Latents:
 
     from lictor.codec.picture import latent
 
-    file = _read(arguments.file_bytes(data), options)
+    file = _read(data, options)
     reader = _reader(file, options)
     grid, codec = reader.grid, reader.codec
     hash, values = hashlib.sha256(), None
@@ -139,7 +117,7 @@ def classify(data: Bytes, options: DecodeOptions = PLAIN) -> Answer:
     from lictor.codec.picture import latent
     from lictor.models import TaskModel
 
-    reader = _reader(_read(arguments.file_bytes(data), options), options)
+    reader = _reader(_read(data, options), options)
     if not isinstance(reader.codec, TaskModel) or len(reader.grid) > 1:
         raise NoClassifier(
             f"was written with {reader.codec.name}, which codes pictures; encode with --model "
@@ -153,39 +131,23 @@ def classify(data: Bytes, options: DecodeOptions = PLAIN) -> Answer:
     return Answer(*(part[0].float().cpu().numpy() for part in (seen.scores, seen.features)))
 
 
-@dataclass
-class _File:
-    """A file that is being decoded.
-
-    salvage: what is damaged is added to `lost`, and no error.
-    """
-
-    header: Header
-    sections: list[Section]
-    table: Table | None
-    salvage: bool
-    lost: list[str]
-
-
-def _read(data: Bytes, options: DecodeOptions) -> _File:
+def _read(data: Bytes, options: DecodeOptions) -> File:
+    data = arguments.file_bytes(data)
     if options.salvage:
-        from lictor.codec.picture import salvage as salvaging
-
-        header, sections, table, lost = salvaging.read(data)
-        return _File(header, sections, table, True, lost)
-    header, sections = bitstream.read(data, tolerate=[LATENTS])
-    table = bitstream.read_table(header, sections)
-    # Each tile has a check of its own, so that a region needs only its own tiles.
-    intact = all(section.intact for section in sections)
-    if not intact and not (options.region is not None and table):
-        way = "; --salvage (salvage=True) decodes what is not" if table else ""
-        raise CorruptFile(f"the latents are damaged{way}; get another copy of the file")
-    return _File(header, sections, table, False, [])
+        return salvage.read(data)
+    return files.read(data, partly=options.region is not None)
 
 
-def _unpacked(file: _File, kind: int, unpack: Callable[[Bytes], T], none: T) -> T:
+def _reader(file: File, options: DecodeOptions) -> TileReader:
+    """Of its latents. Raises NoLatents."""
+    if not file.header.network:
+        raise NoLatents("was coded without a network; it has no latents, but `decode` reads it")
+    return network.reader(file, options)
+
+
+def _unpacked(file: File, kind: int, unpack: Callable[[Bytes], T], none: T) -> T:
     """A colour profile, EXIF or signalling, if there is one."""
-    packed = bitstream.payload(file.sections, kind)
+    packed = file.payload(kind)
     try:
         return unpack(packed) if packed else none
     except CorruptFile:
@@ -195,51 +157,27 @@ def _unpacked(file: _File, kind: int, unpack: Callable[[Bytes], T], none: T) -> 
         return none
 
 
-def _decode_pixels(file: _File, box: Box, options: DecodeOptions) -> NDArray[Any]:
+def _decode_pixels(file: File, box: Box, options: DecodeOptions) -> NDArray[Any]:
     import numpy as np
 
     from lictor.codec.picture import latent
 
     h = file.header
-    reader = _reader(file, options)
-    with latent.running(reader.grid):
+    found = layers(file, options)
+    with latent.running(found[0].grid):
         pixels = np.empty((box.height, box.width, h.channels), f"u{h.depth // 8}")
         if h.channels in (2, 4):
             pixels[:, :, -1] = _decode_alpha(file, box)
         colours = pixels[:, :, : 1 if h.channels < 3 else 3]
-        latent.decode(reader, box, colours, options.progress, options.precision)
-    if reader.lost:
-        _mend(reader, box, colours, file.lost)
+        file.lost += paint(found, box, colours, options)
     return pixels
 
 
-def _reader(file: _File, options: DecodeOptions) -> TileReader:
-    from lictor.codec.picture import latent
-
-    h = file.header
-    stream = bitstream.payload(file.sections, LATENTS)
-    streams = latent.Streams(stream, file.table, h.latents)
-    grid = Grid.of_file(h, file.table)
-    codec = store.for_depth(options.models.find(h, options.device), h.depth)
-    wanted: Qualities = from_step(h.step)
-    if h.mapped:
-        from lictor.codec.picture import quality_map
-
-        if not codec.takes_maps:
-            raise UnsupportedFeature(
-                f"the file has a quality map, which {codec.name} cannot have; install the newest "
-                "Lictor"
-            )
-        with latent.running(grid):
-            wanted = quality_map.unpack(bitstream.payload(file.sections, MAP), h)
-    return latent.TileReader(streams, grid, codec, wanted, file.salvage)
-
-
-def _decode_alpha(file: _File, box: Box) -> NDArray[Any] | int:
+def _decode_alpha(file: File, box: Box) -> NDArray[Any] | int:
     from lictor.codec.picture import alpha
 
     h = file.header
-    plane = bitstream.payload(file.sections, ALPHA)
+    plane = file.payload(ALPHA)
     opaque = 2**h.depth - 1
     if file.salvage and not plane:
         return opaque
@@ -250,21 +188,3 @@ def _decode_alpha(file: _File, box: Box) -> NDArray[Any] | int:
             raise
         file.lost.append("the alpha plane is damaged; all is opaque")
         return opaque
-
-
-def _mend(reader: TileReader, box: Box, colours: NDArray[Any], lost: list[str]) -> None:
-    """Paint over the tiles that could not be decoded, as far as they are in the box; name them."""
-    from lictor.codec.picture import latent
-    from lictor.codec.picture import salvage as salvaging
-
-    shown = set(reader.grid.touching(box))
-    if shown <= reader.lost.keys():
-        raise CorruptFile(
-            "nothing can be saved of this picture: "
-            f"{reader.lost[min(shown)]}; get another copy of the file"
-        )
-    holes = [reader.grid.tile(n).within(box).seen_from(box) for n in shown & reader.lost.keys()]
-    salvaging.fill(colours, holes)
-    for number, reason in sorted(reader.lost.items()):
-        place = latent.describe(reader.grid.tile(number))
-        lost.append(f"the tile {place} is painted over: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,12 @@ from lictor.codec.distortion import psnr
 from lictor.codec.errors import InvalidRoi, ModelUnavailable
 from lictor.codec.format import colour as signalling
 from lictor.codec.format import picture as bitstream
-from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, MAP, Header, Table, Tile
+from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP, Header
 from lictor.codec.picture import arguments, rate_target
 from lictor.codec.picture.decode import DecodeOptions, decode
 from lictor.codec.picture.info import info
+from lictor.codec.picture.methods import METHODS
+from lictor.codec.picture.methods.method import Coded, Wanted
 from lictor.codec.picture.tiles import Grid
 from lictor.codec.quality import from_step
 from lictor.codec.runtime import store
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lictor.codec.image.pillow import Picture
-    from lictor.codec.picture.latent import Coded
     from lictor.codec.picture.rate_target import Reached, Target
     from lictor.models.base import LatentCodec
     from lictor.models.progress import Progress
@@ -134,8 +135,8 @@ def encode_to(
 
 
 def _fixed(data: bytes) -> int:
-    """The bytes of a file that are not its latents."""
-    return len(data) - info(data).latent_bytes
+    """The bytes of a file that are not its samples."""
+    return len(data) - sum(info(data).methods.values())
 
 
 def encode(
@@ -160,38 +161,36 @@ def encode_and_expect(
 
     step: quality times 4, or a map of it.
     """
-    from lictor.codec.picture import latent
+    coded = METHODS[LATENTS].encode(Wanted(picture, step, codec, effort, progress))
+    return file_of(picture, step, [coded]), coded.expected
 
+
+def file_of(picture: Picture, step: int | NDArray[np.int16], coded: Sequence[Coded]) -> bytes:
+    """The file of what methods coded of a picture: all of it, between them."""
     height, width, channels = picture.pixels.shape
-    grid = Grid.for_picture(width, height)
-    quality = from_step(step) if isinstance(step, int) else step
-    with store.model_errors():
-        codec = store.for_depth(codec, picture.depth)
-        tiles = latent.encode(picture.colours, grid, codec, quality, effort, progress)
-    table = _table(grid, tiles) if len(tiles) > 1 else None
+    made = {part.kind: part for part in coded}
+    network = made.pop(LATENTS, None)
     header = Header(
-        model_id=codec.id,
-        model_name="" if codec.id else codec.name,
-        weights=codec.digest[:4],
         width=width,
         height=height,
         channels=channels,
         depth=picture.depth,
         mapped=not isinstance(step, int),
         step=step if isinstance(step, int) else int(step.max()),
-        latents=tiles[0].checksum if table is None else table.checksum,
     )
-    latents = b"".join(tile.stream for tile in tiles)
-    expected = sum(tile.expected or 0.0 for tile in tiles) / 8 if effort else None
+    codec = network.codec if network else None
+    if network and codec:
+        header.model_id, header.weights = codec.id, codec.digest[:4]
+        header.model_name = "" if codec.id else codec.name
+        header.latents = network.checksum
+    others = {kind: made[kind].payload for kind in METHODS if kind in made}
+    others |= _others(picture, header, step)
+    latents, table = (network.payload, network.table) if network else (None, None)
     try:
-        return bitstream.write(header, latents, _others(picture, header, step), table), expected
+        return bitstream.write(header, latents, others, table)
     except ValueError as e:  # all but the name was checked before
-        raise ModelUnavailable(f"{codec.name!r} cannot name a model in a file: {e}") from e
-
-
-def _table(grid: Grid, tiles: list[Coded]) -> Table:
-    entries = [Tile(len(t.stream), zlib.crc32(t.stream), t.checksum) for t in tiles]
-    return Table(grid.tile_width, grid.tile_height, entries)
+        name = codec.name if codec else ""
+        raise ModelUnavailable(f"{name!r} cannot name a model in a file: {e}") from e
 
 
 def _wanted(picture: Picture, roi: Any, drop: float, codec: LatentCodec) -> NDArray[Any]:

@@ -8,8 +8,11 @@ from typing import Any
 from lictor.codec.format import colour as signalling
 from lictor.codec.format import picture as bitstream
 from lictor.codec.format.elements import Bytes
-from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP, Header, Section
+from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP
 from lictor.codec.picture import arguments
+from lictor.codec.picture import file as files
+from lictor.codec.picture.file import File
+from lictor.codec.picture.methods import METHODS
 from lictor.codec.picture.tiles import Grid
 from lictor.codec.quality import from_step
 from lictor.codec.runtime import store
@@ -19,7 +22,8 @@ from lictor.codec.runtime import store
 class Info:
     """What the header of a file says.
 
-    model: name of the checkpoint; None if this installation does not know its number.
+    model: name of the checkpoint; None if this installation does not know its number, or if no
+        network coded any of it.
     model_id: permanent number of a shipped checkpoint, 0 for others.
     weights: start of the SHA-256 of the weights, hexadecimal.
     channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
@@ -27,6 +31,7 @@ class Info:
     latents: checksum of the decoded latents, hexadecimal.
     tiles: in how many pieces the picture is coded; tile_width, tile_height: of one, in pixels.
     bytes: size of the file.
+    methods: by which its samples are coded ("network", ...), and in how many of these bytes.
     latent_bytes: of which entropy-coded latents; alpha_bytes, icc_bytes, exif_bytes,
         map_bytes (the quality map) and colour_bytes (colour signalling) likewise.
     bpp: bits per pixel, from the size of the file.
@@ -49,6 +54,7 @@ class Info:
     tile_width: int
     tile_height: int
     bytes: int
+    methods: dict[str, int]
     latent_bytes: int
     alpha_bytes: int
     icc_bytes: int
@@ -66,12 +72,14 @@ def info(data: Bytes) -> Info:
         FileError: not a file that this release could decode.
     """
     data = arguments.file_bytes(data)
-    h, sections = bitstream.read(data, verify_sections=False)
-    grid = Grid.of_file(h, bitstream.read_table(h, sections))
-    said = bitstream.payload(sections, COLOUR)
+    file = files.parse(data, verify_sections=False)
+    h, sizes = file.header, {s.kind: len(s.payload) for s in file.sections}
+    methods = [method for kind, method in METHODS.items() if kind in sizes]
+    grid = Grid.of_file(h, methods[0].table(file))
+    said = file.payload(COLOUR)
     return Info(
         format_version=h.version,
-        model=h.model_name or store.shipped_name(h.model_id),
+        model=h.model_name or (store.shipped_name(h.model_id) if h.network else None),
         model_id=h.model_id,
         weights=h.weights.hex(),
         width=h.width,
@@ -79,25 +87,27 @@ def info(data: Bytes) -> Info:
         channels=h.channels,
         bit_depth=h.depth,
         quality=from_step(h.step),
-        quality_low=from_step(_lowest(h, sections)),
+        quality_low=from_step(_lowest(file)),
         latents=f"{h.latents:08x}",
         tiles=len(grid),
         tile_width=min(grid.tile_width, h.width),
         tile_height=min(grid.tile_height, h.height),
         bytes=len(data),
-        latent_bytes=len(bitstream.payload(sections, LATENTS)),
-        alpha_bytes=len(bitstream.payload(sections, ALPHA)),
-        icc_bytes=len(bitstream.payload(sections, ICC)),
-        exif_bytes=len(bitstream.payload(sections, EXIF)),
-        map_bytes=len(bitstream.payload(sections, MAP)),
+        methods={method.name: sizes[method.kind] for method in methods},
+        latent_bytes=sizes.get(LATENTS, 0),
+        alpha_bytes=sizes.get(ALPHA, 0),
+        icc_bytes=sizes.get(ICC, 0),
+        exif_bytes=sizes.get(EXIF, 0),
+        map_bytes=sizes.get(MAP, 0),
         colour_bytes=len(said),
         bpp=8 * len(data) / (h.width * h.height),
         colour=signalling.unpack(said).as_dict() if said else {},
     )
 
 
-def _lowest(h: Header, sections: list[Section]) -> int:
+def _lowest(file: File) -> int:
+    h = file.header
     if not h.mapped:
         return h.step
-    code = bitstream.parse_map(h, bitstream.payload(sections, MAP))
+    code = bitstream.parse_map(h, file.payload(MAP))
     return h.step - code.unit * (code.levels - 1)

@@ -22,7 +22,7 @@ from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.picture import BLOCK, PLACE, Table
 from lictor.codec.picture.tile_threads import MOST_SEARCHES, MOST_WORKERS, Steps, workers
-from lictor.codec.picture.tiles import Grid
+from lictor.codec.picture.tiles import Grid, describe
 from lictor.codec.runtime.device import transforming
 from lictor.codec.runtime.store import model_errors
 from lictor.entropy import CorruptStream, Decoder, Encoder
@@ -218,11 +218,6 @@ def _mismatch(name: str, detail: str) -> LatentMismatch:
         f"the file is intact, but {name} to others than were encoded ({detail}); "
         "decode it on the machine that made it, and report this with the file"
     )
-
-
-def describe(box: Box) -> str:
-    """For messages: size and place of a tile."""
-    return f"of {box.width}x{box.height} pixels at {box.left},{box.top}"
 
 
 def decode(

@@ -6,24 +6,38 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lictor.codec.errors import CorruptFile
+from lictor.codec.format import overlay
 from lictor.codec.format import picture as bitstream
 from lictor.codec.format.elements import Bytes, Reader, varint_size
-from lictor.codec.format.picture import ALPHA, LATENTS, MAP, NAMES, TILES, Header, Section, Table
+from lictor.codec.format.picture import (
+    ALPHA,
+    LATENTS,
+    MAP,
+    NAMES,
+    TILES,
+    Header,
+    Section,
+)
+from lictor.codec.picture.file import File
 from lictor.models.box import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHECK_BYTES = 4
+_NOTHING = (
+    "nothing can be saved of this file: its latents, its tile table or its quality map are "
+    "damaged; get another copy of it"
+)
 _BLUR = 33
 """Pixels along the edge of a hole that are averaged, so that no texture is drawn into it."""
 
 
-def read(data: Bytes) -> tuple[Header, list[Section], Table | None, list[str]]:
-    """As `bitstream.read`, with the sections that are intact and a line on each that is not.
+def read(data: Bytes) -> File:
+    """A file with the sections that are intact and a line on each that is not.
 
     Latents in tiles are given as they are, and as far as there are any: the table says where each
-    tile is, whatever became of the rest.
+    tile is, whatever became of the rest. Likewise what other methods coded.
 
     Raises:
         FileError: the header, the tile table or the quality map is damaged, or the latents of a
@@ -34,11 +48,12 @@ def read(data: Bytes) -> tuple[Header, list[Section], Table | None, list[str]]:
     sections: list[Section] = []
     lost: list[str] = []
     table = None
-    first = _needed(io, {MAP if header.mapped else LATENTS, TILES}, sections)
-    bitstream.check_piece(header, tiled=first.kind == TILES)
-    if first.kind == TILES:
-        table = bitstream.parse_table(header, first.payload)
-    if header.mapped and table:
+    if header.network:
+        first = _needed(io, {MAP if header.mapped else LATENTS, TILES}, sections)
+        bitstream.check_piece(header, tiled=first.kind == TILES)
+        if first.kind == TILES:
+            table = bitstream.parse_table(header, first.payload)
+    if header.mapped and (table or not header.network):
         _needed(io, {MAP}, sections)
     if table:
         size = table.size
@@ -47,39 +62,56 @@ def read(data: Bytes) -> tuple[Header, list[Section], Table | None, list[str]]:
         io.seek(start + size + _CHECK_BYTES)
         if io.position > len(data):
             lost.append(f"the file ends after {len(data)} bytes")
-    elif header.mapped:
+    elif header.mapped and header.network:
         _needed(io, {LATENTS}, sections)
-    lost += _others(io, len(data), sections)
+    lost += _others(io, len(data), sections, header)
     if header.channels in (2, 4) and not bitstream.payload(sections, ALPHA):
         lost.append("the alpha plane is lost; all is opaque")
-    return header, sections, table, lost
+    try:
+        overlay.check_cover(header, sections, bitstream.CODED - {LATENTS})
+    except CorruptFile:
+        raise CorruptFile(_NOTHING) from None
+    return File(header, sections, table, True, lost)
 
 
 def _needed(io: Reader, kinds: Collection[int], sections: list[Section]) -> Section:
     """The next section, without which there is nothing; added to those there are."""
     section = bitstream.section_syntax(io, Section())
     if not section.intact or section.kind not in kinds:
-        raise CorruptFile(
-            "nothing can be saved of this file: its latents, its tile table or its quality map are "
-            "damaged; get another copy of it"
-        )
+        raise CorruptFile(_NOTHING)
     sections.append(section)
     return section
 
 
-def _others(io: Reader, end: int, sections: list[Section]) -> Iterator[str]:
-    """Adds the intact ones; gives a line on each other."""
+def _others(io: Reader, end: int, sections: list[Section], header: Header) -> Iterator[str]:
+    """Adds the intact ones, and what can be had of those in tiles; gives a line on each other."""
     while io.position < end:
+        start = io.position
         try:
             section = bitstream.section_syntax(io, Section())
         except CorruptFile:
+            io.seek(start)
+            section = bitstream.cut_section(io)
+            if _tiled(section, header):
+                sections.append(section)
             yield "the end of the file is damaged"
             return
         known = section.kind in NAMES and section.kind not in {s.kind for s in sections}
-        if section.intact and known:
+        if known and (section.intact or _tiled(section, header)):
             sections.append(section)
         elif not (section.intact and section.optional):
             yield f"the {NAMES.get(section.kind, 'end of the file')} is damaged and left out"
+
+
+def _tiled(section: Section, header: Header) -> bool:
+    """Whether it is of a method that codes tiles, and its table says which of them are intact."""
+    if section.kind not in bitstream.CODED - {LATENTS}:
+        return False
+    try:
+        overlay.parse(header, section.payload, whole=False)
+    except CorruptFile:
+        return False
+    return True
 
 
 def fill(pixels: NDArray[Any], holes: Collection[Box]) -> None:

@@ -81,6 +81,11 @@ class Grid:
                 yield row * self.columns + column
 
 
+def describe(box: Box) -> str:
+    """For messages: size and place of a tile."""
+    return f"of {box.width}x{box.height} pixels at {box.left},{box.top}"
+
+
 def _blocks(side: int) -> int:
     return -(-side // BLOCK)
 

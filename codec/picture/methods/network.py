@@ -1,0 +1,100 @@
+"""Coded by a network: latents of all of the picture, in tiles where it is large."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from lictor.codec.errors import UnsupportedFeature
+from lictor.codec.format.picture import LATENTS, MAP, Table, Tile
+from lictor.codec.picture.methods.method import Coded, DecodeOptions, Layer, Method, Wanted
+from lictor.codec.picture.tiles import Grid
+from lictor.codec.quality import from_step
+from lictor.codec.runtime import store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lictor.codec.picture import latent
+    from lictor.codec.picture.file import File
+    from lictor.models.box import Box
+    from lictor.models.progress import Progress
+
+
+class Network(Method):
+    """The section LATENTS, with TILES before it where there are several."""
+
+    kind, name = LATENTS, "network"
+
+    def encode(self, wanted: Wanted) -> Coded:
+        """All of the picture."""
+        from lictor.codec.picture import latent
+
+        assert wanted.codec is not None and wanted.blocks is None
+        height, width, _ = wanted.picture.pixels.shape
+        grid, step = Grid.for_picture(width, height), wanted.quality
+        quality = from_step(step) if isinstance(step, int) else step
+        with store.model_errors():
+            codec = store.for_depth(wanted.codec, wanted.picture.depth)
+            colours = wanted.picture.colours
+            tiles = latent.encode(colours, grid, codec, quality, wanted.effort, wanted.progress)
+        table = _table(grid, tiles) if len(tiles) > 1 else None
+        return Coded(
+            self.kind,
+            b"".join(tile.stream for tile in tiles),
+            codec,
+            table,
+            tiles[0].checksum if table is None else table.checksum,
+            sum(tile.expected or 0.0 for tile in tiles) / 8 if wanted.effort else None,
+        )
+
+    def layer(self, file: File, options: DecodeOptions) -> Latents:
+        """Finds the model, and reads the quality map."""
+        return Latents(reader(file, options))
+
+    def table(self, file: File) -> Table | None:
+        """Of a large picture."""
+        return file.table
+
+
+class Latents(Layer):
+    """reader: of the tiles."""
+
+    def __init__(self, reader: latent.TileReader) -> None:
+        super().__init__(reader.grid, lost=reader.lost)
+        self.reader = reader
+
+    def decode(
+        self, region: Box, out: NDArray[Any], progress: Progress | None, precision: str
+    ) -> None:
+        """By the synthesis."""
+        from lictor.codec.picture import latent
+
+        latent.decode(self.reader, region, out, progress, precision)
+
+
+def reader(file: File, options: DecodeOptions) -> latent.TileReader:
+    """What decodes the latents of a file that has such. Raises ModelUnavailable."""
+    from lictor.codec.picture import latent
+
+    h = file.header
+    streams = latent.Streams(file.payload(LATENTS), file.table, h.latents)
+    grid = Grid.of_file(h, file.table)
+    codec = store.for_depth(options.models.find(h, options.device), h.depth)
+    wanted: latent.Qualities = from_step(h.step)
+    if h.mapped:
+        from lictor.codec.picture import quality_map
+
+        if not codec.takes_maps:
+            raise UnsupportedFeature(
+                f"the file has a quality map, which {codec.name} cannot have; install the newest "
+                "Lictor"
+            )
+        with latent.running(grid):
+            wanted = quality_map.unpack(file.payload(MAP), h)
+    return latent.TileReader(streams, grid, codec, wanted, file.salvage)
+
+
+def _table(grid: Grid, tiles: list[latent.Coded]) -> Table:
+    entries = [Tile(len(t.stream), zlib.crc32(t.stream), t.checksum) for t in tiles]
+    return Table(grid.tile_width, grid.tile_height, entries)
