@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lictor.codec.format import colour as signalling
-from lictor.codec.format import picture as bitstream
+from lictor.codec.format import quality_map as map_form
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP
 from lictor.codec.picture import arguments
@@ -109,5 +109,5 @@ def _lowest(file: File) -> int:
     h = file.header
     if not h.mapped:
         return h.step
-    code = bitstream.parse_map(h, file.payload(MAP))
+    code = map_form.parse(h, file.payload(MAP))
     return h.step - code.unit * (code.levels - 1)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lictor.codec.errors import CorruptFile
-from lictor.codec.format import picture as bitstream
+from lictor.codec.format import quality_map as map_form
 from lictor.codec.format.elements import Bytes
-from lictor.codec.format.picture import MAX_LOG, Header, MapCode
+from lictor.codec.format.picture import Header
+from lictor.codec.format.quality_map import MAX_LOG, MapCode
 from lictor.entropy import CorruptStream, compress, decompress
 from lictor.entropy.fitted import Shape, tables
 
@@ -33,13 +34,13 @@ def pack(steps: NDArray[np.int16], header: Header) -> bytes:
     levels = below // unit
     count = int(levels.max()) + 1
     codes = [_code(levels, unit, count, way) for way in range(4)]
-    return min((bitstream.write_map(code, header) for code in codes), key=len)
+    return min((map_form.write(code, header) for code in codes), key=len)
 
 
 def unpack(payload: Bytes, header: Header) -> NDArray[np.int16]:
     """The map, int16 (rows, columns), 0…400. Raises CorruptFile."""
-    code = bitstream.parse_map(header, payload)
-    shape = bitstream.map_shape(header)
+    code = map_form.parse(header, payload)
+    shape = map_form.shape(header)
     table = tables([Shape(code.offset, 0, [*code.logs, -1])])
     try:
         symbols = decompress(code.stream, np.zeros(shape[0] * shape[1], np.uint8), table)

@@ -13,7 +13,8 @@ import numpy as np
 from PIL.Image import Image
 
 from lictor.codec.errors import InvalidRoi
-from lictor.codec.format.picture import BLOCK, MAX_LEVELS, PLACE, QUALITY_STEPS
+from lictor.codec.format.picture import BLOCK, PLACE, QUALITY_STEPS
+from lictor.codec.format.quality_map import MAX_LEVELS
 from lictor.codec.image.pillow import from_pillow
 
 if TYPE_CHECKING:

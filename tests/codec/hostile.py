@@ -23,6 +23,7 @@ import torch
 from lictor import models
 from lictor.codec import CodecError, decode_picture, encode, info
 from lictor.codec.format import picture as bitstream
+from lictor.codec.format import quality_map as map_form
 from lictor.codec.format.colour import Signalling
 from lictor.codec.format.picture import LATENTS, MAP, TILES, Header, Reader, Section
 from lictor.codec.image.pillow import Picture
@@ -201,7 +202,7 @@ def quality_map(data: bytes, random: Random) -> bytes:
     map = next((s for s in sections if s.kind == MAP), None)
     if map is None:
         return payload(data, random)
-    code = bitstream.parse_map(header, map.payload)
+    code = map_form.parse(header, map.payload)
     match random.integers(6):
         case 0:
             code.unit = int(random.integers(1, 401))
@@ -216,7 +217,7 @@ def quality_map(data: bytes, random: Random) -> bytes:
         case 5:
             code.stream = damaged(bytes(code.stream), random)
     try:
-        map.payload = bitstream.write_map(code, header)
+        map.payload = map_form.write(code, header)
     except ValueError:
         return payload(data, random)
     return bitstream._write(header, sections)

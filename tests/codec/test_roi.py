@@ -18,6 +18,7 @@ from lictor.codec.errors import (
     UnsupportedFeature,
 )
 from lictor.codec.format import picture as bitstream
+from lictor.codec.format import quality_map as map_form
 from lictor.codec.format.picture import ALPHA, LATENTS, MAP, TILES, Header, Section
 from lictor.codec.picture import quality_map, tiles
 from lictor.codec.picture.roi import quality_map as steps_of
@@ -264,9 +265,9 @@ def test_header_and_sections_must_agree(china: np.ndarray):
         bitstream.read(bitstream._write(header, chain))
 
 
-def code_of(china: np.ndarray) -> tuple[Header, bitstream.MapCode]:
+def code_of(china: np.ndarray) -> tuple[Header, map_form.MapCode]:
     header, sections = mapped(china)
-    return header, bitstream.parse_map(header, sections[0].payload)
+    return header, map_form.parse(header, sections[0].payload)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +285,7 @@ def test_maps_that_make_no_sense(china: np.ndarray, changes: dict, reason: str):
     for name, value in changes.items():
         setattr(code, name, value)
     with pytest.raises(CorruptFile, match=reason):
-        quality_map.unpack(bitstream.write_map(code, header), header)
+        quality_map.unpack(map_form.write(code, header), header)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_maps_that_make_no_sense(china: np.ndarray, changes: dict, reason: str):
 )
 def test_maps_cut_short(payload: str):
     with pytest.raises(TruncatedFile):
-        bitstream.parse_map(Header(step=100, mapped=True), bytes.fromhex(payload))
+        map_form.parse(Header(step=100, mapped=True), bytes.fromhex(payload))
 
 
 @pytest.mark.parametrize(
@@ -310,12 +311,12 @@ def test_maps_cut_short(payload: str):
 )
 def test_map_values_out_of_range(payload: str, reason: str):
     with pytest.raises(CorruptFile, match=reason):
-        bitstream.parse_map(Header(step=100, mapped=True), bytes.fromhex(payload))
+        map_form.parse(Header(step=100, mapped=True), bytes.fromhex(payload))
 
 
 def test_a_map_of_one_value_throughout_is_no_map():
     """A certain table takes no stream, however large the picture; it must still end in an error."""
     header = Header(width=2**15, height=2**15, step=100, mapped=True)
-    code = bitstream.MapCode(1, 2, 0, 0, [56], b"\0\0\0")
+    code = map_form.MapCode(1, 2, 0, 0, [56], b"\0\0\0")
     with pytest.raises(CorruptFile, match="does not span"):
-        quality_map.unpack(bitstream.write_map(code, header), header)
+        quality_map.unpack(map_form.write(code, header), header)
