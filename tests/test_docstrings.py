@@ -45,7 +45,6 @@ EXCEPTIONS = dict.fromkeys(
     (
         "lictor.codec.Answer",
         "lictor.codec.Answer.probabilities",
-        "lictor.codec.Info",
         "lictor.codec.Latents",
         "lictor.codec.Store.also",
         "lictor.codec.Store.find",

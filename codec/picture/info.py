@@ -22,21 +22,33 @@ from lictor.codec.runtime import store
 class Info:
     """What the header of a file says.
 
-    model: name of the checkpoint; None if this installation does not know its number, or if no
-        network coded any of it.
-    model_id: permanent number of a shipped checkpoint, 0 for others.
-    weights: start of the SHA-256 of the weights, hexadecimal.
-    channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
-    quality: of a picture with a quality map, its highest; quality_low: its lowest.
-    latents: checksum of the decoded latents, hexadecimal.
-    tiles: in how many pieces the picture is coded; tile_width, tile_height: of one, in pixels.
-    bytes: size of the file.
-    methods: by which its samples are coded ("network", ...), and in how many of these bytes.
-    latent_bytes: of which entropy-coded latents; alpha_bytes, icc_bytes, exif_bytes,
-        map_bytes (the quality map) and colour_bytes (colour signalling) likewise.
-    bpp: bits per pixel, from the size of the file.
-    colour: what is said of the colours beside the ICC profile, by name (cicp, intent, gamma,
-        chromaticities, mastering, light), and a `name` for people; empty if nothing is.
+    Attributes:
+        format_version: of the file, as codec/format/FORMAT.md counts them.
+        model: name of the checkpoint; None if this installation does not know its number, or if no
+            network coded any of it.
+        model_id: permanent number of a shipped checkpoint, 0 for others.
+        weights: start of the SHA-256 of the weights, hexadecimal.
+        width: in pixels.
+        height: likewise.
+        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+        bit_depth: of a sample, 8 or 16.
+        quality: 0…100; of a picture with a quality map, its highest.
+        quality_low: its lowest.
+        latents: checksum of the decoded latents, hexadecimal.
+        tiles: in how many pieces the picture is coded.
+        tile_width: of one, in pixels.
+        tile_height: likewise.
+        bytes: size of the file.
+        methods: by which its samples are coded ("network", ...), and in how many of these bytes.
+        latent_bytes: of which entropy-coded latents.
+        alpha_bytes: of which alpha.
+        icc_bytes: of which the ICC profile.
+        exif_bytes: of which EXIF.
+        map_bytes: of which the quality map.
+        colour_bytes: of which colour signalling.
+        bpp: bits per pixel, from the size of the file.
+        colour: what is said of the colours beside the ICC profile, by name (cicp, intent, gamma,
+            chromaticities, mastering, light), and a `name` for people; empty if nothing is.
     """
 
     format_version: int
