@@ -48,7 +48,7 @@ def fit(g: Grid, coded: FloatArray, channel: int, turn: int) -> Weights:
     a = np.stack([coded[channel - d][g.shifted(turn, p)[::step]] for d, p in offered], 1)
     centre = a.mean(0)
     a -= centre
-    chosen = _select(a, wanted - mean, places.size * _entropy(wanted), places.size)
+    chosen = _select(a, wanted - mean, places.size * entropy(wanted), places.size)
     if not chosen:
         return Weights(bias=_bias(mean))
     part = a[:, chosen]
@@ -86,10 +86,10 @@ def _offer(
     return taps[:room]
 
 
-def _entropy(wanted: np.ndarray) -> float:
+def entropy(levels: np.ndarray) -> float:
     """Bits of a value without any prediction; values are integers, or nearly."""
-    _, counts = np.unique(wanted, return_counts=True)
-    return float(np.log2(wanted.size) - (counts * np.log2(counts)).sum() / wanted.size)
+    _, counts = np.unique(levels, return_counts=True)
+    return float(np.log2(levels.size) - (counts * np.log2(counts)).sum() / levels.size)
 
 
 def _select(a: np.ndarray, wanted: np.ndarray, bits: float, size: int) -> list[int]:

@@ -15,6 +15,7 @@ from lictor.codec.arrays import stream
 from lictor.codec.arrays.context import MAX_SHIFT, MAX_SYMBOL, FloatArray, cut, grid
 from lictor.codec.arrays.dtypes import rounded, to_float64
 from lictor.codec.arrays.lossless import pack, pack_patch
+from lictor.codec.arrays.predictor_fit import entropy
 from lictor.codec.arrays.target import Distance, within
 
 _AXIS_SAMPLE = 2**16
@@ -115,7 +116,7 @@ class Quantiser:
         for dead in _DEAD:
             some._dead = dead
             step = some._step_for(wanted)
-            rate = _entropy(_levels(some.known, step, dead, some._shift(step))[0])
+            rate = entropy(_levels(some.known, step, dead, some._shift(step))[0])
             if rate < least:
                 best, least = dead, rate
         self._dead = best
@@ -350,12 +351,6 @@ def _levels(x: FloatArray, step: Some, dead: float, shift: Some) -> tuple[FloatA
         levels = levels - shift
         patched = ~(np.abs(levels) <= MAX_SYMBOL)
     return np.where(patched, 0.0, levels), patched
-
-
-def _entropy(levels: FloatArray) -> float:
-    """Bits a value, without any context."""
-    _, counts = np.unique(levels, return_counts=True)
-    return float(np.log2(levels.size) - (counts * np.log2(counts)).sum() / levels.size)
 
 
 def _grid_mse(x: FloatArray, step: float, zero: float, most: int) -> float:
