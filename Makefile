@@ -61,7 +61,7 @@ benchmark: $(VENV)/.tested ## all models and peers on KODAK=folder: tables, plot
 	  --anchor avif-444-psnr $(if $(CURVES),--curves $(CURVES))
 	$(BIN)/lictor report out/benchmark --plots out/benchmark/plots --table out/benchmark/table.md
 
-fuzz: ## a minute of hostile input for the entropy coder, with sanitizers
+fuzz: ## a minute of hostile input for the C code, with sanitizers
 	tests/fuzz/run.sh 60
 
 ide: ## links that let editors and type checkers find the packages

@@ -2,10 +2,11 @@
 
 `optional=True` lets the installation go on without a C compiler: lictor.entropy then
 runs its pure-Python reference, which gives the same bytes, slowly; there is no lossless
-coding of photos.
+coding of pictures.
 """
 
 import os
+from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
@@ -22,33 +23,27 @@ class BuildWithScript(build_py):
         self.build_module("train", "train.py", "lictor")
 
 
+def extension(name: str, folder: str, *headers: str) -> Extension:
+    """The module `name` of one C file, for the stable ABI."""
+    return Extension(
+        f"lictor.{folder.replace('/', '.')}.{name}",
+        sources=[f"{folder}/{name}.c"],
+        depends=[*headers],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")],
+        extra_compile_args=FLAGS,
+        py_limited_api=True,
+        optional=True,
+    )
+
+
+LOSSLESS = ("entropy/adaptive.h", *sorted(glob("models/lossless/*.h")))
+
 setup(
     cmdclass={"build_py": BuildWithScript},
     license="Apache-2.0",
     ext_modules=[
-        Extension(
-            "lictor.entropy._rans",
-            sources=["entropy/_rans.c"],
-            depends=["entropy/rans.h", "entropy/rans_x86.h", "entropy/rans_neon.h"],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            extra_compile_args=FLAGS,
-            py_limited_api=True,
-            optional=True,
-        ),
-        Extension(
-            "lictor.models.lossless._photo",
-            sources=["models/lossless/_photo.c"],
-            depends=[
-                "entropy/adaptive.h",
-                "models/lossless/photo.h",
-                "models/lossless/photo_planes.h",
-                "models/lossless/photo_spread.h",
-                "models/lossless/photo_tables.h",
-            ],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            extra_compile_args=FLAGS,
-            py_limited_api=True,
-            optional=True,
-        ),
+        extension("_rans", "entropy", *sorted(glob("entropy/rans*.h"))),
+        extension("_photo", "models/lossless", *LOSSLESS),
+        extension("_screen", "models/lossless", *LOSSLESS),
     ],
 )

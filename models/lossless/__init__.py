@@ -1,1 +1,1 @@
-"""Lossless coding of pixels without a network: `photo` for photographs (LOSSLESS.md)."""
+"""Lossless coding of pixels without a network: `photo` and `screen` (LOSSLESS.md, SCREEN.md)."""

@@ -9,24 +9,13 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lictor.entropy import CorruptStream
+from lictor.models.lossless.tile import Mask, Pixels, TileShape
 
 try:
     from lictor.models.lossless import _photo
 except ImportError:  # built without a C compiler
     _photo = None  # type: ignore[assignment]
-
-BLOCK = 64
-"""Side of the blocks of a mask."""
-
-MOST_SIDE = 1 << 15
-"""Longest side of a tile."""
-
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Mask = NDArray[np.bool_]
 
 
 def available() -> bool:
@@ -62,22 +51,11 @@ def encode(
         ValueError: The arguments do not fit one another.
         RuntimeError: The C extension was not built.
     """
-    height, width, channels = _checked_shape(pixels.shape, depth)
-    if pixels.dtype != _dtype(depth):
-        raise ValueError(f"samples of {depth} bits are {_dtype(depth)}, not {pixels.dtype}")
-    if pixels.max() >> depth:
-        raise ValueError(f"there are samples of {depth} bits that are {pixels.max()}")
-    colours = int(channels > 2) if colours is None else colours
+    tile = TileShape(pixels.shape, depth, mask)
+    pixels = tile.checked(pixels)
+    colours = int(pixels.shape[2] > 2) if colours is None else colours
     flags = bool(lift) | bool(parity) << 1 | colours << 2
-    return _extension().encode(
-        np.ascontiguousarray(pixels),
-        height,
-        width,
-        channels,
-        depth,
-        _checked_mask(mask, height, width),
-        flags,
-    )
+    return _extension().encode(pixels, *tile.arguments(), flags)
 
 
 def decode(
@@ -99,35 +77,11 @@ def decode(
         ValueError: The arguments do not fit one another.
         RuntimeError: The C extension was not built.
     """
-    height, width, channels = _checked_shape(shape, depth)
-    pixels = np.zeros(shape, _dtype(depth))
-    coded = _checked_mask(mask, height, width)
-    if not _extension().decode(data, pixels, height, width, channels, depth, coded):
+    tile = TileShape(shape, depth, mask)
+    pixels = tile.empty()
+    if not _extension().decode(data, pixels, *tile.arguments()):
         raise CorruptStream("the lossless tile is damaged, or its shape, depth or mask is another")
     return pixels
-
-
-def _dtype(depth: int) -> np.dtype:
-    return np.dtype(np.uint8 if depth <= 8 else np.uint16)
-
-
-def _checked_shape(shape: tuple[int, ...], depth: int) -> tuple[int, int, int]:
-    if len(shape) != 3 or not all(1 <= side <= MOST_SIDE for side in shape[:2]):
-        raise ValueError(f"a tile is (height, width, channels) of sides of 1 to {MOST_SIDE}")
-    if not 1 <= shape[2] <= 4:
-        raise ValueError(f"a tile has 1 to 4 channels, not {shape[2]}")
-    if not 1 <= depth <= 16:
-        raise ValueError(f"samples have 1 to 16 bits, not {depth}")
-    return shape[0], shape[1], shape[2]
-
-
-def _checked_mask(mask: Mask | None, height: int, width: int) -> Mask | None:
-    if mask is None:
-        return None
-    blocks = (-(-height // BLOCK), -(-width // BLOCK))
-    if mask.shape != blocks or mask.dtype != np.bool_:
-        raise ValueError(f"the mask of this tile is {blocks} of bool")
-    return np.ascontiguousarray(mask)
 
 
 def _extension() -> ModuleType:

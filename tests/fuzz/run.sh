@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes the entropy coder's C core for some seconds (60), from tests/fuzz/corpus.
+# Fuzzes the C code for some seconds (60): the entropy coder from tests/fuzz/corpus, the lossless
+# coder of screens from nothing, each for its share of the time.
 #
 #     tests/fuzz/run.sh [SECONDS]
 #
@@ -8,16 +9,24 @@
 # nothing is fuzzed. New inputs that reach new code stay in OUT (out/fuzz).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds=${1:-60}
+seconds=$((${1:-60} / 2))
 out=${OUT:-out/fuzz}
-mkdir -p "$out/corpus" tests/crashes
-
 build() {
     clang -std=c11 -g -O1 -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
-        -fno-sanitize-recover=all tests/fuzz/fuzz_rans.c -o "$out/fuzz_rans"
+        -fno-sanitize-recover=all "tests/fuzz/$1.c" -o "$out/$1"
 }
 
-if ! build 2>"$out/build.log"; then
+# TARGET FOLDER-FOR-CRASHES SEEDS…
+fuzz() {
+    build "$1"
+    mkdir -p "$out/$1.corpus" "$2"
+    "$out/$1" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+        -malloc_limit_mb=256 -print_final_stats=1 -verbosity=0 -artifact_prefix="$2/" \
+        "$out/$1.corpus" "${@:3}"
+}
+
+mkdir -p "$out"
+if ! build fuzz_rans 2>"$out/build.log"; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         (apt-get update -qq && apt-get install -y -qq --no-install-recommends \
             clang libclang-rt-14-dev) >"$out/apt.log" 2>&1 || true
@@ -26,9 +35,7 @@ if ! build 2>"$out/build.log"; then
         echo "fuzz: there is no clang; nothing was fuzzed" >&2
         exit 0
     fi
-    build
 fi
-"$out/fuzz_rans" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
-    -malloc_limit_mb=256 -print_final_stats=1 -verbosity=0 -artifact_prefix=tests/crashes/ \
-    "$out/corpus" tests/fuzz/corpus
-echo "fuzz: $seconds seconds, no input failed"
+fuzz fuzz_rans tests/crashes tests/fuzz/corpus
+fuzz fuzz_screen tests/crashes/screen
+echo "fuzz: $seconds seconds each, no input failed"

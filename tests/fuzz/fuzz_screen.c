@@ -1,0 +1,88 @@
+/*
+ * Fuzzing of models/lossless/screen.h, without Python: pixels come back as they were, and a
+ * hostile stream fills its tile and no more.
+ *
+ * The input's first bytes are a shape; the rest is pixels, then a stream. Built with clang's
+ * -fsanitize=fuzzer this is a libFuzzer target; with -DREPLAY it is a program that runs the files
+ * it is given. run.sh does both.
+ */
+#include <stdio.h>
+
+#include "../../models/lossless/screen.h"
+
+enum { HEADER = 6, SAMPLES = 24 * 24 * 4 };
+
+static void require(int condition, const char *what)
+{
+    if (!condition) {
+        fprintf(stderr, "fuzz_screen: %s\n", what);
+        abort();
+    }
+}
+
+static size_t samples_of(const Tile *t)
+{
+    return (size_t)t->height * (size_t)t->width * (size_t)t->channels;
+}
+
+/* Codes what the bytes say, in few colours if `few`, and looks whether it comes back. */
+static void go_and_come(const Tile *t, const uint8_t *bytes, size_t count, int few)
+{
+    static uint16_t samples[SAMPLES], back[SAMPLES];
+    for (size_t i = 0; i < samples_of(t); i++) {
+        uint32_t byte = count ? bytes[i % count] : 0;
+        uint32_t value = few ? byte & 1 ? 0xFFFF : 0 : byte * 257;
+        samples[i] = (uint16_t)(value >> (16 - t->depth));
+    }
+    size_t length;
+    uint8_t *stream = screen_encode(t, samples, 1, &length);
+    require(stream != NULL, "no memory");
+    require(screen_decode(t, stream, length, back, 1) == TILE_OK, "the stream is refused");
+    require(memcmp(samples, back, samples_of(t) * 2) == 0, "other pixels come back");
+    free(stream);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
+{
+    static uint16_t samples[SAMPLES];
+    static uint8_t narrow[SAMPLES];
+    static int ready;
+    if (!ready)
+        binary_set_up();
+    ready = 1;
+    if (count < HEADER)
+        return 0;
+    Tile t = {1 + bytes[0] % 24, 1 + bytes[1] % 24, 1 + bytes[2] % 4, 1 + bytes[3] % 16, NULL};
+    uint8_t mask = bytes[4] & 1;
+    t.mask = bytes[4] & 2 ? &mask : NULL;
+    if (t.mask == NULL)
+        go_and_come(&t, bytes + HEADER, count - HEADER, bytes[5] & 1);
+    screen_decode(&t, bytes + HEADER, count - HEADER, samples, 1);
+    for (size_t i = 0; i < samples_of(&t); i++)
+        require(samples[i] >> t.depth == 0, "a sample is too large");
+    if (t.depth <= 8)
+        screen_decode(&t, bytes + HEADER, count - HEADER, narrow, 0);
+    return 0;
+}
+
+#ifdef REPLAY
+int main(int count, char **names)
+{
+    for (int i = 1; i < count; i++) {
+        static uint8_t bytes[1 << 20];
+        FILE *file = fopen(names[i], "rb");
+        require(file != NULL, names[i]);
+        size_t size = fread(bytes, 1, sizeof bytes, file);
+        fclose(file);
+        uint8_t *exact = malloc(size + !size);  /* so that sanitizers see its end */
+        require(exact != NULL, "no memory");
+        memcpy(exact, bytes, size);
+        LLVMFuzzerTestOneInput(exact, size);
+        free(exact);
+    }
+    printf("%d inputs\n", count - 1);
+    return 0;
+}
+#endif
