@@ -123,11 +123,8 @@ def pictures(
     from lictor.codec.bench import pictures as sources
     from lictor.codec.bench import results
 
-    if (keep_pictures or page) and not out:
-        wanted = "--report" if page else "--keep-pictures"
-        raise UsageError(f"{wanted} needs a folder; name it with --out")
-    if out and os.path.lexists(out) and not os.path.isdir(out):
-        raise UsageError(f"{show(out)}: is a file; --out needs a folder")
+    keep = keep_pictures or bool(page)
+    _check_folder(out, "--report" if page else "--keep-pictures", needed=keep)
     _need_packages(page, anchor)
     found = sources.find(inputs)
     screen = Screen()
@@ -136,7 +133,6 @@ def pictures(
     names = [entry.codec.name for entry in entries]
     published = contenders.published(curves, names)
     base = contenders.against(anchor, names, published)
-    keep = keep_pictures or bool(page)
     how, missing = _options(repeat, jobs, threads, task, classifier, keep, out)
     skipped += missing
     for lack in missing:
@@ -146,10 +142,7 @@ def pictures(
     except (CannotWrite, OutOfMemory) as e:
         screen.say(f"lictor: {e}", err=True)
         return 1
-    for failure in measured.failed:
-        place = " ".join(filter(None, [failure.image, failure.codec]))
-        at = "" if failure.quality is None else f" {failure.quality:g}"
-        screen.say(f"lictor: {show(place)}{at}: {failure.reason}", err=True)
+    _tell_failures(measured, screen)
     report = results.assemble(
         measured,
         entries,
@@ -174,6 +167,21 @@ def pictures(
             screen.say(f"lictor: {e}", err=True)
             return 1
     return 1 if measured.failed else 0
+
+
+def _check_folder(out: str | None, wanted: str, needed: bool) -> None:
+    """Raises UsageError where no folder can be, or none is named and what is wanted needs one."""
+    if needed and not out:
+        raise UsageError(f"{wanted} needs a folder; name it with --out")
+    if out and os.path.lexists(out) and not os.path.isdir(out):
+        raise UsageError(f"{show(out)}: is a file; --out needs a folder")
+
+
+def _tell_failures(measured: Measured, screen: Screen) -> None:
+    for failure in measured.failed:
+        place = " ".join(filter(None, [failure.image, failure.codec]))
+        at = "" if failure.quality is None else f" {failure.quality:g}"
+        screen.say(f"lictor: {show(place)}{at}: {failure.reason}", err=True)
 
 
 def _need_packages(page: str | None, anchor: str | None) -> None:
