@@ -15,7 +15,7 @@ from typing import Any
 
 from lictor.codec.bench.contender import Missing
 
-METRICS = ("psnr", "ms_ssim")
+METRICS = ("psnr", "ms_ssim", "ssimulacra2")
 Curve = list[tuple[float, float]]
 """Points (bpp, metric) from few bits to many; MS-SSIM in dB."""
 

@@ -50,6 +50,7 @@ def _point(quality: float, rows: list[Row]) -> dict[str, Any]:
         "psnr": None if None in psnr else fmean(p for p in psnr if p is not None),
         "psnr_of_mean_mse": _of_mean_mse(psnr),
         "ms_ssim": _over(fmean, [row.ms_ssim for row in rows]),
+        "ssimulacra2": _over(fmean, [row.ssimulacra2 for row in rows]),
         "lpips": _over(fmean, [row.lpips for row in rows]),
         "encode_s": _over(median, [row.encode_s for row in rows]),
         "decode_s": _over(median, [row.decode_s for row in rows]),

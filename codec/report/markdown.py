@@ -15,6 +15,7 @@ from lictor.codec.report.build import Results, read
 PUBLISHED = " (published)"
 """Behind the name of a published curve whose codec was measured, too (bench/curves.py)."""
 NONE = "–"
+_EYES = {"ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}
 _SHARES = {"top1": "top-1", "top5": "top-5", "agreement": "same answer as on the original"}
 
 
@@ -41,12 +42,12 @@ def _bd_rates(results: Results) -> Iterable[str]:
     """Codec, BD-rates, times; by BD-rate, and what was measured only."""
     rates = results.get("bd_rate") or {}
     by_psnr: dict[str, Any] = (rates.get("metric") or {}).get("psnr") or {}
-    by_ssim: dict[str, Any] = (rates.get("metric") or {}).get("ms_ssim") or {}
+    eyes = {title: (rates.get("metric") or {}).get(key) or {} for key, title in _EYES.items()}
     names = [codec["name"] for codec in results["codecs"] if codec["name"] in by_psnr]
     if not names:
         return
     earlier = any(name + PUBLISHED in by_psnr for name in names)
-    header = ["codec", "PSNR, mean curve", "mean of pictures", "worst picture", "MS-SSIM"]
+    header = ["codec", "PSNR, mean curve", "mean of pictures", "worst picture", *eyes]
     header += ["encode", "decode", *(["earlier"] if earlier else [])]
     rows = []
     for name in sorted(names, key=lambda name: _order(by_psnr[name])):
@@ -54,7 +55,7 @@ def _bd_rates(results: Results) -> Iterable[str]:
         worst = own["worst"] if name != rates["anchor"] else None
         row = [f"`{name}`", _rate(own["mean_curve"]), _rate(own["per_image_mean"])]
         row += [f"{worst[0]} {_rate(worst[1])}" if worst else NONE]
-        row += [_rate((by_ssim.get(name) or {}).get("mean_curve"))]
+        row += [_rate((own.get(name) or {}).get("mean_curve")) for own in eyes.values()]
         row += [_seconds(results["curves"][name], f"{what}_s") for what in ("encode", "decode")]
         if earlier:
             row.append(_rate((by_psnr.get(name + PUBLISHED) or {}).get("mean_curve")))

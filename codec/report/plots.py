@@ -30,7 +30,12 @@ _MARKERS = {
     "x": "X",
 }
 _DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
-_AXES = {"psnr": "PSNR, dB", "ms_ssim": "MS-SSIM, dB", "lpips": "LPIPS"}
+_AXES = {
+    "psnr": "PSNR, dB",
+    "ms_ssim": "MS-SSIM, dB",
+    "ssimulacra2": "SSIMULACRA2",
+    "lpips": "LPIPS",
+}
 _TASK_AXES = {
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
@@ -68,9 +73,9 @@ def write(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> lis
 
     Args:
         folder: what `lictor bench --out` wrote.
-        target: where the files go: rd-psnr, rd-ms-ssim and rd-lpips as far as measured, and
-            time-encode and time-decode where BD-rates and times are, and task-agreement and so on
-            where a classifier looked; each as .png and .svg.
+        target: where the files go: rd-psnr, rd-ms-ssim, rd-ssimulacra2 and rd-lpips as far as
+            measured, and time-encode and time-decode where BD-rates and times are, and
+            task-agreement and so on where a classifier looked; each as .png and .svg.
 
     Returns:
         The paths of the files.

@@ -148,6 +148,7 @@ def _coded(original: Image.Image, stem: Path, format: str, suffix: str, options:
         "bpp": 8 * len(buffer.getvalue()) / (original.width * original.height),
         "psnr": 10 * np.log10(255**2 / error),
         "ms_ssim": 1 - error / 5000,
+        "ssimulacra2": 100 - error**0.5,
         "lpips": None,
         "encode_s": 0.01,
         "decode_s": 0.02,
@@ -161,7 +162,7 @@ def _curve(rows: list[dict], codec: str) -> list[dict]:
     points = []
     for quality in sorted({row["quality"] for row in rows}):
         own = [row for row in rows if row["codec"] == codec and row["quality"] == quality]
-        keys = ("bpp", "psnr", "ms_ssim", "encode_s", "decode_s")
+        keys = ("bpp", "psnr", "ms_ssim", "ssimulacra2", "encode_s", "decode_s")
         means = {key: float(np.mean([row[key] for row in own])) for key in keys}
         points.append({"quality": quality, "lpips": None, "psnr_of_mean_mse": None, **means})
     return points

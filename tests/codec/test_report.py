@@ -241,7 +241,10 @@ def test_plots(results_folder: Path, tmp_path: Path):
     paths = plots.write(results_folder, tmp_path)
     assert [p.name for p in paths] == [
         f"{name}.{suffix}"
-        for name in ("rd-psnr", "rd-ms-ssim", "time-encode", "time-decode", "task-agreement")
+        for name in (
+            *("rd-psnr", "rd-ms-ssim", "rd-ssimulacra2"),
+            *("time-encode", "time-decode", "task-agreement"),
+        )
         for suffix in ("png", "svg")
     ]
     for path in paths:

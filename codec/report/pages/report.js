@@ -14,6 +14,7 @@ const Report = (() => {
       tab: "MS-SSIM", axis: "MS-SSIM, dB: −10 log₁₀(1 − MS-SSIM)", digits: 2, unit: " dB",
       value: (v) => (v == null || v >= 1 ? null : -10 * Math.log10(1 - v)),
     },
+    ssimulacra2: { tab: "SSIMULACRA2", axis: "SSIMULACRA2", digits: 2, unit: "", value: (v) => v },
     lpips: { tab: "LPIPS", axis: "LPIPS, less is better", digits: 4, unit: "", reversed: true,
       value: (v) => v },
   };
@@ -259,7 +260,7 @@ const Report = (() => {
     const rows = names.flatMap((name) => (results.curves[name] ?? []).map((p) => ({ name, ...p })));
     const number = (title, key, digits) =>
       ({ title, value: (r) => r[key], text: (r) => fixed(r[key], digits) });
-    const digits = { psnr: 2, ms_ssim: 4, lpips: 4 };
+    const digits = { psnr: 2, ms_ssim: 4, ssimulacra2: 2, lpips: 4 };
     table(byId("points"), [
       { title: "Codec", value: (r) => label(r.name), text: (r) => label(r.name) },
       { title: "Quality", value: (r) => r.quality, text: (r) => String(r.quality) },

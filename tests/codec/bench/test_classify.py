@@ -71,7 +71,7 @@ def test_a_picture_agrees_with_itself(cat: np.ndarray):
 def test_without_labels_agreement_is_shown(cat: np.ndarray):
     rows = [
         measure.Row(
-            "a", "c", q, 9, bpp, 30.0, *[None] * 8, {"agrees": q > 1, "feature_distance": 1 / q}
+            "a", "c", q, 9, bpp, 30.0, *[None] * 9, {"agrees": q > 1, "feature_distance": 1 / q}
         )
         for q, bpp in ((1, 0.09), (2, 0.16), (3, 0.3))
     ]

@@ -18,9 +18,7 @@ ANCHOR = [(0.5, 25.0), (1.0, 30.0), (2.0, 35.0), (4.0, 40.0)]
 
 
 def row(image: str, quality: float, size: int, psnr: float | None, codec: str = "c") -> Row:
-    return Row(
-        image, codec, quality, size, size / 100, psnr, None, None, 0.1, 0.2, None, None, None, None
-    )
+    return Row(image, codec, quality, size, size / 100, psnr, *[None] * 3, 0.1, 0.2, *[None] * 4)
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 1.25])
@@ -127,6 +125,16 @@ def test_metrics_of_real_pictures(china: np.ndarray):
     assert 0.9 < ready["ms_ssim"](china, noisy) < 0.99
     assert ready["ms_ssim"](china[:160], noisy[:160]) is None
     assert ready["ms_ssim"](china[:161], noisy[:161]) is not None
+
+
+def test_ssimulacra2_sees_what_is_worse(china: np.ndarray):
+    pytest.importorskip("ssimulacra2")
+    measure = metrics.available(("ssimulacra2",))[0]["ssimulacra2"]
+    crop = china[:96, :128]
+    noisy = crop ^ np.uint8(4)
+    assert measure(crop, crop) == 100
+    assert 100 > measure(crop, noisy) > measure(crop, crop ^ np.uint8(16))
+    assert measure(crop[:7], crop[:7]) is None
 
 
 def test_lpips_where_its_weights_are(
