@@ -31,11 +31,13 @@ def extension(name: str, folder: str, *headers: str) -> Extension:
         depends=[*headers],
         define_macros=[("Py_LIMITED_API", "0x030B0000")],
         extra_compile_args=FLAGS,
+        libraries=[] if os.name == "nt" else ["m"],
         py_limited_api=True,
         optional=True,
     )
 
 
+LINEAR = ("entropy/adaptive.h", *sorted(glob("models/linear/*.h")))
 LOSSLESS = ("entropy/adaptive.h", *sorted(glob("models/lossless/*.h")))
 
 setup(
@@ -45,5 +47,6 @@ setup(
         extension("_rans", "entropy", *sorted(glob("entropy/rans*.h"))),
         extension("_photo", "models/lossless", *LOSSLESS),
         extension("_screen", "models/lossless", *LOSSLESS),
+        extension("_linear", "models/linear", *LINEAR),
     ],
 )

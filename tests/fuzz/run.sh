@@ -9,11 +9,11 @@
 # nothing is fuzzed. New inputs that reach new code stay in OUT (out/fuzz).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds=$((${1:-60} / 2))
+seconds=$((${1:-60} / 3))
 out=${OUT:-out/fuzz}
 build() {
     clang -std=c11 -g -O1 -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
-        -fno-sanitize-recover=all "tests/fuzz/$1.c" -o "$out/$1"
+        -fno-sanitize-recover=all "tests/fuzz/$1.c" -o "$out/$1" -lm
 }
 
 # TARGET FOLDER-FOR-CRASHES SEEDS…
@@ -38,4 +38,5 @@ if ! build fuzz_rans 2>"$out/build.log"; then
 fi
 fuzz fuzz_rans tests/crashes tests/fuzz/corpus
 fuzz fuzz_screen tests/crashes/screen
+fuzz fuzz_linear tests/crashes/linear
 echo "fuzz: $seconds seconds each, no input failed"

@@ -1,0 +1,1 @@
+"""Pictures by a linear transform of full rank, without a network (LINEAR.md)."""
