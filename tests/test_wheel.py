@@ -16,7 +16,12 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("checkpoints", "codec", "datasets", "entropy", "models", "training")
 
-BUILT = ("lictor/entropy/_rans", "lictor/models/lossless/_photo", "lictor/models/lossless/_screen")
+BUILT = (
+    "lictor/entropy/_rans",
+    "lictor/models/lossless/_photo",
+    "lictor/models/lossless/_screen",
+    "lictor/models/linear/_linear",
+)
 
 pytestmark = pytest.mark.slow
 

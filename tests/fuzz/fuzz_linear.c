@@ -3,6 +3,8 @@
  * of a tile; the rest is its stream, or, with bit 6 of the second set, pixels that are coded: these
  * must come back as the encoder said.
  */
+#include <stdio.h>
+
 #include "../../models/linear/tile.h"
 
 #define MOST (3 * BLOCK)
@@ -15,7 +17,7 @@ static void check(int right)
 
 static void round_trip(const uint8_t *data, size_t size, Pixels *p, Blocks *blocks)
 {
-    Parameters own = {{16384, 0, 0, 0, 16384, 0, 0, 0, 16384}, 1 + data[0] * 200u};
+    Parameters own = {{16384, 0, 0, 0, 16384, 0, 0, 0, 16384}, 1 + (size ? data[0] : 0) * 200u};
     uint8_t *own_samples = p->samples, fineness[9];
     size_t bytes = (size_t)p->height * p->width * p->channels * (p->depth / 8), length = 0;
     for (size_t i = 0; i < bytes; i++)
@@ -64,3 +66,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(p.samples);
     return 0;
 }
+
+#ifdef REPLAY
+int main(int count, char **names)
+{
+    for (int i = 1; i < count; i++) {
+        static uint8_t bytes[1 << 16];
+        FILE *file = fopen(names[i], "rb");
+        check(file != NULL);
+        size_t size = fread(bytes, 1, sizeof bytes, file);
+        fclose(file);
+        uint8_t *exact = malloc(size + !size);  /* so that sanitizers see its end */
+        check(exact != NULL);
+        memcpy(exact, bytes, size);
+        LLVMFuzzerTestOneInput(exact, size);
+        free(exact);
+    }
+    printf("%d inputs\n", count - 1);
+    return 0;
+}
+#endif

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes the C code for some seconds (60): the entropy coder from tests/fuzz/corpus, the lossless
-# coder of screens from nothing, each for its share of the time.
+# coder of screens and the linear one from nothing, each for its share of the time.
 #
 #     tests/fuzz/run.sh [SECONDS]
 #
