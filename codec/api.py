@@ -109,7 +109,7 @@ def encode(
     """
     target = rate_target.given(size=size, bpp=bpp, psnr=psnr, ssim=ssim)
     if target is None:
-        step = qualities.to_step(qualities.DEFAULT if quality is None else quality)
+        wanted = qualities.given(qualities.DEFAULT if quality is None else quality)
     elif quality is not None:
         raise InvalidTarget(f"give a quality or {target.kind}, not both")
     effort = arguments.effort(effort)
@@ -117,7 +117,7 @@ def encode(
     options = EncodeOptions(model, strip, roi, roi_drop, progress, device, models)
     task = encoding.Task.of(picture, options)
     if target is None:
-        return task.file(step, effort)
+        return task.file(wanted, effort)
     reached = task.reach(target, effort)
     if reached.note:
         warnings.warn(reached.note, TargetMissed, stacklevel=2)
@@ -225,7 +225,7 @@ def estimate(
     """
     codec = models.load(model)
     picture = encoding.viewed(arguments.picture(image), codec)
-    return encoding.estimate(picture, qualities.to_step(quality), codec)
+    return encoding.estimate(picture, qualities.given(quality), codec)
 
 
 def verify(
@@ -242,6 +242,6 @@ def verify(
 
     Args and errors: as for `encode` and `decode`.
     """
-    step, effort = qualities.to_step(quality), arguments.effort(effort)
+    wanted, effort = qualities.given(quality), arguments.effort(effort)
     options = EncodeOptions(model, models=models)
-    return verifying.verify(arguments.picture(image), step, effort, options)
+    return verifying.verify(arguments.picture(image), wanted, effort, options)

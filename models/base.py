@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lictor.models.box import Box
-from lictor.models.coding.quality import Quality
 from lictor.models.errors import NoNumbers, NoSearch
+from lictor.models.quality import Quality
 
 if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from lictor.entropy import Decoder, Encoder
     from lictor.models.base import LatentCodec, Output
     from lictor.models.box import Box
-    from lictor.models.coding.quality import Quality
     from lictor.models.progress import Progress
+    from lictor.models.quality import Quality
 
 
 class Model(Protocol):
@@ -116,7 +116,7 @@ class ArrayModel(Model, Protocol):
     def usual(self) -> Usual:
         """What its channels look like."""
 
-    def encode(self, x: Tensor, quality: float, encoder: Encoder) -> None:
+    def encode(self, x: Tensor, quality: Quality, encoder: Encoder) -> None:
         """Push the symbols of planes.
 
         Args:
@@ -129,7 +129,7 @@ class ArrayModel(Model, Protocol):
         """
 
     def pull(
-        self, shape: tuple[int, int], quality: float, decoder: Decoder, count: int = 1
+        self, shape: tuple[int, int], quality: Quality, decoder: Decoder, count: int = 1
     ) -> Tensor:
         """The latents of planes, float32 (count, C, h', w').
 
@@ -143,7 +143,7 @@ class ArrayModel(Model, Protocol):
             CorruptStream: the stream has fewer symbols.
         """
 
-    def reconstruct(self, latents: Tensor, quality: float) -> Tensor:
+    def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:
         """The planes of latents, float32 (N, channels, h, w), padded below and to the right.
 
         Args:
@@ -151,7 +151,7 @@ class ArrayModel(Model, Protocol):
             quality: as they were encoded.
         """
 
-    def estimate(self, x: Tensor, quality: float) -> float:
+    def estimate(self, x: Tensor, quality: Quality) -> float:
         """The bits that `encode` is expected to spend.
 
         Args and errors: as for `encode`.

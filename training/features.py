@@ -29,6 +29,7 @@ from lictor.codec.format.arrays import kind_of
 from lictor.codec.runtime import store
 from lictor.models import checkpoint, registry
 from lictor.models.array.plane_hyper import LAMBDA_MIN, PlaneHyper, quality_to_lambda
+from lictor.models.quality import Quality
 from lictor.training import export
 from lictor.training import loop as steps
 from lictor.training.config import SETTINGS, listing, write
@@ -225,7 +226,7 @@ def verify(weights: str, x: np.ndarray) -> None:
     for quality in export.QUALITIES:
         data = encode_features(x, model=weights, quality=quality, axis=1)
         error = float(np.square(decode_features(data, models=models) - x).mean())
-        expected = planes.estimate(quality) / 8
+        expected = planes.estimate(Quality.of(quality)) / 8
         gap = len(data) / expected - 1
         print(f"{quality:7g} {8 * len(data) / x.size:8.4f} {error:10.4g} {gap:23.2%}")
         export.refuse_gap(weights, gap, 2 * export.LARGEST_GAP + OVERHEAD / expected)

@@ -38,9 +38,10 @@ from lictor.codec.errors import (
 )
 from lictor.codec.format import arrays as feature_format
 from lictor.codec.format.arrays import FLOATS, KINDS, Array, File, size_of
-from lictor.codec.format.picture import QUALITY_STEPS, Bytes
+from lictor.codec.format.picture import Bytes
 from lictor.codec.runtime import store
 from lictor.codec.runtime.store import Store
+from lictor.models.quality import STEPS, Quality
 
 if TYPE_CHECKING:
     from lictor.codec.arrays.low_rank import Mixer
@@ -184,10 +185,10 @@ def _model(a: Array, models: Store) -> ArrayModel | None:
 
 @dataclass(frozen=True)
 class _Way:
-    """Weights, and the quality in steps, None if it is to be found."""
+    """Weights, and the quality, None if it is to be found."""
 
     model: Any
-    step: int | None
+    quality: Quality | None
 
 
 def _way(
@@ -203,8 +204,8 @@ def _way(
     aimed = target.mse is not None or target.bits is not None
     if aimed and quality is not None:
         raise InvalidTarget("give one of quality, mse and bits, not several")
-    step = None if aimed else qualities.to_step(qualities.DEFAULT if quality is None else quality)
-    return _Way(models.load_for_arrays(model), step)
+    own = None if aimed else qualities.given(qualities.DEFAULT if quality is None else quality)
+    return _Way(models.load_for_arrays(model), own)
 
 
 Candidates = Iterator[tuple[Array, Promise | None]]
@@ -346,29 +347,30 @@ def _learned(
 
     planes = learned.Planes(to_float64(exact.dtype, raw), axis, way.model)
 
-    def attempt(step: int) -> Array:
-        return Learned.encode(exact.name, exact.dtype, raw, planes, step)
+    def attempt(quality: Quality) -> Array:
+        return Learned.encode(exact.name, exact.dtype, raw, planes, quality)
 
-    if way.step is not None:
-        yield attempt(way.step), None
+    if way.quality is not None:
+        yield attempt(way.quality), None
     elif target.bits is not None:
         most = target.bits * raw.size / 8
-        yield attempt(_last(lambda step: size_of(attempt(step)) <= most)), Promise()
+        found = _last(lambda quality: size_of(attempt(quality)) <= most)
+        yield attempt(Quality(found)), Promise()
     elif target.mse is not None:
         promise = Promise(distance=Distance.of_mse(target.mse))
 
-        def too_far(step: int) -> bool:
-            return not _kept(attempt(step), raw, promise, way.model)
+        def too_far(quality: Quality) -> bool:
+            return not _kept(attempt(quality), raw, promise, way.model)
 
-        step = _last(too_far) + 1 if too_far(0) else 0
-        if step <= QUALITY_STEPS:
-            yield attempt(step), promise
+        step = _last(too_far) + 1 if too_far(Quality(0)) else 0
+        if step <= STEPS:
+            yield attempt(Quality(step)), promise
 
 
-def _last(holds: Callable[[int], bool]) -> int:
-    """The highest quality step for which holds what holds up to some quality; at least 0."""
-    low, high = 0, QUALITY_STEPS + 1
+def _last(holds: Callable[[Quality], bool]) -> int:
+    """The highest quality, in steps, for which holds what holds up to some; at least 0."""
+    low, high = 0, STEPS + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
+        low, high = (middle, high) if holds(Quality(middle)) else (low, middle)
     return low

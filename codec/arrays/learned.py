@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from lictor.models import ArrayModel
     from lictor.models.capabilities import Usual
+    from lictor.models.quality import Quality
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -139,7 +140,7 @@ class Planes:
         self.low, self.high = _bounds(kept) if kept.size else (0.0, 0.0)
         self.frames = self.layout.pack(np.where(self.patched, 0.0, scaled).astype(np.float32))
 
-    def push(self, encoder: Encoder, quality: float) -> None:
+    def push(self, encoder: Encoder, quality: Quality) -> None:
         """Code all symbols. Raises ModelUnavailable for weights that cannot."""
         import torch
 
@@ -149,13 +150,13 @@ class Planes:
             with store.model_errors():
                 self.model.encode(x.to(self.model.device), quality, encoder)
 
-    def encode(self, quality: float) -> tuple[bytes, int]:
+    def encode(self, quality: Quality) -> tuple[bytes, int]:
         """The stream, and the checksum of its symbols."""
         encoder = Encoder()
         self.push(encoder, quality)
         return encoder.finish(), encoder.checksum
 
-    def estimate(self, quality: float) -> float:
+    def estimate(self, quality: Quality) -> float:
         """Bits that the float model expects of all values."""
         import torch
 
@@ -202,7 +203,7 @@ def latents(a: Stored, model: ArrayModel | None = None) -> Latents:
     model = model or store.find_for_arrays(a.learned)
     if a.axis >= 0 and not fits(a.shape[a.axis], model.channels):
         raise CorruptFile("an array has another axis of channels than any encoder gives it")
-    layout, quality = Layout(a.shape, a.axis, model.channels), a.learned.step / 4
+    layout, quality = Layout(a.shape, a.axis, model.channels), a.learned.quality
     with _whole(), store.model_errors():
         decoder = Decoder(a.coded)
         scaling = _scaling_syntax(Pull(decoder), None, layout.channels)
@@ -226,7 +227,7 @@ def decode(a: Stored, model: ArrayModel | None = None) -> FloatArray:
     frames = np.zeros((layout.planes[0], model.channels, *layout.planes[1:]), np.float32)
     for piece, part in found.pieces:
         rows, columns = piece.shape
-        planes = model.reconstruct(part, a.learned.step / 4)
+        planes = model.reconstruct(part, a.learned.quality)
         frames[piece.place] = planes[:, :, :rows, :columns].cpu().numpy()
     centre, unit = map(layout.spread_out, found.scaling.centre_and_unit(model))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from lictor.codec.api import decode_picture, encode, estimate, info, psnr
 from lictor.codec.errors import ModelUnavailable, UnsupportedImage
 from lictor.codec.format.colour import NONE
-from lictor.codec.format.picture import QUALITY_STEPS
 from lictor.codec.image import pillow
 from lictor.codec.runtime.threads import torch_threads
 
@@ -117,11 +116,11 @@ class _Networks:
         h, sections = bitstream.read(data)
         if bitstream.read_table(h, sections):
             raise UnsupportedImage("has tiles; networks are measured on smaller pictures")
-        self._codec, self._step = codec, h.step
-        self._quality = torch.tensor([h.step * 100 / QUALITY_STEPS])
+        self._codec, self._own = codec, h.quality
+        self._quality = torch.tensor([float(h.quality)])
         recorder = _Recorder(Decoder(sections[0].payload))
         self._shape = (h.height, h.width)
-        y_hat = codec.pull(self._shape, self._quality.item(), recorder)  # type: ignore[arg-type]
+        y_hat = codec.pull(self._shape, self._own, recorder)  # type: ignore[arg-type]
         self._symbols = recorder.symbols
         self._y = y_hat.permute(0, 2, 3, 1)
         _, rows, columns, _ = self._y.shape
@@ -131,7 +130,7 @@ class _Networks:
     def integers(self) -> None:
         """As the decoder runs them, with the symbols already there."""
         replayed = _Replay(self._symbols)
-        self._codec.pull(self._shape, self._quality.item(), replayed)  # type: ignore[arg-type]
+        self._codec.pull(self._shape, self._own, replayed)  # type: ignore[arg-type]
 
     def floats(self) -> None:
         """As training and the estimate run them, table indexes included."""

@@ -20,6 +20,7 @@ from lictor.codec.errors import (
     UnsupportedVersion,
 )
 from lictor.codec.format.elements import Bytes, Reader, Writer
+from lictor.models.quality import STEPS, Quality
 
 MAGIC = b"LIC"
 VERSION = 1
@@ -30,8 +31,6 @@ MAX_NAME = 64
 MAX_SIDE = 2**20
 MAX_PIXELS = 2**31
 MAX_SECTION = 2**40
-QUALITY_STEPS = 400
-"""Quality 0…100 is stored in steps of a quarter."""
 
 BLOCK = 64
 FREE_BLOCKS = 1024
@@ -40,9 +39,6 @@ BLOCKS_PER_BYTE = 16
 
 MAX_TILE_BLOCKS = 1024
 """Of a tile, and of a picture without tiles: bounds the memory that one piece of work takes."""
-
-PLACE = 16
-"""Pixels a side that one value of a quality map stands for."""
 
 LATENTS = 1
 PADDING = 2
@@ -117,6 +113,11 @@ class Header:
     latents: int = 0
 
     @property
+    def quality(self) -> Quality:
+        """The highest, if it varies."""
+        return Quality(self.step)
+
+    @property
     def network(self) -> bool:
         """Whether a network coded it, so that there are latents."""
         return bool(self.model_id or self.model_name)
@@ -187,7 +188,7 @@ def header_syntax(io: Reader | Writer, h: Header) -> Header:
     if h.width * h.height > MAX_PIXELS:
         raise io.complaint(f"{h.width}x{h.height} is more than {MAX_PIXELS} pixels")
     _sample_syntax(io, h)
-    h.step = io.varint("quality", h.step, 0, QUALITY_STEPS)
+    h.step = io.varint("quality", h.step, 0, STEPS)
     h.latents = io.uint("checksum of the latents", h.latents, size=4)
     io.crc16("header")
     if not h.network and (any(h.weights) or h.latents):

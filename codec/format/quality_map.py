@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lictor.codec.format.elements import Bytes, Reader, Writer
-from lictor.codec.format.picture import BLOCK, PLACE, QUALITY_STEPS, Header
+from lictor.codec.format.picture import BLOCK, Header
+from lictor.models.quality import PLACE, STEPS
 
 MAX_LEVELS = 64
 """Of a quality map."""
@@ -37,7 +38,7 @@ class MapCode:
 
 def syntax(io: Reader | Writer, m: MapCode, header: Header) -> MapCode:
     """The payload of the section MAP, up to the stream, which is the rest."""
-    m.unit = io.varint("unit of the quality map", m.unit, 1, QUALITY_STEPS)
+    m.unit = io.varint("unit of the quality map", m.unit, 1, STEPS)
     m.levels = io.uint("levels of the quality map", m.levels, 2, MAX_LEVELS)
     if m.unit * (m.levels - 1) > header.step:
         raise io.complaint("the quality map falls below quality 0")

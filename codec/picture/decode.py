@@ -126,7 +126,7 @@ def classify(data: Bytes, options: DecodeOptions = PLAIN) -> Answer:
     with latent.running(reader.grid):
         latents = reader.latents(0)
         # Nothing is lost but in salvage, and students take no maps.
-        assert latents is not None and isinstance(reader.quality, float)
+        assert latents is not None and reader.quality.map is None
         seen = reader.codec.answer(latents, reader.quality)
     return Answer(*(part[0].float().cpu().numpy() for part in (seen.scores, seen.features)))
 

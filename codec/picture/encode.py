@@ -18,13 +18,11 @@ from lictor.codec.picture.info import info
 from lictor.codec.picture.methods import METHODS
 from lictor.codec.picture.methods.method import Coded, Wanted
 from lictor.codec.picture.tiles import Grid
-from lictor.codec.quality import from_step
 from lictor.codec.runtime import store
 from lictor.codec.runtime.store import Store
 from lictor.models import zoo
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from lictor.codec.picture.rate_target import Reached, Target
     from lictor.models.base import LatentCodec
     from lictor.models.progress import Progress
+    from lictor.models.quality import Quality
 
 DEFAULT_MODEL = zoo.DEFAULT
 DEFAULT_DROP = 40.0
@@ -75,15 +74,13 @@ class Task:
         wanted = None if roi is None else _wanted(picture, roi, drop, codec)
         return cls(picture, codec, wanted, options)
 
-    def file(self, step: int, effort: int) -> bytes:
-        """Encoded at a quality in steps."""
-        own: int | NDArray[np.int16] = step
+    def file(self, quality: Quality, effort: int) -> bytes:
+        """Encoded at a quality."""
         if self.wanted is not None:
             from lictor.codec.picture import roi as regions
 
-            steps = regions.quality_map(self.wanted, step, self.options.roi_drop)
-            own = steps if steps.min() < steps.max() else int(steps.max())
-        return encode(self.picture, own, self.codec, effort, self.options.progress)
+            quality = regions.quality_map(self.wanted, quality, self.options.roi_drop)
+        return encode(self.picture, quality, self.codec, effort, self.options.progress)
 
     def reach(self, target: Target, effort: int) -> Reached:
         """Encoded to a target."""
@@ -141,31 +138,28 @@ def _fixed(data: bytes) -> int:
 
 def encode(
     picture: Picture,
-    step: int | NDArray[np.int16],
+    quality: Quality,
     codec: LatentCodec,
     effort: int = 0,
     progress: Progress | None = None,
 ) -> bytes:
-    """A file; step: as for `encode_and_expect`."""
-    return encode_and_expect(picture, step, codec, effort, progress)[0]
+    """A file."""
+    return encode_and_expect(picture, quality, codec, effort, progress)[0]
 
 
 def encode_and_expect(
     picture: Picture,
-    step: int | NDArray[np.int16],
+    quality: Quality,
     codec: LatentCodec,
     effort: int,
     progress: Progress | None = None,
 ) -> tuple[bytes, float | None]:
-    """The file, and after a search the bytes that the model expected of the latents found.
-
-    step: quality times 4, or a map of it.
-    """
-    coded = METHODS[LATENTS].encode(Wanted(picture, step, codec, effort, progress))
-    return file_of(picture, step, [coded]), coded.expected
+    """The file, and after a search the bytes that the model expected of the latents found."""
+    coded = METHODS[LATENTS].encode(Wanted(picture, quality, codec, effort, progress))
+    return file_of(picture, quality, [coded]), coded.expected
 
 
-def file_of(picture: Picture, step: int | NDArray[np.int16], coded: Sequence[Coded]) -> bytes:
+def file_of(picture: Picture, quality: Quality, coded: Sequence[Coded]) -> bytes:
     """The file of what methods coded of a picture: all of it, between them."""
     height, width, channels = picture.pixels.shape
     made = {part.kind: part for part in coded}
@@ -175,8 +169,8 @@ def file_of(picture: Picture, step: int | NDArray[np.int16], coded: Sequence[Cod
         height=height,
         channels=channels,
         depth=picture.depth,
-        mapped=not isinstance(step, int),
-        step=step if isinstance(step, int) else int(step.max()),
+        mapped=quality.map is not None,
+        step=quality.highest,
     )
     codec = network.codec if network else None
     if network and codec:
@@ -184,7 +178,7 @@ def file_of(picture: Picture, step: int | NDArray[np.int16], coded: Sequence[Cod
         header.model_name = "" if codec.id else codec.name
         header.latents = network.checksum
     others = {kind: made[kind].payload for kind in METHODS if kind in made}
-    others |= _others(picture, header, step)
+    others |= _others(picture, header, quality)
     latents, table = (network.payload, network.table) if network else (None, None)
     try:
         return bitstream.write(header, latents, others, table)
@@ -208,15 +202,15 @@ def _wanted(picture: Picture, roi: Any, drop: float, codec: LatentCodec) -> NDAr
     return regions.weights(roi, width, height)
 
 
-def _others(picture: Picture, header: Header, step: int | NDArray[np.int16]) -> dict[int, bytes]:
+def _others(picture: Picture, header: Header, quality: Quality) -> dict[int, bytes]:
     """The sections beside the latents."""
     from lictor.codec.picture import alpha, metadata
 
     others = {}
-    if not isinstance(step, int):
+    if quality.map is not None:
         from lictor.codec.picture import quality_map
 
-        others[MAP] = quality_map.pack(step, header)
+        others[MAP] = quality_map.pack(quality, header)
     if picture.alpha is not None:
         others[ALPHA] = alpha.pack(picture.alpha)
     for kind, data in ((ICC, picture.icc), (EXIF, picture.exif)):
@@ -227,14 +221,14 @@ def _others(picture: Picture, header: Header, step: int | NDArray[np.int16]) -> 
     return others
 
 
-def estimate(picture: Picture, step: int, codec: LatentCodec) -> float:
+def estimate(picture: Picture, quality: Quality, codec: LatentCodec) -> float:
     """Bytes that the model expects the latents to need."""
     from lictor.codec.picture import latent
 
     height, width, _ = picture.pixels.shape
     grid = Grid.for_picture(width, height)
     codec = store.for_depth(codec, picture.depth)
-    return latent.estimate(picture.colours, grid, codec, from_step(step)) / 8
+    return latent.estimate(picture.colours, grid, codec, quality) / 8
 
 
 def viewed(picture: Picture, codec: LatentCodec) -> Picture:

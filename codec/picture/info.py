@@ -14,8 +14,8 @@ from lictor.codec.picture import file as files
 from lictor.codec.picture.file import File
 from lictor.codec.picture.methods import METHODS
 from lictor.codec.picture.tiles import Grid
-from lictor.codec.quality import from_step
 from lictor.codec.runtime import store
+from lictor.models.quality import Quality
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def info(data: Bytes) -> Info:
         height=h.height,
         channels=h.channels,
         bit_depth=h.depth,
-        quality=from_step(h.step),
-        quality_low=from_step(_lowest(file)),
+        quality=float(h.quality),
+        quality_low=float(_lowest(file)),
         latents=f"{h.latents:08x}",
         tiles=len(grid),
         tile_width=min(grid.tile_width, h.width),
@@ -117,9 +117,9 @@ def info(data: Bytes) -> Info:
     )
 
 
-def _lowest(file: File) -> int:
+def _lowest(file: File) -> Quality:
     h = file.header
     if not h.mapped:
-        return h.step
+        return h.quality
     code = map_form.parse(h, file.payload(MAP))
-    return h.step - code.unit * (code.levels - 1)
+    return Quality(h.step - code.unit * (code.levels - 1))

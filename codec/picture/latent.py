@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
 from lictor.codec.format.elements import Bytes
-from lictor.codec.format.picture import BLOCK, PLACE, Table
+from lictor.codec.format.picture import BLOCK, Table
 from lictor.codec.picture.tile_threads import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.picture.tiles import Grid, describe
 from lictor.codec.runtime.device import transforming
@@ -28,17 +28,14 @@ from lictor.codec.runtime.store import model_errors
 from lictor.entropy import CorruptStream, Decoder, Encoder
 from lictor.models.base import crop, refuse_no_numbers
 from lictor.models.box import Box
+from lictor.models.quality import PLACE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lictor.models.base import LatentCodec
-    from lictor.models.coding.quality import Quality
     from lictor.models.progress import Progress
-
-Qualities: TypeAlias = "float | NDArray[np.int16]"
-"""0…100, or a quality map: (rows, columns) of PLACE x PLACE pixels, in steps, 0…400."""
-
+    from lictor.models.quality import Quality
 
 # ---- encoding
 
@@ -59,7 +56,7 @@ def encode(
     colours: NDArray[Any],
     grid: Grid,
     codec: LatentCodec,
-    quality: Qualities,
+    quality: Quality,
     effort: int = 0,
     progress: Progress | None = None,
 ) -> list[Coded]:
@@ -83,7 +80,7 @@ def encode(
     return _for_each_tile(code, grid, progress if effort or len(grid) > 1 else None, most)
 
 
-def estimate(colours: NDArray[Any], grid: Grid, codec: LatentCodec, quality: Qualities) -> float:
+def estimate(colours: NDArray[Any], grid: Grid, codec: LatentCodec, quality: Quality) -> float:
     """Bits that the float model expects of all tiles."""
 
     def measure(number: int, steps: Steps) -> float:
@@ -130,13 +127,12 @@ def _around(grid: Grid, number: int, codec: LatentCodec) -> Box:
     return grid.tile(number).grown(codec.analysis_halo).within(grid.picture.padded(BLOCK))
 
 
-def _part(quality: Qualities, box: Box) -> Quality:
-    """The quality of the places that a box touches, as models take it."""
-    if not isinstance(quality, np.ndarray):
-        return quality
-    rows = slice(box.top // PLACE, -(-box.bottom // PLACE))
-    columns = slice(box.left // PLACE, -(-box.right // PLACE))
-    return torch.from_numpy(quality[rows, columns].astype(np.int64))
+def _part(quality: Quality, box: Box) -> Quality:
+    """The quality of the places that a box touches."""
+    top, left = box.top // PLACE, box.left // PLACE
+    return quality.part(
+        Box(top, left, -(-box.bottom // PLACE) - top, -(-box.right // PLACE) - left)
+    )
 
 
 # ---- decoding
@@ -171,7 +167,7 @@ class TileReader:
     """
 
     def __init__(
-        self, streams: Streams, grid: Grid, codec: LatentCodec, quality: Qualities, salvage: bool
+        self, streams: Streams, grid: Grid, codec: LatentCodec, quality: Quality, salvage: bool
     ) -> None:
         self.streams, self.grid, self.codec, self.quality = streams.cut(), grid, codec, quality
         self.table, self.checksum = streams.table, streams.latents

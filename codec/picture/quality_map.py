@@ -18,18 +18,20 @@ from lictor.codec.format.picture import Header
 from lictor.codec.format.quality_map import MAX_LOG, MapCode
 from lictor.entropy import CorruptStream, compress, decompress
 from lictor.entropy.fitted import Shape, tables
+from lictor.models.quality import Quality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def pack(steps: NDArray[np.int16], header: Header) -> bytes:
+def pack(quality: Quality, header: Header) -> bytes:
     """The payload of the section.
 
-    steps: (rows, columns) of places, 0…400: the header's, and at most MAX_LEVELS − 1 others when
-        counted in their common unit.
+    quality: a map, with the header's quality and at most MAX_LEVELS − 1 others when counted in
+        their common unit.
     """
-    below = header.step - steps.astype(np.int64)
+    assert quality.map is not None
+    below = header.step - quality.map.astype(np.int64)
     unit = int(np.gcd.reduce(below.ravel()))
     levels = below // unit
     count = int(levels.max()) + 1
@@ -37,8 +39,8 @@ def pack(steps: NDArray[np.int16], header: Header) -> bytes:
     return min((map_form.write(code, header) for code in codes), key=len)
 
 
-def unpack(payload: Bytes, header: Header) -> NDArray[np.int16]:
-    """The map, int16 (rows, columns), 0…400. Raises CorruptFile."""
+def unpack(payload: Bytes, header: Header) -> Quality:
+    """The map. Raises CorruptFile."""
     code = map_form.parse(header, payload)
     shape = map_form.shape(header)
     table = tables([Shape(code.offset, 0, [*code.logs, -1])])
@@ -56,7 +58,7 @@ def unpack(payload: Bytes, header: Header) -> NDArray[np.int16]:
             f"the quality map does not span its {code.levels} levels; the file is damaged, get "
             "another copy of it"
         )
-    return (header.step - code.unit * levels).astype(np.int16)
+    return Quality((header.step - code.unit * levels).astype(np.int16))
 
 
 def _code(levels: NDArray[np.int64], unit: int, count: int, way: int) -> MapCode:

@@ -16,7 +16,7 @@ from typing import Any
 
 from lictor.codec import sizes
 from lictor.codec.errors import InvalidTarget, MissingPackage
-from lictor.codec.format.picture import QUALITY_STEPS
+from lictor.models.quality import STEPS, Quality
 
 MOST = 6
 """Files that are made for a target."""
@@ -113,7 +113,7 @@ class _Made:
 
 
 Curve = Callable[[float], float]
-"""From a step of quality, 0…QUALITY_STEPS, to a height."""
+"""From a step of quality, 0…STEPS, to a height."""
 
 
 class Search:
@@ -122,7 +122,7 @@ class Search:
     Args:
         target: what to reach.
         pixels: of the picture.
-        make: the file of a step of quality and an effort.
+        make: the file of a quality and an effort.
         measure: its value, as the target counts.
         fixed: the bytes of a file that do not depend on quality.
     """
@@ -131,7 +131,7 @@ class Search:
         self,
         target: Target,
         pixels: int,
-        make: Callable[[int, int], bytes],
+        make: Callable[[Quality, int], bytes],
         measure: Callable[[bytes], float],
         fixed: Callable[[bytes], int],
     ) -> None:
@@ -155,7 +155,7 @@ class Search:
         """The files made, in order. quick: those made without the effort."""
         spare = any(self._allowed(m) for m in quick)
         made: list[_Made] = []
-        low, high = -1, QUALITY_STEPS + 1  # below the target or not yet tried; above likewise
+        low, high = -1, STEPS + 1  # below the target or not yet tried; above likewise
         while len(made) < most and high - low > 1:
             step = self._next(_Bent(curve, made, self._aim), made, low, high)
             if self._bound and low < 0 and len(made) == most - 1:
@@ -173,13 +173,13 @@ class Search:
 
     def _next(self, curve: _Bent, made: list[_Made], low: int, high: int) -> int:
         step = curve.where(self._aim)
-        if len(made) > 2 and (low < 0 or high > QUALITY_STEPS):
+        if len(made) > 2 and (low < 0 or high > STEPS):
             # All on one side: go further than what was measured says, to have the target between.
             step += step - made[-1].step
         return step
 
     def _one(self, step: int, effort: int) -> _Made:
-        data = self._make(step, effort)
+        data = self._make(Quality(step), effort)
         value = self._measure(data)
         if self._target.kind in ("size", "bpp"):
             self._rest = self._fixed(data)
@@ -235,7 +235,7 @@ class Search:
         return Reached(
             data=best.data,
             value=best.value,
-            quality=best.step * 100 / QUALITY_STEPS,
+            quality=float(Quality(best.step)),
             encodings=self._count,
             met=near or (self._bound and bool(allowed) and next_up),
             note=note,
@@ -259,7 +259,7 @@ class Search:
         others = [m for m in made if abs(m.step - best.step) == 1]
         if best.step == 0 and best.height > self._aim:
             return f"{start}: quality 0 is the lowest"
-        if best.step == QUALITY_STEPS and best.height < self._aim:
+        if best.step == STEPS and best.height < self._aim:
             return f"{start}: quality 100 is the highest"
         if others:
             other = min(others, key=lambda m: abs(m.height - self._aim))
@@ -322,7 +322,7 @@ class _Bent:
     def where(self, height: float) -> int:
         """The step at which the height is most likely to be."""
         usual = self._usual(height)
-        steps = range(QUALITY_STEPS + 1)
+        steps = range(STEPS + 1)
         after = bisect_left(steps, usual, key=self.curve)
         pair = [step for step in (after - 1, after) if step in steps]
         return min(pair, key=lambda step: abs(self.curve(step) - usual))

@@ -13,9 +13,10 @@ import numpy as np
 from PIL.Image import Image
 
 from lictor.codec.errors import InvalidRoi
-from lictor.codec.format.picture import BLOCK, PLACE, QUALITY_STEPS
+from lictor.codec.format.picture import BLOCK
 from lictor.codec.format.quality_map import MAX_LEVELS
 from lictor.codec.image.pillow import from_pillow
+from lictor.models.quality import PLACE, STEPS, Quality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,15 +25,18 @@ GRAYS = 8
 """Into how many steps a drop is divided for maps with many grays; few of them cost few bytes."""
 
 
-def quality_map(weights: NDArray[np.floating[Any]], step: int, drop: float) -> NDArray[np.int16]:
-    """Of wishes 0…1, (rows, columns) of places: quality in steps, 0…step."""
-    full = max(1, round(check_drop(drop) * QUALITY_STEPS / 100))
+def quality_map(weights: NDArray[np.floating[Any]], quality: Quality, drop: float) -> Quality:
+    """Of wishes 0…1, (rows, columns) of places: at most the quality, and a map if they differ."""
+    step = quality.highest
+    full = max(1, round(check_drop(drop) * STEPS / 100))
     below = np.rint(full * (1.0 - weights)).astype(np.int64).clip(0, step)
     if np.unique(below).size > 2:  # not just a region and the rest
         unit = -(-full // GRAYS)
         below = np.rint(full * (1.0 - weights) / unit).astype(np.int64).clip(0, step // unit) * unit
         assert below.max() < unit * MAX_LEVELS
-    return (step - below).astype(np.int16)
+    if below.min() == below.max():
+        return Quality(step - int(below.min()))
+    return Quality((step - below).astype(np.int16))
 
 
 def check_drop(drop: Any) -> float:

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lictor.codec.errors import TaskUnavailable
-from lictor.codec.format.picture import BLOCK, PLACE
+from lictor.codec.format.picture import BLOCK
 from lictor.codec.picture import classifier_view
 from lictor.models.coding.quality_ladder import LAMBDA_OCTAVES
+from lictor.models.quality import PLACE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

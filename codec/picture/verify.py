@@ -11,11 +11,11 @@ from lictor.codec.format import colour as signalling
 from lictor.codec.picture.decode import DecodeOptions, decode
 from lictor.codec.picture.encode import EncodeOptions, encode_and_expect, estimate, viewed
 from lictor.codec.picture.info import info
-from lictor.codec.quality import from_step
 from lictor.codec.runtime.threads import torch_threads
 
 if TYPE_CHECKING:
     from lictor.codec.image.pillow import Picture
+    from lictor.models.quality import Quality
 
 SLACK_BYTES = 40
 SLACK_RATIO = 0.005
@@ -67,7 +67,7 @@ class VerifyReport:
         return self.same and self.sized
 
 
-def verify(picture: Picture, step: int, effort: int, options: EncodeOptions) -> VerifyReport:
+def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptions) -> VerifyReport:
     """Of a picture at a quality in steps. Errors: as for `lictor.codec.verify`."""
     import numpy as np
     import torch
@@ -77,14 +77,14 @@ def verify(picture: Picture, step: int, effort: int, options: EncodeOptions) -> 
     picture = viewed(picture, codec)
     decoding = DecodeOptions(models=options.models)
     start = perf_counter()
-    data, expected = encode_and_expect(picture, step, codec, effort)
+    data, expected = encode_and_expect(picture, quality, codec, effort)
     encoded = perf_counter()
     first = decode(data, decoding)
     decoded = perf_counter()
     with torch_threads(2 if torch.get_num_threads() == 1 else 1):
         second = decode(data, decoding)
     if expected is None:
-        expected = estimate(picture, step, codec)
+        expected = estimate(picture, quality, codec)
     height, width, channels = picture.pixels.shape
     size = len(data) - info(data).alpha_bytes
     seen = ... if picture.alpha is None else picture.alpha > 0
@@ -96,7 +96,7 @@ def verify(picture: Picture, step: int, effort: int, options: EncodeOptions) -> 
         height=height,
         channels=channels,
         model=codec.name,
-        quality=from_step(step),
+        quality=float(quality),
         same=bool(alike),
         psnr=psnr(picture.colours[seen], first.colours[seen]),
         bytes=len(data),

@@ -26,9 +26,10 @@ from lictor.models.base import Output, padded
 from lictor.models.capabilities import Usual
 from lictor.models.coding.latents import PLACES, Latents
 from lictor.models.coding.quadtree import from_cells
-from lictor.models.coding.quality import Quality, condition, steps
+from lictor.models.coding.quality import condition, steps
 from lictor.models.coding.quality_ladder import ANCHORS
 from lictor.models.picture.transforms import Bypassed
+from lictor.models.quality import Quality
 from lictor.models.registry import register
 
 LAMBDA_MIN, LAMBDA_OCTAVES = 1.0, 10

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from lictor.models.coding.layers import LEAKY_SLOPE, Depthwise, Leaky, Octaves, Pointwise
 from lictor.models.coding.quadtree import Heads
-from lictor.models.coding.quality_ladder import ANCHORS, QUALITY_STEPS, Ladder
+from lictor.models.coding.quality_ladder import ANCHORS, Ladder
 from lictor.models.errors import InexactWeights
+from lictor.models.quality import STEPS
 
 FRACTION = 12
 WEIGHT = 16
@@ -30,7 +31,7 @@ WEIGHT = 16
 LIMIT = 2.0**23
 """Activations are clamped to ±LIMIT, 2048 in real units; the float networks stay far below."""
 
-STEPS_PER_RUNG = QUALITY_STEPS // (ANCHORS - 1)
+STEPS_PER_RUNG = STEPS // (ANCHORS - 1)
 
 
 def round_half_up(x: Tensor) -> Tensor:

@@ -21,9 +21,10 @@ from lictor.models.coding.fixed_point import FRACTION, LIMIT, power_of_two
 from lictor.models.coding.fixed_point_model import Twinned
 from lictor.models.coding.hyperprior import HyperAnalysis, HyperSynthesis
 from lictor.models.coding.quadtree import Code, Quadtree, from_cells, to_cells
-from lictor.models.coding.quality import Quality, coarser, steps
-from lictor.models.coding.quality_ladder import QUALITY_STEPS, Ladder, on_nhwc
+from lictor.models.coding.quality import coarser, steps
+from lictor.models.coding.quality_ladder import Ladder, on_nhwc
 from lictor.models.coding.symbols import Coded, Trained, exactly, round_through
+from lictor.models.quality import STEPS, Quality
 
 PLACES = 4
 """Places of y a side to one of z."""
@@ -155,7 +156,7 @@ class Latents(Twinned):
         side = exactly(io, z, torch.zeros_like(scale), scale)
         p = twins["h_s"]((side * unit).clamp_(-LIMIT, LIMIT), step)
         n, h, w, _ = p.shape
-        octaves = on_nhwc(self.octaves(step * (100 / QUALITY_STEPS))).double()
+        octaves = on_nhwc(self.octaves(step * (100 / STEPS))).double()
         octave = to_cells(power_of_two(self.octave + octaves).expand(n, h, w, -1))
         base = on_nhwc(twins["context"].scale(step)) + octaves * unit
         base = to_cells(base.expand(n, h, w, -1))

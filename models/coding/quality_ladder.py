@@ -11,9 +11,6 @@ from torch import Tensor, nn
 from lictor.models.coding.slope import LAMBDA_MIN as LAMBDA_MIN
 from lictor.models.coding.slope import LAMBDA_OCTAVES as LAMBDA_OCTAVES
 
-QUALITY_STEPS = 400
-"""Quality 0…100 travels as an integer number of quarter steps."""
-
 ANCHORS = 9
 """Rungs of a ladder, one for each doubling of lambda and the first."""
 

@@ -33,9 +33,9 @@ from lictor.models.base import LatentCodec, Output, crop, padded
 from lictor.models.box import Box
 from lictor.models.coding.compressai_prior import Prior
 from lictor.models.coding.gaussian import table_index
-from lictor.models.coding.quality import Quality
 from lictor.models.coding.symbols import held, through
 from lictor.models.errors import ModelError
+from lictor.models.quality import Quality
 from lictor.models.registry import register
 
 ARCHITECTURES = (

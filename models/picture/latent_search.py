@@ -27,8 +27,9 @@ from lictor.entropy import Encoder
 from lictor.models.box import Box
 from lictor.models.coding import gaussian
 from lictor.models.coding.quadtree import Code, Quarter, from_cells, group_of_phase, to_cells
-from lictor.models.coding.quality import PLACE, Quality, condition, finer, highest, part
+from lictor.models.coding.quality import condition, finer
 from lictor.models.coding.quality_ladder import quality_to_lambda
+from lictor.models.quality import PLACE, Quality
 
 if TYPE_CHECKING:
     from lictor.models.base import Output
@@ -106,7 +107,7 @@ def refine(
             worth=worth(picture.quality),
         )
         start = State(plain.y.float().clone(), plain.z.float().clone())
-        trained = float(quality_to_lambda(torch.tensor(highest(picture.quality))))
+        trained = float(quality_to_lambda(torch.tensor(float(picture.quality))))
         slope = _slope(model, picture.alone(model.cell), trained)
         search = Search(model, picture, slope, start.y)
         found = search.run(start, iterations(effort), progress)
@@ -189,7 +190,7 @@ class Picture:
     @property
     def own_quality(self) -> Quality:
         """That of the tile."""
-        return part(self.quality, self.place)
+        return self.quality.part(self.place)
 
     def error(self, x_hat: Tensor) -> Tensor:
         """Mean squared error (0…255) times pixels, what lambda gives a price in bits."""
@@ -203,7 +204,7 @@ class Picture:
 
 def worth(quality: Quality) -> Tensor | None:
     """Lambda at each pixel over that of the highest quality, (1, 1, H, W); None without a map."""
-    if not isinstance(quality, Tensor):
+    if quality.map is None:
         return None
     prices = quality_to_lambda(condition(quality, torch.empty(0)))
     shares = finer(prices / prices.max(), PLACE)

@@ -22,7 +22,7 @@ from lictor.models.base import LatentCodec, Network, Output, crop, padded
 from lictor.models.box import Box
 from lictor.models.coding.latents import PLACES, Latents
 from lictor.models.coding.quadtree import from_cells
-from lictor.models.coding.quality import Quality, condition, fitted, part, steps
+from lictor.models.coding.quality import condition, steps
 from lictor.models.coding.quality_ladder import on_nchw, quality_to_lambda
 from lictor.models.picture.high_bit_depth import halvings, smooth_latents
 from lictor.models.picture.klt import klt
@@ -30,6 +30,7 @@ from lictor.models.picture.latent_search import Picture, State, refine
 from lictor.models.picture.transforms import Analysis, Synthesis
 from lictor.models.picture.widen import grow
 from lictor.models.progress import Progress
+from lictor.models.quality import Quality
 from lictor.models.registry import register
 
 
@@ -172,12 +173,12 @@ class Lictor(Latents, LatentCodec):
             picture = Picture(
                 padded=crop(wide, seen),
                 shape=seen.within(Box(0, 0, *x.shape[2:]))[2:],
-                quality=part(quality, seen.in_cells(self.cell)),
+                quality=quality.part(seen.in_cells(self.cell)),
                 around=crop(around, seen.in_cells(self.cell)).permute(0, 2, 3, 1),
                 place=place.seen_from(seen).in_cells(self.cell),
             )
         y, z, bits = refine(self, picture, plain, effort, progress)
-        self.push(y, z, part(quality, place.in_cells(self.cell)), encoder)
+        self.push(y, z, quality.part(place.in_cells(self.cell)), encoder)
         return bits
 
     def _latents(
@@ -187,10 +188,10 @@ class Lictor(Latents, LatentCodec):
         wide, place = padded(x, tile, self.stride)
         quality = self._fitted(quality, wide)
         y, z = self._cut(self._latent(wide, condition(quality, x)), place, quality)
-        return y, z, part(quality, place.in_cells(self.cell))
+        return y, z, quality.part(place.in_cells(self.cell))
 
     def _fitted(self, quality: Quality, x: Tensor) -> Quality:
-        return fitted(quality, *(side // self.cell for side in x.shape[2:]))
+        return quality.fitted(*(side // self.cell for side in x.shape[2:]))
 
     def _cut(self, v: Tensor, place: Box, quality: Quality) -> tuple[Tensor, Tensor]:
         """Y and z, NHWC, of a tile, from what `_latent` gave of all that is around it."""
@@ -198,14 +199,14 @@ class Lictor(Latents, LatentCodec):
         # The first place of z must be one of the tile's grid.
         z = self.h_a(v[:, :, core.top % PLACES :, core.left % PLACES :])
         z = crop(z, core.in_cells(PLACES))
-        y = _finer(crop(v, core), self.octaves(condition(part(quality, core), v)))
+        y = _finer(crop(v, core), self.octaves(condition(quality.part(core), v)))
         return y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
 
     @torch.inference_mode()
     def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
         side = self.cell * PLACES
         rows, columns = (-(-n // side) for n in shape)
-        step = steps(fitted(quality, PLACES * rows, PLACES * columns), self.device)
+        step = steps(quality.fitted(PLACES * rows, PLACES * columns), self.device)
         return self._code(Pull(decoder), step, (1, rows, columns, self.sizes.side))
 
     @torch.inference_mode()

@@ -34,10 +34,11 @@ from lictor.models.coding.fixed_point import FRACTION, LIMIT
 from lictor.models.coding.fixed_point_model import Twinned
 from lictor.models.coding.layers import Block
 from lictor.models.coding.quadtree import Quadtree, Quarter, from_cells, to_cells
-from lictor.models.coding.quality import Quality, condition, steps
+from lictor.models.coding.quality import condition, steps
 from lictor.models.coding.quality_ladder import Ladder
 from lictor.models.coding.symbols import Coded, Trained
 from lictor.models.picture.transforms import Bypassed
+from lictor.models.quality import Quality
 from lictor.models.registry import register
 from lictor.models.task.efficientnet import CUT_CHANNELS, Front, Seen, Tail
 

@@ -19,7 +19,7 @@ from lictor import models
 from lictor.entropy import Tables, gaussian_tables
 from lictor.models.base import LatentCodec, crop
 from lictor.models.box import Box
-from lictor.models.coding.quality import Quality
+from lictor.models.quality import Quality
 
 
 class Fake(LatentCodec):
@@ -61,11 +61,12 @@ class Fake(LatentCodec):
 
 def _pixel_steps(shape: tuple[int, int], quality: Quality) -> np.ndarray:
     """The quantiser's step at each pixel."""
-    if isinstance(quality, torch.Tensor):
+    number = np.asarray(float(quality))
+    if quality.map is not None:
         height, width = shape
-        quality = (quality.numpy() / 4).repeat(16, 0).repeat(16, 1)[:height, :width]
-        assert quality.shape == tuple(shape)
-    return np.broadcast_to(1 + (100 - np.asarray(quality)) / 4, shape)
+        number = (quality.map / 4).repeat(16, 0).repeat(16, 1)[:height, :width]
+        assert number.shape == tuple(shape)
+    return np.broadcast_to(1 + (100 - number) / 4, shape)
 
 
 def _index(shape: tuple[int, int], quality: Quality) -> np.ndarray:

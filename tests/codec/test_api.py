@@ -36,6 +36,7 @@ from lictor.codec.image.pillow import Picture
 from lictor.codec.picture import decode as decoding
 from lictor.codec.picture import encode as encoding
 from lictor.codec.picture import latent
+from lictor.models.quality import Quality
 
 MODEL = "fake.pixels"
 
@@ -72,7 +73,7 @@ def test_any_size(china: np.ndarray, shape: tuple[int, int], channels: int):
     )
 )
 def test_any_picture(fake: ModuleType, picture: np.ndarray):
-    data = encoding.encode(Picture(picture), 400, fake.SHIPPED)
+    data = encoding.encode(Picture(picture), Quality(400), fake.SHIPPED)
     np.testing.assert_array_equal(decoding.decode(data).pixels, picture)
 
 
@@ -314,7 +315,7 @@ def test_unknown_model(photo: np.ndarray):
 
 def test_model_whose_name_a_file_cannot_hold(photo: np.ndarray, fake: ModuleType):
     with pytest.raises(ModelUnavailable, match="cannot name"):
-        encoding.encode(Picture(photo), 0, fake.Fake("my model", id=0))
+        encoding.encode(Picture(photo), Quality(0), fake.Fake("my model", id=0))
 
 
 @pytest.mark.parametrize(
@@ -349,7 +350,7 @@ def test_other_errors_of_a_model_come_through(
 @pytest.fixture(scope="module")
 def small(fake: ModuleType, china: np.ndarray) -> bytes:
     """A file of few bytes, so that every one of them can be damaged."""
-    return encoding.encode(Picture(china[200:205, 300:306]), 380, fake.SHIPPED)
+    return encoding.encode(Picture(china[200:205, 300:306]), Quality(380), fake.SHIPPED)
 
 
 def test_truncated_at_every_byte(small: bytes):

@@ -23,6 +23,7 @@ from lictor.codec.picture import latent
 from lictor.entropy import Decoder, Encoder
 from lictor.models import zoo
 from lictor.models.coding.fixed_point import WEIGHT
+from lictor.models.quality import Quality
 
 pytestmark = pytest.mark.skipif(
     api.DEFAULT_MODEL not in zoo.index(), reason=f"{api.DEFAULT_MODEL} is not in the tree"
@@ -93,6 +94,7 @@ from pathlib import Path
 import numpy as np, torch
 from lictor import entropy
 from lictor.codec import decode_picture, latents
+from lictor.models.quality import Quality
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # more than there are cores, too
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 hashes = {}
@@ -180,10 +182,10 @@ def test_in_a_batch_as_alone():
     coded, alone = [], []
     for part in parts:
         encoder = Encoder()
-        model.encode(latent.tensor(part), step / 4, encoder)
+        model.encode(latent.tensor(part), Quality(step), encoder)
         coded.append(encoder.finish())
         decoder = Decoder(coded[-1])
-        alone.append(model.pull((height, width), step / 4, decoder))
+        alone.append(model.pull((height, width), Quality(step), decoder))
         decoder.close()
 
     decoders = [Decoder(data) for data in coded]
@@ -348,8 +350,8 @@ def test_encoded_on_a_gpu(device: str):
     there = copy.deepcopy(model).to(device)
     x = latent.tensor(picture("coffee.png")[:200, :301])
     encoder = Encoder()
-    there.encode(x.to(device), 60.0, encoder)
+    there.encode(x.to(device), Quality.of(60), encoder)
     decoder = Decoder(encoder.finish())
-    model.pull((200, 301), 60.0, decoder)
+    model.pull((200, 301), Quality.of(60), decoder)
     decoder.close()
     assert decoder.checksum == encoder.checksum

@@ -175,6 +175,6 @@ def test_checksum_is_what_the_format_says():
             symbols.append(decoder.pull(tables))
             return symbols[-1]
 
-    shape, quality = (header.height, header.width), header.step / 4
+    shape, quality = (header.height, header.width), header.quality
     models.load(api.DEFAULT_MODEL).pull(shape, quality, Listening())
     assert zlib.crc32(np.concatenate(symbols).astype("<i4").tobytes()) == header.latents

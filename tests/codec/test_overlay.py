@@ -25,8 +25,10 @@ from lictor.codec.picture.encode import file_of
 from lictor.codec.picture.methods import METHODS
 from lictor.codec.picture.methods.method import Wanted
 from lictor.codec.picture.methods.overlay import Piece, TileMethod
+from lictor.models.quality import Quality
 
 KIND, ABOVE = 40, 41
+MIDDLE = Quality.of(50)
 
 
 class Kept(TileMethod):
@@ -57,7 +59,7 @@ def inside(piece: Piece) -> np.ndarray:
 
 
 def checksum(data: np.ndarray, piece: Piece) -> int:
-    return zlib.crc32(data.tobytes()) ^ int(piece.steps[0, 0])
+    return zlib.crc32(data.tobytes()) ^ piece.quality.highest
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +73,9 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def coded(pixels: np.ndarray, kinds: dict[int, np.ndarray | None], fake, quality=200) -> bytes:
+def coded(
+    pixels: np.ndarray, kinds: dict[int, np.ndarray | None], fake, quality: Quality = MIDDLE
+) -> bytes:
     picture = Picture(pixels)
     parts = [
         METHODS[kind].encode(Wanted(picture, quality, fake.SHIPPED, blocks=blocks))
@@ -114,8 +118,8 @@ def test_without_a_network(size: tuple[int, int], dtype: str, channels: int, fak
 
 def test_blocks_above_a_network(china: np.ndarray, fake):
     mask = some(china.shape, (0, 0), (3, 5), (6, 9))
-    below = decode_picture(coded(china, {LATENTS: None}, fake, 0)).pixels
-    data = coded(china, {LATENTS: None, KIND: mask}, fake, 0)
+    below = decode_picture(coded(china, {LATENTS: None}, fake, Quality(0))).pixels
+    data = coded(china, {LATENTS: None, KIND: mask}, fake, Quality(0))
     where = mask.repeat(64, 0).repeat(64, 1)[:427, :640, None]
     found = decode_picture(data).pixels
     np.testing.assert_array_equal(found, np.where(where, china, below))
@@ -144,7 +148,7 @@ def test_two_methods_share_a_picture(fake):
 def test_quality_varies(fake):
     pixels = samples((130, 70, 3))
     map = np.arange(12 * 8, dtype=np.int16).reshape(12, 8) // 24 * 20
-    data = coded(pixels, {KIND: None}, fake, map)
+    data = coded(pixels, {KIND: None}, fake, Quality(map))
     assert [s.kind for s in bitstream.read(data)[1]] == [MAP, KIND]
     np.testing.assert_array_equal(decode_picture(data).pixels, pixels)
     assert (info(data).quality, info(data).quality_low) == (15, 0)
@@ -208,8 +212,10 @@ def test_a_lost_tile_without_a_network(china: np.ndarray, fake):
 
 
 def test_a_lost_tile_above_a_network(china: np.ndarray, fake):
-    below = coded(china, {LATENTS: None}, fake, 0)
-    data = bytearray(coded(china, {LATENTS: None, KIND: some(china.shape, (1, 2))}, fake, 0))
+    below = coded(china, {LATENTS: None}, fake, Quality(0))
+    data = bytearray(
+        coded(china, {LATENTS: None, KIND: some(china.shape, (1, 2))}, fake, Quality(0))
+    )
     data[place_of(bytes(data), 0) + 5] ^= 1
     found = decode_picture(data, salvage=True)
     assert len(found.lost) == 1 and "is left as what is below it" in found.lost[0]

@@ -18,6 +18,7 @@ from PIL import Image
 from lictor.codec.image import pillow
 from lictor.codec.image.pillow import Picture
 from lictor.codec.picture import encode as encoding
+from lictor.models.quality import Quality
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake.py")]
 REAL = [sys.executable, "-m", "lictor.codec"]
@@ -34,7 +35,7 @@ def a_png(photo: np.ndarray, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def a_bin(photo: np.ndarray, fake: ModuleType, tmp_path: Path) -> Path:
-    (tmp_path / "a.bin").write_bytes(encoding.encode(Picture(photo), 400, fake.SHIPPED))
+    (tmp_path / "a.bin").write_bytes(encoding.encode(Picture(photo), Quality(400), fake.SHIPPED))
     return tmp_path / "a.bin"
 
 

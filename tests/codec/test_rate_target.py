@@ -24,6 +24,7 @@ from lictor.codec.image.pillow import Picture
 from lictor.codec.picture import rate_target
 from lictor.codec.picture.rate_target import MOST, Reached, Search, Target
 from lictor.codec.picture.ssim import ssim
+from lictor.models.quality import Quality
 
 MODEL = "fake.pixels"
 STEPS = 401
@@ -38,7 +39,8 @@ def search(
     """Search on values of all steps; with an effort on others. Also what was made: step, effort."""
     asked: list[tuple[int, int]] = []
 
-    def make(step: int, effort: int) -> bytes:
+    def make(quality: Quality, effort: int) -> bytes:
+        step = quality.highest
         asked.append((step, effort))
         return bytes([step // 256, step % 256, effort])
 

@@ -23,6 +23,7 @@ from lictor.codec.format.picture import ALPHA, LATENTS, MAP, TILES, Header, Sect
 from lictor.codec.picture import quality_map, tiles
 from lictor.codec.picture.roi import quality_map as steps_of
 from lictor.codec.picture.roi import weights
+from lictor.models.quality import Quality
 
 MODEL = "fake.pixels"
 BOX = (100, 60, 80, 70)
@@ -138,9 +139,9 @@ def test_a_model_of_one_quality(photo: np.ndarray, monkeypatch: pytest.MonkeyPat
 
 def test_quality_falls_with_the_drop_and_not_below_0():
     wanted = np.array([[1, 0.5, 0]])
-    assert steps_of(wanted, 300, 40).tolist() == [[300, 220, 140]]
-    assert steps_of(wanted, 100, 40).tolist() == [[100, 20, 0]]
-    assert steps_of(wanted[:, ::2], 301, 40.25).tolist() == [[301, 140]]
+    assert steps_of(wanted, Quality(300), 40).map.tolist() == [[300, 220, 140]]
+    assert steps_of(wanted, Quality(100), 40).map.tolist() == [[100, 20, 0]]
+    assert steps_of(wanted[:, ::2], Quality(301), 40.25).map.tolist() == [[301, 140]]
 
 
 # ---- in the file
@@ -151,11 +152,11 @@ def test_quality_falls_with_the_drop_and_not_below_0():
 def test_every_map_comes_back(seed: int, step: int, drop: float, width: int):
     random = np.random.default_rng(seed)
     wanted = random.random((random.integers(1, 9), 9)) ** random.integers(1, 9)
-    steps = steps_of(weights(wanted, width, 130), step, drop)
-    header = Header(width=width, height=130, step=int(steps.max()), mapped=True)
-    if steps.min() < steps.max():
-        payload = quality_map.pack(steps, header)
-        np.testing.assert_array_equal(quality_map.unpack(payload, header), steps)
+    found = steps_of(weights(wanted, width, 130), Quality(step), drop)
+    header = Header(width=width, height=130, step=found.highest, mapped=True)
+    assert (found.map is None) == (found.lowest == found.highest)
+    if found.map is not None:
+        assert quality_map.unpack(quality_map.pack(found, header), header) == found
 
 
 def test_a_box_costs_few_bytes(china: np.ndarray):

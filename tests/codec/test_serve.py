@@ -30,6 +30,7 @@ from lictor.codec.cli.options import Size
 from lictor.codec.image.pillow import Picture
 from lictor.codec.picture import encode as encoding
 from lictor.codec.report.server import create_app
+from lictor.models.quality import Quality
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake.py")]
 MAX_UPLOAD = 200_000
@@ -79,7 +80,7 @@ def test_encode(client: Any, photo: np.ndarray):
 
 
 def test_bin(client: Any, fake: ModuleType, photo: np.ndarray):
-    file = encoding.encode(Picture(photo), 400, fake.SHIPPED)
+    file = encoding.encode(Picture(photo), Quality(400), fake.SHIPPED)
     answer = client.post("/api/open", data=file).json
     assert answer["coded"]["quality"] == 100 and answer["coded"]["model"] == "fake.pixels"
     np.testing.assert_array_equal(pixels_of(answer["picture"]), photo)
@@ -102,7 +103,7 @@ def test_not_a_picture(client: Any, body: bytes):
 
 
 def test_damaged_bin(client: Any, fake: ModuleType, photo: np.ndarray):
-    file = encoding.encode(Picture(photo), 400, fake.SHIPPED)
+    file = encoding.encode(Picture(photo), Quality(400), fake.SHIPPED)
     refused(client.post("/api/open", data=file[:-9]), 422, "ends")
     refused(client.post("/api/open", data=b"LIC\xff" + file[4:]), 422, "version")
 
@@ -118,7 +119,7 @@ def test_too_large(client: Any, fake: ModuleType):
     large = np.zeros((400, 300, 3), np.uint8)
     refused(client.post("/api/open", data=png(large)), 422, "more than 100000 pixels")
     refused(client.post("/api/encode?quality=1", data=png(large)), 422, "more than 100000 pixels")
-    file = encoding.encode(Picture(large), 0, fake.SHIPPED)
+    file = encoding.encode(Picture(large), Quality(0), fake.SHIPPED)
     refused(client.post("/api/open", data=file), 422, "more than 100000 pixels")
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from lictor.codec.image.pillow import Picture
 from lictor.codec.picture import encode as encoding
+from lictor.models.quality import Quality
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes streams")
 full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
@@ -30,7 +31,7 @@ def here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Image.fromarray(photo).save("a.png")
-    Path("a.bin").write_bytes(encoding.encode(Picture(photo), 200, fake.SHIPPED))
+    Path("a.bin").write_bytes(encoding.encode(Picture(photo), Quality(200), fake.SHIPPED))
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:

@@ -25,6 +25,7 @@ from lictor.codec.format import picture as bitstream
 from lictor.codec.image import pillow
 from lictor.codec.picture import encode as encoding
 from lictor.models import zoo
+from lictor.models.quality import Quality
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake.py")]
 REAL = [sys.executable, "-m", "lictor.codec"]
@@ -47,7 +48,7 @@ def coded(pictures: Path, fake: ModuleType, tmp_path: Path) -> Path:
     folder = tmp_path / "coded"
     folder.mkdir()
     for path in pictures.iterdir():
-        data = encoding.encode(pillow.read(str(path)), 400, fake.SHIPPED)
+        data = encoding.encode(pillow.read(str(path)), Quality(400), fake.SHIPPED)
         (folder / f"{path.stem}.bin").write_bytes(data)
     return folder
 

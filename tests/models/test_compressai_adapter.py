@@ -16,6 +16,7 @@ from lictor.entropy import CorruptStream, Decoder, Encoder  # noqa: E402
 from lictor.models import registry  # noqa: E402
 from lictor.models.picture.compressai_adapter import _diagonals, scale_index  # noqa: E402
 from lictor.models.picture.compressai_import import BadName, import_weights  # noqa: E402
+from lictor.models.quality import Quality  # noqa: E402
 
 NETWORKS = {
     "bmshj2018-factorized": lambda: zoo.FactorizedPrior(12, 16),
@@ -85,13 +86,13 @@ def pair(request, make):
 
 def write(model, x):
     encoder = Encoder()
-    model.encode(x, 50.0, encoder)
+    model.encode(x, Quality.of(50), encoder)
     return encoder.finish()
 
 
 def read(model, shape, data):
     decoder = Decoder(data)
-    out = model.decode(shape, 50.0, decoder)
+    out = model.decode(shape, Quality.of(50), decoder)
     decoder.close()
     return out
 
@@ -147,7 +148,7 @@ def test_size_is_that_of_compressai_and_of_the_estimate(pair):
     x = picture(512, 512)
     theirs = sum(len(s[0]) for s in net.compress(x)["strings"])
     ours = len(write(model, x))
-    estimate = model.estimate(x, 50.0) / 8
+    estimate = model.estimate(x, Quality.of(50)) / 8
     assert ours > 500
     assert ours <= 1.01 * theirs + 8
     assert abs(ours - estimate) <= 0.005 * estimate + 40
@@ -158,7 +159,7 @@ def test_estimate_is_what_the_likelihoods_say(make):
         net, model = make(architecture)
         x = picture(128, 64)
         bits = sum(-p.log2().sum().item() for p in net(x)["likelihoods"].values())
-        assert model.estimate(x, 0.0) == pytest.approx(bits, rel=5e-3)
+        assert model.estimate(x, Quality.of(0)) == pytest.approx(bits, rel=5e-3)
         assert model(x, torch.zeros(1)).bits.item() == pytest.approx(bits, rel=1e-5)
 
 
@@ -216,7 +217,7 @@ def test_a_hostile_stream_does_no_more_than_fail(pair):
     for data in (b"\0", good[:-2], good[:1] + random.bytes(len(good)), good[:1] + b"\xff" * 4000):
         try:
             decoder = Decoder(data)
-            out = model.decode((64, 64), 50.0, decoder)
+            out = model.decode((64, 64), Quality.of(50), decoder)
             assert out.isfinite().all()
             decoder.close()
         except CorruptStream:

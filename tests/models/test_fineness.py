@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
 from lictor.entropy import Decoder, Encoder
 from lictor.models.box import Box
-from lictor.models.coding.quality import Quality
 from lictor.models.picture.high_bit_depth import HALVED_FROM, halvings, smooth_latents
 from lictor.models.picture.lictor import Lictor
+from lictor.models.quality import Quality
 
 SMALL = {"channels": 16, "latent": 32, "side": 8, "prior": 16, "depth": 1}
 
@@ -49,20 +52,24 @@ def model() -> Lictor:
     return model.eval().requires_grad_(False)
 
 
-def write(model: Lictor, x: torch.Tensor, quality: Quality, tile: Box | None = None) -> bytes:
+def wanted(quality: float | np.ndarray) -> Quality:
+    return Quality(quality) if isinstance(quality, np.ndarray) else Quality.of(quality)
+
+
+def write(model: Lictor, x: torch.Tensor, quality: Any, tile: Box | None = None) -> bytes:
     encoder = Encoder()
-    model.encode(x, quality, encoder, tile)
+    model.encode(x, wanted(quality), encoder, tile)
     return encoder.finish()
 
 
-def read(model: Lictor, shape: tuple[int, int], quality: Quality, data: bytes) -> torch.Tensor:
+def read(model: Lictor, shape: tuple[int, int], quality: Any, data: bytes) -> torch.Tensor:
     decoder = Decoder(data)
-    x_hat = model.decode(shape, quality, decoder)
+    x_hat = model.decode(shape, wanted(quality), decoder)
     decoder.close()
     return x_hat
 
 
-def error(model: Lictor, x: torch.Tensor, quality: Quality) -> float:
+def error(model: Lictor, x: torch.Tensor, quality: Any) -> float:
     x_hat = read(model, tuple(x.shape[2:]), quality, write(model, x, quality))
     return float((x_hat - x).square().mean().sqrt())
 
@@ -107,9 +114,9 @@ def test_gradients_are_nearer_in_deep_pictures(model: Lictor, quality: float):
 @pytest.mark.parametrize("shape", [(1, 1), (70, 130)])
 def test_estimate_fits_the_bytes(model: Lictor, shape: tuple[int, int]):
     deep, x = model.deep(), photo(*shape)
-    real, expected = len(write(deep, x, 100.0)), deep.estimate(x, 100.0) / 8
+    real, expected = len(write(deep, x, 100.0)), deep.estimate(x, Quality.of(100)) / 8
     assert 0.9 * expected < real < 1.005 * expected + 20
-    assert expected > model.estimate(x, 100.0) / 8
+    assert expected > model.estimate(x, Quality.of(100)) / 8
 
 
 def test_forward_sees_what_is_coded(model: Lictor):
@@ -125,12 +132,12 @@ def test_forward_sees_what_is_coded(model: Lictor):
 
 def test_a_map_of_one_quality_is_that_quality(model: Lictor):
     deep, x = model.deep(), photo(64, 128)
-    assert write(deep, x, torch.full((4, 8), 360)) == write(deep, x, 90.0)
+    assert write(deep, x, np.full((4, 8), 360, np.int16)) == write(deep, x, 90.0)
 
 
 def test_a_map_across_the_qualities_that_halve(model: Lictor):
     deep, x = model.deep(), gradient(64, 128)
-    steps = torch.full((4, 8), 4 * int(HALVED_FROM[0]) - 4)
+    steps = np.full((4, 8), 4 * int(HALVED_FROM[0]) - 4, np.int16)
     steps[:, 4:] = 400
     x_hat = read(deep, (64, 128), steps, write(deep, x, steps))
     off = (x_hat - x).square().mean((0, 1, 2))
@@ -142,8 +149,8 @@ def test_tiles_see_the_finer_latents_around(model: Lictor):
     deep, x = model.deep(), photo(128, 256)
     tile = Box(0, 128, 128, 128)
     data = write(deep, x, 100.0, tile)
-    latents = deep.pull((128, 128), 100.0, Decoder(data))
-    whole = deep.pull((128, 256), 100.0, Decoder(write(deep, x, 100.0)))
+    latents = deep.pull((128, 128), Quality.of(100), Decoder(data))
+    whole = deep.pull((128, 256), Quality.of(100), Decoder(write(deep, x, 100.0)))
     # The context stops at the tile's border: means differ there, by less than half a step.
     assert (latents - whole[:, :, :, 8:]).abs().max() < 1
 
@@ -151,7 +158,7 @@ def test_tiles_see_the_finer_latents_around(model: Lictor):
 def test_search_of_a_deep_picture(model: Lictor):
     deep, x = model.deep(), gradient(64, 128)
     encoder = Encoder()
-    bits = deep.search(x, 100.0, encoder, 3, None)
+    bits = deep.search(x, Quality.of(100), encoder, 3, None)
     data = encoder.finish()
     assert len(data) < 1.01 * bits / 8 + 30
     x_hat = read(deep, (64, 128), 100.0, data)

@@ -7,6 +7,7 @@ import torch
 from lictor.entropy import Decoder, Encoder
 from lictor.models import registry
 from lictor.models.picture.lictor import Lictor
+from lictor.models.quality import Quality
 
 SMALL = {"channels": 16, "latent": 32, "side": 8, "prior": 16, "depth": 1}
 
@@ -33,13 +34,13 @@ def picture(height: int, width: int) -> torch.Tensor:
 
 def write(model, x, quality) -> bytes:
     encoder = Encoder()
-    model.encode(x, quality, encoder)
+    model.encode(x, Quality.of(quality), encoder)
     return encoder.finish()
 
 
 def read(model, shape, quality, data) -> torch.Tensor:
     decoder = Decoder(data)
-    out = model.decode(shape, quality, decoder)
+    out = model.decode(shape, Quality.of(quality), decoder)
     decoder.close()
     return out
 
@@ -73,7 +74,7 @@ def test_higher_quality_is_nearer_and_larger(model):
 def test_size_is_what_the_model_estimates(model):
     x = picture(256, 256)
     for quality in (0, 50, 100):
-        real, expected = len(write(model, x, quality)), model.estimate(x, quality) / 8
+        real, expected = len(write(model, x, quality)), model.estimate(x, Quality.of(quality)) / 8
         # Untrained, outliers abound; the tables code them cheaper than a Gaussian would.
         assert 0.9 * expected < real < 1.005 * expected + 20
 
@@ -107,7 +108,7 @@ def test_wild_symbols_decode_to_something_finite(model):
             random = np.random.default_rng(0)
             return random.choice(np.array([-(2**31), 2**31 - 1, 0], np.int32), len(index))
 
-    out = model.decode((70, 70), 50.0, Wild())
+    out = model.decode((70, 70), Quality.of(50), Wild())
     assert torch.isfinite(out).all()
 
 

@@ -10,6 +10,7 @@ from lictor.entropy import Decoder, Encoder
 from lictor.models import checkpoint, registry
 from lictor.models.array.plane_hyper import PlaneHyper, quality_to_lambda
 from lictor.models.errors import BadCheckpoint
+from lictor.models.quality import Quality
 
 
 def untrained(channels: int = 10, fold: int = 2) -> PlaneHyper:
@@ -34,13 +35,13 @@ def planes(*shape: int) -> torch.Tensor:
 
 def write(model: PlaneHyper, x: torch.Tensor, quality: float) -> bytes:
     encoder = Encoder()
-    model.encode(x, quality, encoder)
+    model.encode(x, Quality.of(quality), encoder)
     return encoder.finish()
 
 
 def read(model: PlaneHyper, data: bytes, x: torch.Tensor, quality: float) -> torch.Tensor:
     decoder = Decoder(data)
-    latents = model.pull((x.shape[2], x.shape[3]), quality, decoder, len(x))
+    latents = model.pull((x.shape[2], x.shape[3]), Quality.of(quality), decoder, len(x))
     decoder.close()
     return latents
 
@@ -53,13 +54,13 @@ def test_decoder_finds_what_the_encoder_had(
     x = planes(*shape)
     y, z, inside = model._latents(x, torch.full((len(x),), quality))
     encoder = Encoder()
-    y_hat = model.push(y, z, quality, encoder, inside)
+    y_hat = model.push(y, z, Quality.of(quality), encoder, inside)
     data = encoder.finish()
     assert data == write(model, x, quality)
     latents = read(model, data, x, quality)
     assert torch.equal(latents, y_hat)
     assert ((latents.permute(0, 2, 3, 1) - y).abs() * inside).max() <= 0.5 + 1e-3
-    shown = model.reconstruct(latents, quality)
+    shown = model.reconstruct(latents, Quality.of(quality))
     assert shown.shape[:2] == x.shape[:2] and shown.shape[2] >= x.shape[2]
 
 
@@ -67,7 +68,11 @@ def test_quality_buys_precision(model: PlaneHyper):
     x, found = planes(2, 10, 8, 8), []
     for quality in (0.0, 50.0, 100.0):
         data = write(model, x, quality)
-        error = (model.reconstruct(read(model, data, x, quality), quality) - x).square().mean()
+        error = (
+            (model.reconstruct(read(model, data, x, quality), Quality.of(quality)) - x)
+            .square()
+            .mean()
+        )
         found.append((len(data), error.item()))
     sizes, errors = zip(*found, strict=True)
     assert sizes[0] < sizes[1] < sizes[2] and errors[0] > 10 * errors[1] > 100 * errors[2]
@@ -82,14 +87,14 @@ def test_padding_is_not_coded(model: PlaneHyper):
 def test_size_is_what_the_model_estimates(model: PlaneHyper):
     x = planes(8, 10, 14, 14)
     for quality in (0.0, 50.0, 100.0):
-        real, expected = len(write(model, x, quality)), model.estimate(x, quality) / 8
+        real, expected = len(write(model, x, quality)), model.estimate(x, Quality.of(quality)) / 8
         assert 0.9 * expected < real < 1.01 * expected + 20
 
 
 def test_training_sees_what_is_coded(model: PlaneHyper):
     x = planes(3, 10, 7, 5)
     seen = model(x, torch.full((3,), 50.0)).x_hat
-    coded = model.reconstruct(read(model, write(model, x, 50.0), x, 50.0), 50.0)
+    coded = model.reconstruct(read(model, write(model, x, 50.0), x, 50.0), Quality.of(50))
     assert (coded[:, :, :7, :5] - seen).abs().median() < 1e-3
 
 
@@ -99,9 +104,9 @@ def test_wild_symbols_decode_to_something_finite(model: PlaneHyper):
             random = np.random.default_rng(0)
             return random.choice(np.array([-(2**31), 2**31 - 1, 0], np.int32), len(index))
 
-    latents = model.pull((7, 9), 50.0, Wild(), 2)
+    latents = model.pull((7, 9), Quality.of(50), Wild(), 2)
     assert torch.isfinite(latents).all()
-    assert torch.isfinite(model.reconstruct(latents, 50.0)).all()
+    assert torch.isfinite(model.reconstruct(latents, Quality.of(50))).all()
 
 
 def test_gradients_reach_every_parameter():

@@ -11,6 +11,7 @@ from lictor.models import LatentCodec, NoSearch, load
 from lictor.models.coding.quality_ladder import quality_to_lambda
 from lictor.models.picture.latent_search import iterations
 from lictor.models.picture.lictor import Lictor
+from lictor.models.quality import Quality
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +30,12 @@ def coded(model, x, quality, effort) -> tuple[bytes, float]:
     """The stream, and the mean squared error of its decoded 8-bit picture."""
     encoder = Encoder()
     if effort:
-        model.search(x, quality, encoder, effort, None)
+        model.search(x, Quality.of(quality), encoder, effort, None)
     else:
-        model.encode(x, quality, encoder)
+        model.encode(x, Quality.of(quality), encoder)
     data = encoder.finish()
     decoder = Decoder(data)
-    decoded = model.decode(tuple(x.shape[2:]), quality, decoder)
+    decoded = model.decode(tuple(x.shape[2:]), Quality.of(quality), decoder)
     decoder.close()
     assert decoder.checksum == encoder.checksum
     error = ((decoded * 255).round() - x * 255).square().mean().item()
@@ -100,13 +101,13 @@ def test_pixels_beyond_the_edge_cost_nothing(model):
 
 def test_expected_bits_are_those_of_the_stream(model):
     encoder = Encoder()
-    expected = model.search(picture(128, 128), 60, encoder, 2, None)
+    expected = model.search(picture(128, 128), Quality.of(60), encoder, 2, None)
     assert abs(8 * len(encoder.finish()) - expected) < 0.01 * expected + 200
 
 
 def test_progress_is_told(model):
     seen: list[tuple[int, int]] = []
-    model.search(picture(64, 64), 50, Encoder(), 1, lambda *done: seen.append(done))
+    model.search(picture(64, 64), Quality.of(50), Encoder(), 1, lambda *done: seen.append(done))
     assert seen == [(i + 1, iterations(1)) for i in range(iterations(1))]
 
 

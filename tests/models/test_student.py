@@ -7,6 +7,7 @@ import torch
 from lictor.entropy import Decoder, Encoder
 from lictor.models import checkpoint, registry
 from lictor.models.errors import BadCheckpoint
+from lictor.models.quality import Quality
 from lictor.models.task.student import Klt, Student
 
 SMALL = {"latent": 16, "prior": 8, "narrow": 8, "wide": 8, "depth": 1}
@@ -39,7 +40,7 @@ def picture(height: int, width: int) -> torch.Tensor:
 
 def write(model: Student, x: torch.Tensor, quality: float) -> bytes:
     encoder = Encoder()
-    model.encode(x, quality, encoder)
+    model.encode(x, Quality.of(quality), encoder)
     return encoder.finish()
 
 
@@ -50,25 +51,25 @@ def test_decoder_finds_what_the_encoder_had(model: Student, shape: tuple[int, in
     wide = torch.nn.functional.pad(x, (0, -shape[1] % 32, 0, -shape[0] % 32), mode="replicate")
     encoder = Encoder()
     y = model._scaled(model.front(wide), torch.tensor([quality]))
-    y_hat = model.push(y, quality, encoder)
+    y_hat = model.push(y, Quality.of(quality), encoder)
     data = encoder.finish()
     assert data == write(model, x, quality)
     decoder = Decoder(data)
-    latents = model.pull(shape, quality, decoder)
+    latents = model.pull(shape, Quality.of(quality), decoder)
     decoder.close()
     assert torch.equal(latents, y_hat)
     assert (latents - y).abs().max() <= 0.5 + 1e-3
     assert latents.abs().max() > 1
-    shown = model.reconstruct(latents, quality)
+    shown = model.reconstruct(latents, Quality.of(quality))
     assert shown.shape == wide.shape
-    seen = model.answer(latents, quality)
+    seen = model.answer(latents, Quality.of(quality))
     assert (seen.features.shape, seen.scores.shape) == ((1, 1280), (1, 1000))
 
 
 def test_training_sees_the_latents_that_are_coded(model: Student):
     x = picture(64, 96)
     v_hat, _ = model.squeeze(model.front(x), torch.tensor([50.0]))
-    coded = model.pull((64, 96), 50.0, Decoder(write(model, x, 50.0)))
+    coded = model.pull((64, 96), Quality.of(50), Decoder(write(model, x, 50.0)))
     # Means are rounded to fixed point, and now and then a symbol falls on the other side.
     apart = (model._unscaled(coded, torch.tensor([50.0])) - v_hat).abs()
     assert apart.median() < 1e-4
@@ -77,7 +78,7 @@ def test_training_sees_the_latents_that_are_coded(model: Student):
 def test_size_is_what_the_model_estimates(model: Student):
     x = picture(224, 224)
     for quality in (0, 50, 100):
-        real, expected = len(write(model, x, quality)), model.estimate(x, quality) / 8
+        real, expected = len(write(model, x, quality)), model.estimate(x, Quality.of(quality)) / 8
         # Untrained, outliers abound; the tables code them cheaper than a Gaussian would.
         assert 0.8 * expected < real < 1.005 * expected + 20
 
@@ -88,8 +89,8 @@ def test_wild_symbols_decode_to_something_finite(model: Student):
             random = np.random.default_rng(0)
             return random.choice(np.array([-(2**31), 2**31 - 1, 0], np.int32), len(index))
 
-    latents = model.pull((70, 70), 50.0, Wild())
-    assert torch.isfinite(model.reconstruct(latents, 50.0)).all()
+    latents = model.pull((70, 70), Quality.of(50), Wild())
+    assert torch.isfinite(model.reconstruct(latents, Quality.of(50))).all()
     assert torch.isfinite(latents).all()
 
 

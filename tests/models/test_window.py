@@ -12,9 +12,10 @@ from lictor.models import LatentCodec
 from lictor.models.base import crop
 from lictor.models.box import Box
 from lictor.models.picture.lictor import Lictor
+from lictor.models.quality import Quality
 
 SIZES = {"channels": 16, "latent": 32, "side": 8, "prior": 16, "depth": 2}
-QUALITY = 40.0
+QUALITY = Quality.of(40)
 
 
 def test_boxes():
@@ -135,7 +136,7 @@ def test_the_flagship_sees_no_further_than_it_says():
     y = torch.randn(1, 32, 36, 36)
 
     def synthesised(y: torch.Tensor) -> list[torch.Tensor]:
-        return [crop(model.synthesise(y, torch.tensor([QUALITY])), inner)]
+        return [crop(model.synthesise(y, torch.tensor([float(QUALITY)])), inner)]
 
     def in_cells(y: torch.Tensor, cells: int) -> bool:
         box = inner.in_cells(16).grown(cells)

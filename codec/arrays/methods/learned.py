@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lictor.codec.arrays.methods.coded import Coded
 from lictor.codec.format.arrays import bounds
-from lictor.codec.format.picture import QUALITY_STEPS, Reader, Writer, model_syntax
+from lictor.codec.format.picture import Reader, Writer, model_syntax
+from lictor.models.quality import STEPS, Quality
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,7 +24,7 @@ class Said:
 
     model_id: permanent number of a shipped checkpoint; 0 if the model goes by model_name.
     weights: first 4 bytes of the SHA-256 of the model's weights file.
-    step: quality times 4, 0…400.
+    quality: the same for all of it.
     low, high: clip bounds; decoded values are held between them. float32, infinite for none.
     latents: checksum of all symbols, `lictor.entropy.Decoder.checksum`.
     """
@@ -31,7 +32,7 @@ class Said:
     model_id: int = 0
     model_name: str = ""
     weights: bytes = bytes(4)
-    step: int = 0
+    quality: Quality = field(default_factory=lambda: Quality(0))
     low: float = -math.inf
     high: float = math.inf
     latents: int = 0
@@ -49,24 +50,24 @@ class Learned(Coded):
         """Model, quality, bounds, checksum."""
         m = self.learned
         model_syntax(io, m)
-        m.step = io.uint("quality", m.step, 0, QUALITY_STEPS, size=2)
+        m.quality = Quality(io.uint("quality", m.quality.highest, 0, STEPS, size=2))
         m.low, m.high = bounds(io, m.low, m.high, "<ff")
         m.latents = io.uint("checksum of the latents", m.latents, size=4)
 
     @classmethod
     def encode(
-        cls, name: str, dtype: str, raw: npt.NDArray[Any], planes: Planes, step: int
+        cls, name: str, dtype: str, raw: npt.NDArray[Any], planes: Planes, quality: Quality
     ) -> Learned:
-        """At quality step / 4; raw: bfloat16 as uint16, of which the planes were made."""
+        """At a quality; raw: bfloat16 as uint16, of which the planes were made."""
         from lictor.codec.arrays.lossless import pack_patch
 
         model = planes.model
-        stream, checksum = planes.encode(step / 4)
+        stream, checksum = planes.encode(quality)
         said = Said(
             model_id=model.id,
             model_name="" if model.id else model.name,
             weights=model.digest[:4],
-            step=step,
+            quality=quality,
             low=planes.low,
             high=planes.high,
             latents=checksum,
@@ -88,6 +89,5 @@ class Learned(Coded):
 
         m = self.learned
         name = m.model_name or store.shipped_name(m.model_id) or f"unknown model {m.model_id}"
-        quality = m.step * 100 / QUALITY_STEPS
-        own = {"model": name, "weights": m.weights.hex(), "quality": quality}
+        own = {"model": name, "weights": m.weights.hex(), "quality": float(m.quality)}
         return {**super().describe(), **own}

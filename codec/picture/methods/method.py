@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lictor.models.base import LatentCodec
     from lictor.models.box import Box
     from lictor.models.progress import Progress
+    from lictor.models.quality import Quality
 
 Region = tuple[int, int, int, int]
 
@@ -41,13 +42,12 @@ class DecodeOptions:
 class Wanted:
     """What a method is to code.
 
-    quality: in steps, 0…400, or a map of it, int16 (rows, columns) of places.
     codec: the network, for the method that needs one.
     blocks: bool (rows, columns) of 64x64 pixels, those to be coded; None: all.
     """
 
     picture: Picture
-    quality: int | NDArray[np.int16]
+    quality: Quality
     codec: LatentCodec | None = None
     effort: int = 0
     progress: Progress | None = None

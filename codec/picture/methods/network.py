@@ -9,7 +9,6 @@ from lictor.codec.errors import UnsupportedFeature
 from lictor.codec.format.picture import LATENTS, MAP, Table, Tile
 from lictor.codec.picture.methods.method import Coded, DecodeOptions, Layer, Method, Wanted
 from lictor.codec.picture.tiles import Grid
-from lictor.codec.quality import from_step
 from lictor.codec.runtime import store
 
 if TYPE_CHECKING:
@@ -32,11 +31,10 @@ class Network(Method):
 
         assert wanted.codec is not None and wanted.blocks is None
         height, width, _ = wanted.picture.pixels.shape
-        grid, step = Grid.for_picture(width, height), wanted.quality
-        quality = from_step(step) if isinstance(step, int) else step
+        grid = Grid.for_picture(width, height)
         with store.model_errors():
             codec = store.for_depth(wanted.codec, wanted.picture.depth)
-            colours = wanted.picture.colours
+            colours, quality = wanted.picture.colours, wanted.quality
             tiles = latent.encode(colours, grid, codec, quality, wanted.effort, wanted.progress)
         table = _table(grid, tiles) if len(tiles) > 1 else None
         return Coded(
@@ -81,7 +79,7 @@ def reader(file: File, options: DecodeOptions) -> latent.TileReader:
     streams = latent.Streams(file.payload(LATENTS), file.table, h.latents)
     grid = Grid.of_file(h, file.table)
     codec = store.for_depth(options.models.find(h, options.device), h.depth)
-    wanted: latent.Qualities = from_step(h.step)
+    wanted = h.quality
     if h.mapped:
         from lictor.codec.picture import quality_map
 

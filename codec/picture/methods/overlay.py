@@ -15,9 +15,10 @@ from lictor.codec.errors import CorruptFile, LatentMismatch
 from lictor.codec.format import overlay as form
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.overlay import Overlay
-from lictor.codec.format.picture import BLOCK, MAP, PLACE, Header, Table
+from lictor.codec.format.picture import BLOCK, MAP, Header, Table
 from lictor.codec.picture.methods.method import Coded, DecodeOptions, Layer, Method, Wanted
 from lictor.codec.picture.tiles import Grid, describe
+from lictor.models.quality import PLACE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from lictor.codec.picture.file import File
     from lictor.models.box import Box
     from lictor.models.progress import Progress
+    from lictor.models.quality import Quality
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Piece:
     """What a tile is, for its encoder and its decoder alike.
 
     blocks: bool (rows, columns) of its 64x64 pixels, those that are coded; at least one.
-    steps: quality, int (rows, columns) of its places of 16x16 pixels, 0…400; (1, 1) if all alike.
+    quality: of its places, if it varies.
     """
 
     height: int
@@ -41,7 +43,7 @@ class Piece:
     channels: int
     depth: int
     blocks: NDArray[np.bool_]
-    steps: NDArray[np.int16]
+    quality: Quality
 
 
 class TileMethod(Method):
@@ -73,12 +75,11 @@ class TileMethod(Method):
         grid = Grid.for_picture(width, height)
         if blocks is None:
             blocks = np.ones((-(-height // BLOCK), -(-width // BLOCK)), np.bool_)
-        steps = np.asarray(wanted.quality, np.int16)
         shape = picture.colours.shape[2], picture.depth
         pieces = {
             n: piece
             for n in range(len(grid))
-            if (piece := _piece(grid.tile(n), blocks, steps, shape)).blocks.any()
+            if (piece := _piece(grid.tile(n), blocks, wanted.quality, shape)).blocks.any()
         }
 
         def code(number: int) -> tuple[bytes, int]:
@@ -103,12 +104,12 @@ class TileMethod(Method):
         bits = np.unpackbits(
             np.frombuffer(packed, np.uint8), count=rows * columns, bitorder="little"
         )
-        steps = np.asarray(h.step, np.int16)
+        quality = h.quality
         if h.mapped:
             from lictor.codec.picture import quality_map
 
-            steps = quality_map.unpack(file.payload(MAP), h)
-        return Tiles(self, overlay, file, bits.astype(np.bool_).reshape(rows, columns), steps)
+            quality = quality_map.unpack(file.payload(MAP), h)
+        return Tiles(self, overlay, file, bits.astype(np.bool_).reshape(rows, columns), quality)
 
     def table(self, file: File) -> Table:
         """What its section says."""
@@ -124,14 +125,14 @@ class Tiles(Layer):
         overlay: Overlay,
         file: File,
         blocks: NDArray[np.bool_],
-        steps: NDArray[np.int16],
+        quality: Quality,
     ) -> None:
         h = file.header
         every = bool(blocks.all())
         super().__init__(Grid.of_file(h, overlay.table), None if every else blocks)
         self._method, self._salvage = method, file.salvage
         self._streams = overlay.streams_by_tile(h)
-        self._all, self._steps = blocks, steps
+        self._all, self._quality = blocks, quality
         self._shape = 1 if h.channels < 3 else 3, h.depth
 
     def tiles(self, region: Box) -> Collection[int]:
@@ -162,7 +163,7 @@ class Tiles(Layer):
 
     def _show(self, number: int, region: Box, out: NDArray[Any]) -> None:
         box = self.grid.tile(number)
-        piece = _piece(box, self._all, self._steps, self._shape)
+        piece = _piece(box, self._all, self._quality, self._shape)
         entry, stream = self._streams[number]
         if len(stream) != entry.size or zlib.crc32(stream) != entry.check:
             raise CorruptFile(
@@ -184,13 +185,8 @@ class Tiles(Layer):
         target[inside] = source[inside]
 
 
-def _piece(
-    box: Box, blocks: NDArray[np.bool_], steps: NDArray[np.int16], shape: tuple[int, int]
-) -> Piece:
-    """Of a tile; steps: of all places, or of none: a single one. shape: channels and depth."""
-    import numpy as np
-
+def _piece(box: Box, blocks: NDArray[np.bool_], quality: Quality, shape: tuple[int, int]) -> Piece:
+    """Of a tile; blocks and quality: of all of the picture. shape: channels and depth."""
     rows, columns = box.padded(BLOCK).in_cells(BLOCK).place
-    if steps.ndim:
-        steps = steps[box.padded(BLOCK).in_cells(PLACE).place]
-    return Piece(box.height, box.width, *shape, blocks[rows, columns], np.atleast_2d(steps))
+    places = box.padded(BLOCK).in_cells(PLACE)
+    return Piece(box.height, box.width, *shape, blocks[rows, columns], quality.part(places))
