@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lictor.models.errors import BadCheckpoint, ModelError, NoSearch, UnknownModel, WrongWeights
+from lictor.models.quality import Quality
 from lictor.models.zoo import Entry, index
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "NoSearch",
     "Output",
     "PictureModel",
+    "Quality",
     "TaskModel",
     "Trainable",
     "UnknownModel",

@@ -24,22 +24,33 @@ PLACE = 16
 class Quality:
     """How well something is coded.
 
-    steps: 0…STEPS; or, of a picture where it varies, a map of them, int16 (rows, columns), with a
-        value for each PLACE x PLACE pixels.
+    Attributes:
+        steps: 0…STEPS; or, of a picture where it varies, a map of them, int16 (rows, columns), with
+            a value for each PLACE x PLACE pixels.
     """
 
     steps: int | NDArray[np.int16]
 
     @classmethod
     def of(cls, number: float) -> Quality:
-        """The nearest to a number, 0…100. Raises ValueError for one outside."""
+        """The nearest to a number.
+
+        Args:
+            number: 0…100.
+
+        Returns:
+            A quality for all alike, a multiple of 0.25.
+
+        Raises:
+            ValueError: the number is outside.
+        """
         if not 0 <= number <= 100:
             raise ValueError(f"quality is {number!r}, not in 0…100")
         return cls(round(number * STEPS / 100))
 
     @property
     def map(self) -> NDArray[np.int16] | None:
-        """The steps of all places; None if all are alike."""
+        """The steps of all places, int16 (rows, columns); None if all are alike."""
         return None if isinstance(self.steps, int) else self.steps
 
     @property
@@ -68,11 +79,26 @@ class Quality:
         return self.highest * 100 / STEPS
 
     def part(self, places: Box) -> Quality:
-        """That of a part of the picture; the box counts places."""
+        """That of a part of the picture.
+
+        Args:
+            places: which, counted in places.
+
+        Returns:
+            A view of the map, or itself if all are alike.
+        """
         return self if isinstance(self.steps, int) else Quality(self.steps[places.place])
 
     def fitted(self, rows: int, columns: int) -> Quality:
-        """A map of so many places: its last row and column are left out or repeated."""
+        """As a map of another size, whose last row and column are left out or repeated.
+
+        Args:
+            rows: places that the new map has from top to bottom, at least 1.
+            columns: likewise from left to right.
+
+        Returns:
+            Another map, or itself if all are alike.
+        """
         if isinstance(self.steps, int):
             return self
         import numpy as np
