@@ -43,9 +43,6 @@ SECTION = re.compile(r"(Args|Attributes|Returns|Raises):$")
 
 EXCEPTIONS = dict.fromkeys(
     (
-        "lictor.codec.Answer",
-        "lictor.codec.Answer.probabilities",
-        "lictor.codec.Latents",
         "lictor.codec.Store.also",
         "lictor.codec.Store.find",
         "lictor.codec.Store.find_for_arrays",

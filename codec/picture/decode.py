@@ -38,10 +38,12 @@ PLAIN = DecodeOptions()
 class Latents:
     """What the entropy-coded part of a file decodes to, before any picture is made of it.
 
-    values: what the synthesis is given, float32 (C, h, w); for `lictor-s` 256 channels, one place
-        for each 16x16 pixels of the picture padded to multiples of 64.
-    checksum: as in the header of the file, hexadecimal; decoding has checked it.
-    sha256: of the values, little-endian, tile by tile, each in the order channels, rows, columns.
+    Attributes:
+        values: what the synthesis is given, float32 (C, h, w); for `lictor-s` 256 channels, one
+            place for each 16x16 pixels of the picture padded to multiples of 64.
+        checksum: as in the header of the file, hexadecimal; decoding has checked it.
+        sha256: of the values, little-endian, tile by tile, each in the order channels, rows,
+            columns.
     """
 
     values: NDArray[np.float32]
@@ -53,8 +55,9 @@ class Latents:
 class Answer:
     """What a classifier makes of a file that a student wrote.
 
-    scores: float32 (1000,), of ImageNet's classes, before the softmax. features: float32 (1280,),
-    what the last layer was given.
+    Attributes:
+        scores: float32 (1000,), of ImageNet's classes, before the softmax.
+        features: float32 (1280,), what the last layer was given.
     """
 
     scores: NDArray[np.float32]
@@ -62,7 +65,7 @@ class Answer:
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
-        """Softmax of the scores."""
+        """The softmax of the scores, float32 (1000,)."""
         import numpy as np
 
         odds: NDArray[np.float32] = np.exp(self.scores - self.scores.max())
