@@ -10,6 +10,8 @@
 #ifndef LICTOR_BINARY_H
 #define LICTOR_BINARY_H
 
+#include <string.h>
+
 #include "../../entropy/adaptive.h"
 
 #if defined(__SSE2__) || defined(_M_X64)
@@ -28,7 +30,7 @@ enum {
 
 static uint16_t squash_table[ODDS_COUNT];   /* probability of 16 bits of log odds - ODDS_LIMIT */
 static int16_t stretch_table[4096];         /* log odds of a probability's upper 12 bits */
-static uint32_t reciprocal_table[256];      /* 65536 / (n + 1.5) */
+static int32_t reciprocal_table[256];       /* 32768 / (n + 1.5) */
 
 /* To be called once, before anything else. */
 static void binary_set_up(void)
@@ -47,8 +49,8 @@ static void binary_set_up(void)
             t++;
         stretch_table[i] = (int16_t)t;
     }
-    for (uint32_t n = 0; n < 256; n++)
-        reciprocal_table[n] = 131072u / (2 * n + 3);
+    for (int n = 0; n < 256; n++)
+        reciprocal_table[n] = 65536 / (2 * n + 3);
 }
 
 static inline int squash(int odds)
@@ -91,6 +93,12 @@ static inline int code_bit(BitCoder *c, int bit, int p)
 
 /* --------------------------------------------------------- adaptive parts */
 
+/* A probability that has gone towards the bit by share / 32768 of the way. */
+static inline uint16_t nudged(int p, int bit, int32_t share)
+{
+    return (uint16_t)(bit ? p + ((65535 - p) * share >> 15) : p - (p * share >> 15));
+}
+
 /* A probability of 16 bits that averages at first and then decays with 1 / (limit + 1.5). */
 typedef struct {
     uint16_t p;
@@ -99,9 +107,7 @@ typedef struct {
 
 static inline void adapt(Adaptive *a, int bit, int limit)
 {
-    int target = bit ? 65535 : 0;
-    int64_t step = (int64_t)(target - a->p) * (int64_t)reciprocal_table[a->count];
-    a->p = (uint16_t)(a->p + step / 65536);
+    a->p = nudged(a->p, bit, reciprocal_table[a->count]);
     if (a->count < limit)
         a->count++;
 }
@@ -117,16 +123,24 @@ static const uint8_t slot_limits[16] = {0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 18, 26, 
 
 static inline void slot_update(Slot *s, int bit)
 {
-    int target = bit ? 65535 : 0;
     unsigned count = s->tag & 15;
-    int64_t step = (int64_t)(target - s->p) * (int64_t)reciprocal_table[slot_limits[count]];
-    s->p = (uint16_t)(s->p + step / 65536);
+    s->p = nudged(s->p, bit, reciprocal_table[slot_limits[count]]);
     s->tag = (uint8_t)(s->tag + (count < 15));
     unsigned same = bit ? s->history >> 4 : s->history & 15;
     unsigned other = bit ? s->history & 15 : s->history >> 4;
     same += same < 15;
     other = other > 2 ? (other + 2) >> 1 : other;
     s->history = (uint8_t)(bit ? same << 4 | other : other << 4 | same);
+}
+
+/* Asks for memory that is read soon. */
+static inline void prefetch(const void *place)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch(place, 1);
+#else
+    (void)place;
+#endif
 }
 
 /* Two adjacent slots are looked at; the one seen less often gives way. */
@@ -145,6 +159,23 @@ static inline Slot *slot_find(Slot *table, uint32_t hash, unsigned bits)
     a->history = 0;
     a->tag = (uint8_t)(check << 4);
     return a;
+}
+
+/*
+ * The slots of up to four decisions in a row, a tree of 15 nodes from 1 on; the first of the 16
+ * slots holds a check. They are in one line of the cache.
+ */
+static inline Slot *nodes_find(Slot *table, uint32_t hash, unsigned bits)
+{
+    Slot *nodes = table + ((hash >> (32 - bits)) & ~(uint32_t)15);
+    uint16_t check = (uint16_t)(hash | 1);
+    if (nodes->p != check) {
+        memset(nodes, 0, 16 * sizeof *nodes);
+        nodes->p = check;
+        for (int i = 1; i < 16; i++)
+            nodes[i].p = 32768;
+    }
+    return nodes;
 }
 
 /*

@@ -11,11 +11,11 @@
 
 enum {
     MARGIN = 8,                 /* pixels around a row, and rows above the first */
-    PIXEL_CONTEXTS = 16,
+    PIXEL_CONTEXTS = 12,
     PIXEL_INPUTS = 2 * PIXEL_CONTEXTS + 8,
-    VALUE_CONTEXTS = 8,
+    VALUE_CONTEXTS = 6,
     EXPERTS = 5,
-    VALUE_INPUTS = 2 * VALUE_CONTEXTS + 8,
+    VALUE_INPUTS = 24,
     PROPOSERS = 4,
     MATCHES = 2,
     MAX_CANDIDATES = 12,
@@ -37,6 +37,7 @@ typedef struct {
     uint64_t *pixels;           /* with margins; 16 bits a channel */
     uint8_t *literal;           /* whether the pixel was spelled out */
     unsigned bits;              /* of the size of tables */
+    unsigned value_bits;
     Slot *slots;                /* PIXEL_CONTEXTS tables */
     Slot *value_slots;          /* VALUE_CONTEXTS tables */
     uint32_t *proposals;        /* PROPOSERS tables of two positions */
@@ -110,10 +111,11 @@ static Screen *screen_new(const Tile *tile)
     s->bits = 10;
     while (s->bits < 18 && (size_t)1 << s->bits < 2 * pixels)
         s->bits++;
+    s->value_bits = s->bits + 2;
     s->pixels = calloc(area, sizeof *s->pixels);
     s->literal = calloc(area, 1);
     s->slots = calloc((size_t)PIXEL_CONTEXTS << s->bits, sizeof *s->slots);
-    s->value_slots = calloc((size_t)VALUE_CONTEXTS << s->bits, sizeof *s->value_slots);
+    s->value_slots = calloc((size_t)VALUE_CONTEXTS << s->value_bits, sizeof *s->value_slots);
     s->proposals = calloc((size_t)PROPOSERS << s->bits, 2 * sizeof *s->proposals);
     int short_of = 0;
     for (int m = 0; m < MATCHES; m++) {
@@ -249,29 +251,37 @@ static int code_value(Screen *s, size_t at, int c, int before, uint64_t known, i
         /* log odds of 1/256 nat for half a step: 128 / scale, and the mean error is 1.386 scale */
         slope[e] = (uint32_t)(((uint64_t)1 << 24) * 177 / (s->scales[e][c][scale] + 16) / 1);
     }
-    uint64_t hashes[VALUE_CONTEXTS];
+    uint64_t h[VALUE_CONTEXTS];
     uint64_t seen = before >= 0 ? known + 1 : 0;
-    hashes[0] = 0;
-    hashes[1] = seen;
-    hashes[2] = join((uint64_t)w, (uint64_t)n);
-    hashes[3] = join(p[-1], seen);
-    hashes[4] = join(p[-s->stride], seen);
-    hashes[5] = join((uint64_t)centre[before >= 0], (uint64_t)(residual / 2));
-    hashes[6] = join(join((uint64_t)w, (uint64_t)n), seen);
-    hashes[7] = join(join((uint64_t)(centre[0] / 4), (uint64_t)level), (uint64_t)strange);
+    h[0] = seen;
+    h[1] = join(p[-1], seen);
+    h[2] = join(p[-s->stride], seen);
+    h[3] = join((uint64_t)centre[before >= 0], (uint64_t)(residual / 2));
+    h[4] = join(join((uint64_t)(centre[0] / 4), (uint64_t)level), (uint64_t)strange);
+    h[5] = join((uint64_t)centre[4], (uint64_t)level);
+    uint32_t hashes[VALUE_CONTEXTS];
     for (int i = 0; i < VALUE_CONTEXTS; i++)
-        hashes[i] = join(hashes[i], (uint64_t)(8 * c + i + 1));
+        hashes[i] = spread(join(h[i], (uint64_t)(8 * c + i + 1)));
 
-    int low = 0;
+    Slot *nodes[VALUE_CONTEXTS];
+    int low = 0, node = 0;
     for (int b = depth - 1; b >= 0; b--) {
         int16_t inputs[VALUE_INPUTS] = {0};
-        Slot *slots[VALUE_CONTEXTS];
         Adaptive *maps[VALUE_CONTEXTS];
         int half = 1 << b;
-        uint64_t node = ((uint64_t)low << 5) + (uint64_t)b + 1;
+        if ((depth - 1 - b) % 4 == 0) {
+            uint32_t key = spread(((uint64_t)low << 5) + (uint64_t)b);
+            for (int i = 0; i < VALUE_CONTEXTS; i++)
+                prefetch(s->value_slots + ((size_t)i << s->value_bits) +
+                         ((hashes[i] ^ key) * 0x9E3779B1u >> (32 - s->value_bits)));
+            for (int i = 0; i < VALUE_CONTEXTS; i++)
+                nodes[i] = nodes_find(s->value_slots + ((size_t)i << s->value_bits),
+                                      (hashes[i] ^ key) * 0x9E3779B1u, s->value_bits);
+            node = 1;
+        }
+        Slot *slots[VALUE_CONTEXTS];
         for (int i = 0; i < VALUE_CONTEXTS; i++) {
-            slots[i] = slot_find(s->value_slots + ((size_t)i << s->bits),
-                                 spread(join(hashes[i], node)), s->bits);
+            slots[i] = nodes[i] + node;
             maps[i] = &s->value_histories[i][slots[i]->history];
             inputs[2 * i] = (int16_t)stretch(slots[i]->p);
             inputs[2 * i + 1] = (int16_t)stretch(maps[i]->p);
@@ -280,7 +290,7 @@ static int code_value(Screen *s, size_t at, int c, int before, uint64_t known, i
             inputs[2 * VALUE_CONTEXTS + e] = (int16_t)expert_odds(low, half, centre[e], slope[e]);
         inputs[VALUE_INPUTS - 1] = 256;
         int newness = 0;
-        for (int i = 1; i < 5; i++)
+        for (int i = 0; i < 3; i++)
             newness += (slots[i]->tag & 15) > 0;
         int32_t *sets[2] = {s->value_weights[0][(c * 16 + b) * 8 + newness],
                             s->value_weights[1][(level * 4 + strange) * 4 + (before >= 0)]};
@@ -297,6 +307,7 @@ static int code_value(Screen *s, size_t at, int c, int before, uint64_t known, i
             adapt(maps[i], bit, 250);
         }
         low += bit ? half : 0;
+        node = 2 * node + bit;
     }
     int rate = 2 + s->scale_counts[c][scale];
     s->scale_counts[c][scale] = (uint8_t)(rate < 20 ? rate - 1 : 18);
@@ -338,7 +349,7 @@ static inline void propose(Candidates *list, uint64_t colour)
 }
 
 typedef struct {                /* what a pixel's decisions have in common */
-    uint64_t hashes[PIXEL_CONTEXTS];
+    uint32_t hashes[PIXEL_CONTEXTS];
     const uint64_t *p;
     uint64_t expected[MATCHES];
     int level[MATCHES];         /* of trust, 0: there is no match */
@@ -353,11 +364,15 @@ static int code_decision(Screen *s, const Around *a, uint64_t candidate, int ran
     int16_t inputs[PIXEL_INPUTS] = {0};
     Slot *slots[PIXEL_CONTEXTS];
     Adaptive *maps[PIXEL_CONTEXTS];
-    uint64_t key = rank == 1 ? 0xFFFFFFFFFFFF1234u : candidate * 4 + (uint64_t)(rank ? 1 : 0) + 77;
+    uint32_t key = rank == 1 ? 0 : spread(candidate * 2 + (rank > 1) + 77);
     int certain = 0;
+    uint32_t places[PIXEL_CONTEXTS];
     for (int i = 0; i < PIXEL_CONTEXTS; i++) {
-        slots[i] = slot_find(s->slots + ((size_t)i << s->bits), spread(join(a->hashes[i], key)),
-                             s->bits);
+        places[i] = (a->hashes[i] ^ key) * 0x9E3779B1u;
+        prefetch(s->slots + ((size_t)i << s->bits) + (places[i] >> (32 - s->bits)));
+    }
+    for (int i = 0; i < PIXEL_CONTEXTS; i++) {
+        slots[i] = slot_find(s->slots + ((size_t)i << s->bits), places[i], s->bits);
         maps[i] = &s->histories[i][rank][slots[i]->history];
         inputs[2 * i] = (int16_t)stretch(slots[i]->p);
         inputs[2 * i + 1] = (int16_t)stretch(maps[i]->p);
@@ -411,7 +426,7 @@ static void look_around(Screen *s, size_t at, size_t x, Around *a)
     const uint64_t *p = s->pixels + at;
     ptrdiff_t stride = s->stride;
     const uint64_t *n = p - stride, *nn = n - stride, *nnn = nn - stride;
-    uint64_t *h = a->hashes;
+    uint64_t h[PIXEL_CONTEXTS];
     a->p = p;
     h[0] = join(join(p[-1], n[0]), join(n[-1], n[1]));
     h[1] = join(join(h[0], p[-2]), nn[0]);
@@ -419,17 +434,14 @@ static void look_around(Screen *s, size_t at, size_t x, Around *a)
     h[3] = join(join(join(h[2], p[-3]), nnn[0]), join(nn[2], nn[-2]));
     h[4] = join(join(join(h[3], n[3]), n[-3]), join(p[-4], join(nnn[1], nnn[-1])));
     h[5] = join(p[-1], n[0]);
-    h[6] = join(join(p[-1], p[-2]), join(p[-3], join(p[-4], p[-5])));
-    h[7] = join(join(n[0], nn[0]), join(nnn[0], join(nnn[-stride], 5)));
-    h[8] = join(join(n[0], n[1]), join(n[2], p[-1]));
-    h[9] = join(p[-1], 9);
-    h[10] = join(n[0], 10);
-    h[11] = join(p[-1], join(n[-1], n[1]));
-    h[12] = join(x, n[0]);
-    h[13] = 13;
-    h[14] = join(join(join(p[-1] == n[0], n[0] == n[-1]), join(n[0] == n[1], p[-1] == p[-2])),
-                 join(join(n[0] == nn[0], n[1] == n[2]), join(p[-2] == n[-1], n[1] == nn[1])));
-    h[15] = join(join(p[-1], p[-2]), join(n[-1], n[0]));
+    h[6] = join(join(n[0], nn[0]), join(nnn[0], nnn[-stride]));
+    h[7] = join(p[-1], 9);
+    h[8] = join(n[0], 10);
+    h[9] = join(p[-1], join(n[-1], n[1]));
+    h[10] = join(x, n[0]);
+    h[11] = join(join(a->expected[0], a->expected[1]), join(p[-1], (uint64_t)(a->level[0] > 9)));
+    for (int i = 0; i < PIXEL_CONTEXTS; i++)
+        a->hashes[i] = spread(h[i]);
     const uint8_t *l = s->literal + at;
     a->literals = l[-1] | l[-stride] << 1 | l[-stride - 1] << 2 | l[-stride + 1] << 3;
 }
@@ -494,7 +506,6 @@ static void code_pixel(Screen *s, size_t at, size_t x)
     Around around;
     Candidates list = {{0}, 0};
     uint64_t pixel = s->coder.decoding ? 0 : s->pixels[at];
-    look_around(s, at, x, &around);
     const uint64_t *p = s->pixels + at;
     uint32_t *slots[PROPOSERS];
     for (int m = 0; m < MATCHES; m++) {
@@ -502,23 +513,23 @@ static void code_pixel(Screen *s, size_t at, size_t x)
         around.level[m] = match->distance ? match_level(match) : 0;
         around.expected[m] = match->distance ? s->pixels[at - match->distance] : 0;
     }
+    look_around(s, at, x, &around);
     for (int i = 0; i < PROPOSERS; i++)
         slots[i] = s->proposals +
-                   2 * (((size_t)i << s->bits) + (spread(around.hashes[proposing[i]]) >> (32 - s->bits)));
+                   2 * (((size_t)i << s->bits) + (around.hashes[proposing[i]] >> (32 - s->bits)));
     if (s->colours == 2) {
         propose(&list, s->two[0]);
         propose(&list, s->two[1]);
     } else {
-        for (int i = 0; i < PROPOSERS; i++) {
+        propose(&list, p[-1]);
+        propose(&list, p[-s->stride]);
+        for (int m = 0; m < MATCHES; m++)
+            if (around.level[m])
+                propose(&list, around.expected[m]);
+        for (int i = 0; i < PROPOSERS; i++)
             for (int j = 0; j < 2; j++)
                 if (slots[i][j])
                     propose(&list, s->pixels[slots[i][j]]);
-            for (int m = 0; m < MATCHES && i == 0; m++)
-                if (around.level[m])
-                    propose(&list, around.expected[m]);
-        }
-        propose(&list, p[-1]);
-        propose(&list, p[-s->stride]);
         propose(&list, p[-s->stride + 1]);
         propose(&list, p[-s->stride - 1]);
     }
