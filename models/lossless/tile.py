@@ -46,9 +46,14 @@ class TileShape:
             raise ValueError(f"a tile has 1 to 4 channels, not {self.shape[2]}")
         if not 1 <= self.depth <= 16:
             raise ValueError(f"samples have 1 to 16 bits, not {self.depth}")
-        blocks = tuple(-(-side // BLOCK) for side in sides)
-        if self.mask is not None and (self.mask.shape != blocks or self.mask.dtype != np.bool_):
-            raise ValueError(f"the mask of this tile is {blocks} of bool")
+        wanted = self.blocks, np.bool_
+        if self.mask is not None and (self.mask.shape, self.mask.dtype) != wanted:
+            raise ValueError(f"the mask of this tile is {self.blocks} of bool")
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """(⌈H/64⌉, ⌈W/64⌉)."""
+        return -(-self.shape[0] // BLOCK), -(-self.shape[1] // BLOCK)
 
     @property
     def dtype(self) -> np.dtype:
