@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @options.salvage
 @options.device
 @options.roi
+@options.tune
 @options.targets
 @options.features
 @options.workers
@@ -42,6 +43,7 @@ def encode(
     roi: tuple[str, ...],
     roi_task: str | None,
     roi_drop: float,
+    tune: str,
     size: int | None,
     bpp: float | None,
     psnr: float | None,
@@ -75,6 +77,7 @@ def encode(
         "strip": strip or None,
         "roi": _roi(roi, roi_task),
         "roi_drop": roi_drop if _named("roi_drop") else None,
+        "tune": tune if _named("tune") else None,
         "target": target,
         "strict": strict or None,
         "salvage": salvage or None,

@@ -106,6 +106,13 @@ roi = together(
     ),
 )
 """The options of `encode` that say where quality is wanted."""
+tune = click.option(
+    "--tune",
+    type=click.Choice(["psnr", "eyes"]),
+    default="psnr",
+    show_default=True,
+    help="Pictures: share bits out for PSNR, or as eyes see: fewer where texture hides errors.",
+)
 targets = together(
     click.option(
         "--size",

@@ -39,7 +39,7 @@ class Pictures(Kind):
     magic, suffixes, key = bitstream.MAGIC, SUFFIXES, "width"
     output = ".png"
     options = frozenset(
-        ("quality", "effort", "model", "strip", "device", "roi", "roi_drop", "salvage")
+        ("quality", "effort", "model", "strip", "device", "roi", "roi_drop", "tune", "salvage")
     ).union(("target", "strict"))
     decode_options = frozenset(("region", "salvage", "progress", "precision", "device"))
     info_options = frozenset(("latents",))

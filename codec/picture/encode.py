@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lictor.codec.distortion import psnr
-from lictor.codec.errors import InvalidRoi, ModelUnavailable
+from lictor.codec.errors import InvalidOption, InvalidRoi, ModelUnavailable
 from lictor.codec.format import colour as signalling
 from lictor.codec.format import picture as bitstream
 from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP, Header
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = zoo.DEFAULT
 DEFAULT_DROP = 40.0
+TUNES = ("psnr", "eyes")
+"""What bits are shared out for within a picture."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class EncodeOptions:
     strip: bool = False
     roi: Any = None
     roi_drop: float = DEFAULT_DROP
+    tune: str = TUNES[0]
     progress: Progress | None = None
     device: str = "cpu"
     models: Store = store.DEFAULT
@@ -54,12 +57,14 @@ class Task:
     """A picture with all that encoding it needs but the quality.
 
     wanted: how much each place is, 0…1, if not all alike; see `roi.quality_map`.
+    offsets: how much better or worse each place is to be, if not all alike; see `eyes.offsets`.
     """
 
     picture: Picture
     codec: LatentCodec
     wanted: NDArray[Any] | None
     options: EncodeOptions
+    offsets: NDArray[Any] | None = None
 
     @classmethod
     def of(cls, picture: Picture, options: EncodeOptions) -> Task:
@@ -72,11 +77,17 @@ class Task:
         picture = viewed(picture, codec)
         roi, drop = options.roi, options.roi_drop
         wanted = None if roi is None else _wanted(picture, roi, drop, codec)
-        return cls(picture, codec, wanted, options)
+        if options.tune == "psnr":
+            return cls(picture, codec, wanted, options)
+        return cls(picture, codec, None, options, _offsets(picture, wanted, options, codec))
 
     def file(self, quality: Quality, effort: int) -> bytes:
         """Encoded at a quality."""
-        if self.wanted is not None:
+        if self.offsets is not None:
+            from lictor.codec.picture import eyes
+
+            quality = eyes.quality_map(self.offsets, quality)
+        elif self.wanted is not None:
             from lictor.codec.picture import roi as regions
 
             quality = regions.quality_map(self.wanted, quality, self.options.roi_drop)
@@ -200,6 +211,22 @@ def _wanted(picture: Picture, roi: Any, drop: float, codec: LatentCodec) -> NDAr
         return task_roi.weights(picture, roi, drop)
     height, width, _ = picture.pixels.shape
     return regions.weights(roi, width, height)
+
+
+def _offsets(
+    picture: Picture, wanted: NDArray[Any] | None, options: EncodeOptions, codec: LatentCodec
+) -> NDArray[Any]:
+    """How much better or worse each place is to be for eyes, and in a region of interest."""
+    from lictor.codec.picture import eyes
+
+    if options.tune not in TUNES:
+        raise InvalidOption(f"tune is {options.tune!r}; give one of {', '.join(TUNES)}")
+    if not codec.takes_maps:
+        raise InvalidOption(
+            f"{codec.name} has one quality for all of a picture; leave tune={options.tune} out"
+        )
+    offsets: NDArray[Any] = eyes.offsets(picture.colours)
+    return offsets if wanted is None else offsets - options.roi_drop * (1 - wanted)
 
 
 def _others(picture: Picture, header: Header, quality: Quality) -> dict[int, bytes]:
