@@ -11,7 +11,6 @@ MOST = 500
 
 LONGER = {
     "entropy/rans.h": "the coder that C programs take as one header, without a library",
-    "models/lossless/screen.h": "the model of screens in C, whose parts share one state",
     "entropy/rans_x86.h": "its loops for AVX2 and AVX-512, which one `#if` keeps together",
 }
 """Modules that may be longer, and why: cores in C that are of one piece."""

@@ -105,8 +105,10 @@ def test_views_are_coded_like_copies():
     assert screen.encode(view, 8) == screen.encode(view.copy(), 8)
 
 
-@pytest.mark.parametrize("kind", ["two colours", "stripes", "black"])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "channels"),
+    [("text", 1), *((k, c) for k in ("two colours", "stripes", "black") for c in (1, 3))],
+)
 def test_screens_become_smaller_than_by_others(kind: str, channels: int):
     pixels = made(kind, (190, 330, channels), 8)
     image = Image.fromarray(pixels.squeeze())
@@ -173,3 +175,35 @@ def test_crashes_of_old(tmp_path, compiler: str):
         inputs[-1].write_bytes(rng.bytes(int(rng.integers(6, 400))))
     done = subprocess.run([program, *inputs], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+GOLDEN = TESTS / "golden" / "lossless"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("screen-*.bin")), ids=lambda p: p.stem)
+def test_golden_streams(path: Path):
+    """Their checksums say whether pixels are as they were; coded again they are the same bytes."""
+    *shape, depth = (int(number) for number in path.stem.split("-")[1:])
+    pixels = screen.decode(path.read_bytes(), tuple(shape), depth)
+    assert screen.encode(pixels, depth) == path.read_bytes()
+
+
+def test_golden_streams_are_there():
+    assert len(list(GOLDEN.glob("screen-*.bin"))) == 4
+
+
+def write_golden() -> None:
+    """Make them anew, on purpose: python tests/models/test_lossless_screen.py."""
+    GOLDEN.mkdir(exist_ok=True)
+    for kind, shape, depth in (
+        ("text", (40, 90, 3), 8),
+        ("two colours", (70, 33, 1), 1),
+        ("ramp", (19, 31, 4), 16),
+        ("noise", (9, 12, 2), 11),
+    ):
+        name = "-".join(str(number) for number in (*shape, depth))
+        (GOLDEN / f"screen-{name}.bin").write_bytes(screen.encode(made(kind, shape, depth), depth))
+
+
+if __name__ == "__main__":
+    write_golden()
