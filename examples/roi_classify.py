@@ -38,7 +38,9 @@ def networks() -> dict[str, Look]:
 
 
 def _answer(name: str, pixels: np.ndarray) -> int:
-    return int(classifier_view.network(name)(classifier_view.view(pixels, name)).argmax())
+    return int(
+        classifier_view.network(name)(torch.from_numpy(classifier_view.view(pixels, name))).argmax()
+    )
 
 
 def square(pixels: np.ndarray) -> np.ndarray:

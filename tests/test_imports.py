@@ -150,3 +150,30 @@ def test_an_encoder_loads_no_benchmark(roi: str | None):
     assert "lictor.codec.picture.encode" in loaded
     above = ("lictor.codec.bench", "lictor.codec.cli", "lictor.codec.report", "lictor.training")
     assert not [name for name in loaded if name.startswith(above)]
+
+
+TORCH = {
+    "codec.runtime.torch": "the runtime",
+    "codec.runtime.tensors": "tensors are arrays that people give and get",
+    "codec.runtime.ssim": "the package that measures it takes tensors",
+    "codec.bench.classify": "classifiers to compare with",
+    "codec.bench.entropy_peers": "coders to compare with",
+    "codec.bench.entropy_workloads": "symbols of a model, coded by any coder",
+    "codec.bench.exactness": "networks in integers beside those in floats",
+    "codec.bench.learned": "counts multiplications",
+    "codec.bench.machine": "tells its version",
+    "codec.bench.metrics": "packages that measure take tensors",
+    "codec.bench.runner": "workers' threads",
+}
+"""Modules of the codec that import torch, and why. May shrink, not grow: arrays cross to whoever
+computes networks, and another runtime can take the place of torch."""
+
+
+def test_torch_is_behind_the_runtime():
+    users = set()
+    for module, path in MODULES.items():
+        names = _imported(path)
+        firsts = {name.partition(".")[0] for name in names}
+        if module.startswith("codec") and firsts & {"torch", "torchvision", "safetensors"}:
+            users.add(module)
+    assert users == set(TORCH)

@@ -219,9 +219,8 @@ def finish(config: Features, held: Tensor) -> Path:
 
 def verify(weights: str, x: np.ndarray) -> None:
     """Encode and decode an array, and hold the file's bytes against the estimate."""
-    model: Any = checkpoint.load(weights)
     models = store.DEFAULT.also(weights)
-    planes = Planes(x.astype(np.float64), 1, model)
+    planes = Planes(x.astype(np.float64), 1, models.load_for_arrays(weights))
     print(f"{'quality':>7} {'bits':>8} {'MSE':>10} {'bytes against estimate':>23}")
     for quality in export.QUALITIES:
         data = encode_features(x, model=weights, quality=quality, axis=1)

@@ -45,7 +45,7 @@ from lictor.models.quality import STEPS, Quality
 
 if TYPE_CHECKING:
     from lictor.codec.arrays.low_rank import Mixer
-    from lictor.models import ArrayModel
+    from lictor.codec.runtime.runtime import ArrayNetwork
 
 A = TypeVar("A", bound=Array)
 
@@ -175,7 +175,7 @@ def decode_features(data: Bytes, *, models: Store = store.DEFAULT) -> Any:
     return next(iter(arrays.values()))
 
 
-def _model(a: Array, models: Store) -> ArrayModel | None:
+def _model(a: Array, models: Store) -> ArrayNetwork | None:
     """The one that coded an array, if any did."""
     return models.find_for_arrays(a.learned) if isinstance(a, Learned) else None
 

@@ -13,7 +13,7 @@ from lictor.codec.format import arrays as feature_format
 from lictor.codec.format.arrays import DTYPES
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from lictor.codec.runtime.tensors import Tensor
 
 AnyArray: TypeAlias = "npt.NDArray[Any] | Tensor"
 
@@ -25,7 +25,9 @@ def bits_of(array: Any) -> tuple[str, npt.NDArray[Any]]:
     quantised and other tensors that are not just their values; arrays with masked values.
     """
     if type(array).__module__.partition(".")[0] == "torch" or hasattr(array, "is_quantized"):
-        return _bits_of_tensor(array)
+        from lictor.codec.runtime import tensors
+
+        return tensors.bits_of(array)
     if np.ma.is_masked(array):
         raise UnsupportedArray("an array with masked values is not coded; fill them first")
     try:
@@ -42,32 +44,6 @@ def bits_of(array: Any) -> tuple[str, npt.NDArray[Any]]:
     return name, array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
 
 
-def _bits_of_tensor(tensor: Any) -> tuple[str, npt.NDArray[Any]]:
-    import torch
-
-    kind = str(getattr(tensor, "dtype", type(tensor).__name__)).removeprefix("torch.")
-    if not isinstance(tensor, torch.Tensor):
-        raise UnsupportedArray(f"is no array but a {kind}; give numpy arrays or torch tensors")
-    if tensor.is_quantized or tensor.is_meta or tensor.layout != torch.strided or tensor.is_nested:
-        what = "without values" if tensor.is_meta else "in a layout of its own"
-        raise UnsupportedArray(
-            f"a tensor {what} ({kind}, {tensor.layout}, {tensor.device}) is not coded; make it a "
-            "dense tensor of floats first"
-        )
-    if kind not in DTYPES:
-        raise UnsupportedArray(f"a tensor of {kind} is not coded; convert it to float32")
-    if tensor.dim() > feature_format.MAX_DIMENSIONS:
-        raise UnsupportedArray(f"{tensor.dim()} dimensions are too many; reshape it")
-    try:
-        tensor = tensor.detach().cpu().resolve_neg().contiguous()
-        if kind == "bfloat16":
-            return kind, tensor.view(torch.int16).numpy().view(np.uint16)
-        return kind, np.ascontiguousarray(tensor.numpy()).reshape(tuple(tensor.shape))
-    except (TypeError, RuntimeError) as e:  # subclasses that hold no plain values
-        reason = " ".join(str(e).split())
-        raise UnsupportedArray(f"a tensor that numpy cannot take is not coded ({reason})") from e
-
-
 def is_big_endian(array: Any) -> bool:
     """Whether an array's numbers are stored the other way round than files have them."""
     kind = array.dtype if isinstance(array, np.ndarray | np.generic) else None
@@ -78,9 +54,9 @@ def as_array(dtype: str, raw: npt.NDArray[Any], big_endian: bool = False) -> Any
     """The other way: numpy, but a torch tensor for bfloat16."""
     if dtype != "bfloat16":
         return raw.astype(raw.dtype.newbyteorder(">")) if big_endian else raw
-    import torch
+    from lictor.codec.runtime import tensors
 
-    return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
+    return tensors.of_bfloat16(raw)
 
 
 def to_float64(dtype: str, raw: npt.NDArray[Any]) -> FloatArray:

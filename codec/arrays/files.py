@@ -19,10 +19,10 @@ from lictor.codec.errors import UnsupportedArray
 def read(data: bytes, kind: str) -> Any:
     """The array of a file, or the dict of its arrays. Raises UnsupportedArray."""
     if kind == ".safetensors":
-        from safetensors.torch import load
+        from lictor.codec.runtime import tensors
 
         with _reading(kind):
-            return load(data)
+            return tensors.load(data)
     if kind == ".npy":
         with _reading(kind):
             found = np.load(io.BytesIO(data), allow_pickle=False)
@@ -91,12 +91,10 @@ def write(arrays: Any, file: IO[bytes], kind: str, texts: Mapping[str, str] | No
     """
     named = arrays if isinstance(arrays, dict) else {"": arrays}
     if kind == ".safetensors":
-        import torch
-        from safetensors.torch import save
+        from lictor.codec.runtime import tensors
 
-        tensors = {name or "array": torch.as_tensor(_native(a)) for name, a in named.items()}
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        file.write(save(contiguous, dict(texts) if texts else None))
+        native = {name or "array": _native(a) for name, a in named.items()}
+        file.write(tensors.save(native, texts))
         return
     if any(not isinstance(a, np.ndarray) for a in named.values()):
         raise UnsupportedArray(f"{kind} files cannot hold bfloat16; name the output .safetensors")

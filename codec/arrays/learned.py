@@ -23,9 +23,7 @@ from lictor.codec.runtime import store
 from lictor.entropy import CorruptStream, Decoder, Encoder, Pull, Push, SymbolIo
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lictor.models import ArrayModel
+    from lictor.codec.runtime.runtime import ArrayNetwork
     from lictor.models.capabilities import Usual
     from lictor.models.quality import Quality
 
@@ -48,7 +46,7 @@ class Scaling:
     octaves: IntArray
     shifts: IntArray
 
-    def centre_and_unit(self, model: ArrayModel) -> tuple[FloatArray, FloatArray]:
+    def centre_and_unit(self, model: ArrayNetwork) -> tuple[FloatArray, FloatArray]:
         """What is taken from each channel's values, and what they are then divided by."""
         known = _known(model, self.octaves.size)
         return (
@@ -57,7 +55,7 @@ class Scaling:
         )
 
 
-def measure(x: FloatArray, layout: Layout, model: ArrayModel) -> Scaling:
+def measure(x: FloatArray, layout: Layout, model: ArrayNetwork) -> Scaling:
     """The scaling of finite values (0 where there are none), robust to a few far out.
 
     Only a channel four times as loud as the others make expect gets an octave of its own: one step
@@ -93,7 +91,7 @@ def _centre_and_loudness(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     return middle[:, 0] + offset * unit[:, 0], deviation * unit[:, 0]
 
 
-def _known(model: ArrayModel, channels: int) -> Usual:
+def _known(model: ArrayNetwork, channels: int) -> Usual:
     """What the model expects of channels; those beyond its own begin anew."""
     slots = np.arange(channels) % model.channels
     usual = model.usual()
@@ -120,7 +118,7 @@ class Planes:
     Raises InvalidTarget for an axis that most of what is coded would be padding with.
     """
 
-    def __init__(self, x: FloatArray, axis: int | None, model: ArrayModel) -> None:
+    def __init__(self, x: FloatArray, axis: int | None, model: ArrayNetwork) -> None:
         width = model.channels
         self.axis = likely_axis(x.shape, width) if axis is None else axis
         if self.axis >= 0 and not fits(x.shape[self.axis], width):
@@ -142,13 +140,10 @@ class Planes:
 
     def push(self, encoder: Encoder, quality: Quality) -> None:
         """Code all symbols. Raises ModelUnavailable for weights that cannot."""
-        import torch
-
         _scaling_syntax(Push(encoder), self.scaling, self.layout.channels)
         for piece in self.layout.pieces():
-            x = torch.from_numpy(np.ascontiguousarray(self.frames[piece.place]))
             with store.model_errors():
-                self.model.encode(x.to(self.model.device), quality, encoder)
+                self.model.encode(self.frames[piece.place], quality, encoder)
 
     def encode(self, quality: Quality) -> tuple[bytes, int]:
         """The stream, and the checksum of its symbols."""
@@ -158,12 +153,8 @@ class Planes:
 
     def estimate(self, quality: Quality) -> float:
         """Bits that the float model expects of all values."""
-        import torch
-
-        return sum(
-            self.model.estimate(torch.from_numpy(self.frames[piece.place].copy()), quality)
-            for piece in self.layout.pieces()
-        )
+        pieces = self.layout.pieces()
+        return sum(self.model.estimate(self.frames[piece.place], quality) for piece in pieces)
 
 
 def _bounds(kept: FloatArray) -> tuple[float, float]:
@@ -188,13 +179,13 @@ class Stored(Protocol):
 class Latents:
     """What an array's stream holds: the model, and for each piece its latents (N, M, h, w)."""
 
-    model: ArrayModel
+    model: ArrayNetwork
     layout: Layout
     scaling: Scaling
-    pieces: list[tuple[Piece, Tensor]]
+    pieces: list[tuple[Piece, npt.NDArray[np.float32]]]
 
 
-def latents(a: Stored, model: ArrayModel | None = None) -> Latents:
+def latents(a: Stored, model: ArrayNetwork | None = None) -> Latents:
     """Decode the stream of an array: the same numbers on every machine.
 
     model: that coded it, found by what the file says if None.
@@ -220,7 +211,7 @@ def latents(a: Stored, model: ArrayModel | None = None) -> Latents:
     return Latents(model, layout, scaling, pieces)
 
 
-def decode(a: Stored, model: ArrayModel | None = None) -> FloatArray:
+def decode(a: Stored, model: ArrayNetwork | None = None) -> FloatArray:
     """The values of an array, float64, without its patch. Model and errors: as for `latents`."""
     found = latents(a, model)
     model, layout, low, high = found.model, found.layout, a.learned.low, a.learned.high
@@ -228,7 +219,7 @@ def decode(a: Stored, model: ArrayModel | None = None) -> FloatArray:
     for piece, part in found.pieces:
         rows, columns = piece.shape
         planes = model.reconstruct(part, a.learned.quality)
-        frames[piece.place] = planes[:, :, :rows, :columns].cpu().numpy()
+        frames[piece.place] = planes[:, :, :rows, :columns]
     centre, unit = map(layout.spread_out, found.scaling.centre_and_unit(model))
     with np.errstate(over="ignore", invalid="ignore"):
         x = layout.unpack(frames).astype(np.float64) * unit + centre

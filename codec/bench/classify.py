@@ -65,10 +65,13 @@ def classifier(name: str = DEFAULT) -> Classifier:
 
 
 def _efficientnet_lite(name: str) -> Classifier:
+    import torch
+
     network = classifier_view.network(name)
 
     def look(pixels: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        features = network.extract_features(classifier_view.view(pixels, name)).mean(dim=(2, 3))
+        view = torch.from_numpy(classifier_view.view(pixels, name))
+        features = network.extract_features(view).mean(dim=(2, 3))
         return features[0], network._fc(features)[0]
 
     return Classifier(name, look)

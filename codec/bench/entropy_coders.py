@@ -29,7 +29,7 @@ import numpy as np
 
 from lictor.codec.bench.entropy_peers import PEERS
 from lictor.codec.bench.entropy_workloads import Array, Coder, Workload, latents, synthetic
-from lictor.codec.runtime.threads import torch_threads
+from lictor.codec.runtime.torch import torch_threads
 from lictor.entropy import Decoder, Encoder, backend, compress, decompress, paths
 
 Say = Callable[[str], None]

@@ -100,7 +100,7 @@ def latents(picture: Array | None, model: str, quality: float) -> Workload:
     codec: Any = models.load(model)
     if isinstance(codec, models.ArrayModel):
         raise models.UnknownModel(f"{codec.name} codes no pictures; give another")
-    codec.encode(x, quality, recorder)
+    codec.encode(x, models.Quality.of(quality), recorder)
     symbols = np.concatenate([s for s, _ in recorder.pushed])
     index = np.concatenate([i for _, i in recorder.pushed])
     return Workload("kodak", symbols, index, gaussian_tables().cost(symbols, index))

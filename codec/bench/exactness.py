@@ -19,7 +19,7 @@ from lictor.codec.api import decode_picture, encode, estimate, info, psnr
 from lictor.codec.errors import ModelUnavailable, UnsupportedImage
 from lictor.codec.format.colour import NONE
 from lictor.codec.image import pillow
-from lictor.codec.runtime.threads import torch_threads
+from lictor.codec.runtime.torch import torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor

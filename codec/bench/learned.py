@@ -22,15 +22,15 @@ _ONE_RATE = Scale("the number of the weights", 0, 1e6)
 
 def model(name: str, effort: int, threads: int) -> Codec:
     """A checkpoint by name, or a weights file by path. Raises ModelUnavailable, Missing."""
-    from lictor.models import ArrayModel, TaskModel
+    from lictor.codec.runtime.runtime import ArrayNetwork, TaskNetwork
 
     codec = store.load_any(name)
-    if isinstance(codec, ArrayModel):
+    if isinstance(codec, ArrayNetwork):
         raise Missing(
             f"{codec.name} codes features, not pictures; `lictor bench features --model` measures "
             "it"
         )
-    if isinstance(codec, TaskModel):
+    if isinstance(codec, TaskNetwork):
         raise Missing(
             f"{codec.name} codes what a classifier needs, not pictures; "
             "examples/bytes_to_classify.py measures it"

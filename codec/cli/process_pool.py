@@ -22,6 +22,7 @@ from typing import Any
 from lictor.codec import inputs
 from lictor.codec.cli.file_jobs import Outcome, Work, attempt
 from lictor.codec.inputs import Job, UsageError
+from lictor.codec.runtime import runtime
 from lictor.codec.runtime.threads import cores, wait_briefly
 
 GRACE = 10.0
@@ -185,7 +186,7 @@ def _serve(pipe: Connection[Any, Any], work: Work, threads: int) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     wait_briefly()
-    import torch  # noqa: F401  # so that who is ready has the memory for it
+    runtime.get()  # so that who is ready has the memory for it
 
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the command has ended
         pipe.send(None)

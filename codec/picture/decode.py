@@ -19,6 +19,7 @@ from lictor.codec.picture.layers import layers, paint
 from lictor.codec.picture.methods import network
 from lictor.codec.picture.methods.method import DecodeOptions as DecodeOptions
 from lictor.codec.picture.methods.method import Region as Region
+from lictor.codec.runtime import runtime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +77,7 @@ def decode(data: Bytes, options: DecodeOptions = PLAIN) -> Picture:
     """The picture of a file. Errors: as for `lictor.codec.decode`."""
     from lictor.codec.image.pillow import Picture
     from lictor.codec.picture import metadata
-    from lictor.codec.runtime.device import check_precision
+    from lictor.codec.runtime.runtime import check_precision
 
     check_precision(options.precision)
     file = _read(data, options)
@@ -101,7 +102,7 @@ def latents(data: Bytes, options: DecodeOptions = PLAIN) -> Latents:
         with latent.running(grid):
             tile = reader.latents(number)
         assert tile is not None  # nothing is lost but in salvage
-        array = tile[0].float().cpu().contiguous().numpy().astype("<f4", copy=False)
+        array = tile.astype("<f4", copy=False)
         hash.update(array.tobytes())
         if len(grid) == 1:
             values = array
@@ -118,10 +119,10 @@ def latents(data: Bytes, options: DecodeOptions = PLAIN) -> Latents:
 def classify(data: Bytes, options: DecodeOptions = PLAIN) -> Answer:
     """What a student's tail makes of a file. Raises NoClassifier."""
     from lictor.codec.picture import latent
-    from lictor.models import TaskModel
+    from lictor.codec.runtime.runtime import TaskNetwork
 
     reader = _reader(_read(data, options), options)
-    if not isinstance(reader.codec, TaskModel) or len(reader.grid) > 1:
+    if not isinstance(reader.codec, TaskNetwork) or len(reader.grid) > 1:
         raise NoClassifier(
             f"was written with {reader.codec.name}, which codes pictures; encode with --model "
             "student-lite0.ce what is to be classified"
@@ -130,8 +131,7 @@ def classify(data: Bytes, options: DecodeOptions = PLAIN) -> Answer:
         latents = reader.latents(0)
         # Nothing is lost but in salvage, and students take no maps.
         assert latents is not None and reader.quality.map is None
-        seen = reader.codec.answer(latents, reader.quality)
-    return Answer(*(part[0].float().cpu().numpy() for part in (seen.scores, seen.features)))
+        return Answer(*reader.codec.answer(latents, reader.quality))
 
 
 def _read(data: Bytes, options: DecodeOptions) -> File:
@@ -163,11 +163,9 @@ def _unpacked(file: File, kind: int, unpack: Callable[[Bytes], T], none: T) -> T
 def _decode_pixels(file: File, box: Box, options: DecodeOptions) -> NDArray[Any]:
     import numpy as np
 
-    from lictor.codec.picture import latent
-
     h = file.header
     found = layers(file, options)
-    with latent.running(found[0].grid):
+    with runtime.enough_memory(h.width, h.height):
         pixels = np.empty((box.height, box.width, h.channels), f"u{h.depth // 8}")
         if h.channels in (2, 4):
             pixels[:, :, -1] = _decode_alpha(file, box)

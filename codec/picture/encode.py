@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lictor.codec.image.pillow import Picture
     from lictor.codec.picture.rate_target import Reached, Target
-    from lictor.models.base import LatentCodec
+    from lictor.codec.runtime.runtime import PictureNetwork
     from lictor.models.progress import Progress
     from lictor.models.quality import Quality
 
@@ -61,7 +61,7 @@ class Task:
     """
 
     picture: Picture
-    codec: LatentCodec
+    codec: PictureNetwork
     wanted: NDArray[Any] | None
     options: EncodeOptions
     offsets: NDArray[Any] | None = None
@@ -97,7 +97,7 @@ class Task:
         """Encoded to a target."""
         height, width, _ = self.picture.pixels.shape
         if target.kind == "ssim":
-            from lictor.codec.picture.ssim import check_size
+            from lictor.codec.runtime.ssim import check_size
 
             check_size(width, height)
 
@@ -118,7 +118,7 @@ class Task:
             return psnr(colours[seen], found.colours[seen])
         import numpy as np
 
-        from lictor.codec.picture.ssim import ssim
+        from lictor.codec.runtime.ssim import ssim
 
         if alpha is not None:
             colours = np.where(alpha[:, :, None] > 0, colours, found.colours)
@@ -150,7 +150,7 @@ def _fixed(data: bytes) -> int:
 def encode(
     picture: Picture,
     quality: Quality,
-    codec: LatentCodec,
+    codec: PictureNetwork,
     effort: int = 0,
     progress: Progress | None = None,
 ) -> bytes:
@@ -161,7 +161,7 @@ def encode(
 def encode_and_expect(
     picture: Picture,
     quality: Quality,
-    codec: LatentCodec,
+    codec: PictureNetwork,
     effort: int,
     progress: Progress | None = None,
 ) -> tuple[bytes, float | None]:
@@ -198,7 +198,7 @@ def file_of(picture: Picture, quality: Quality, coded: Sequence[Coded]) -> bytes
         raise ModelUnavailable(f"{name!r} cannot name a model in a file: {e}") from e
 
 
-def _wanted(picture: Picture, roi: Any, drop: float, codec: LatentCodec) -> NDArray[Any]:
+def _wanted(picture: Picture, roi: Any, drop: float, codec: PictureNetwork) -> NDArray[Any]:
     """How much a region of interest wants each place, 0…1."""
     from lictor.codec.picture import roi as regions
 
@@ -214,7 +214,7 @@ def _wanted(picture: Picture, roi: Any, drop: float, codec: LatentCodec) -> NDAr
 
 
 def _offsets(
-    picture: Picture, wanted: NDArray[Any] | None, options: EncodeOptions, codec: LatentCodec
+    picture: Picture, wanted: NDArray[Any] | None, options: EncodeOptions, codec: PictureNetwork
 ) -> NDArray[Any]:
     """How much better or worse each place is to be for eyes, and in a region of interest."""
     from lictor.codec.picture import eyes
@@ -248,21 +248,21 @@ def _others(picture: Picture, header: Header, quality: Quality) -> dict[int, byt
     return others
 
 
-def estimate(picture: Picture, quality: Quality, codec: LatentCodec) -> float:
+def estimate(picture: Picture, quality: Quality, codec: PictureNetwork) -> float:
     """Bytes that the model expects the latents to need."""
     from lictor.codec.picture import latent
 
     height, width, _ = picture.pixels.shape
     grid = Grid.for_picture(width, height)
-    codec = store.for_depth(codec, picture.depth)
+    codec = codec.for_depth(picture.depth)
     return latent.estimate(picture.colours, grid, codec, quality) / 8
 
 
-def viewed(picture: Picture, codec: LatentCodec) -> Picture:
+def viewed(picture: Picture, codec: PictureNetwork) -> Picture:
     """What a model looks at: all of the picture, or its middle as classifiers see it."""
-    from lictor.models import TaskModel
+    from lictor.codec.runtime.runtime import TaskNetwork
 
-    if not isinstance(codec, TaskModel):
+    if not isinstance(codec, TaskNetwork):
         return picture
     import numpy as np
 

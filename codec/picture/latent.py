@@ -11,31 +11,29 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from lictor.codec.errors import CorruptFile, LatentMismatch, OutOfMemory
+from lictor.codec.errors import CorruptFile, LatentMismatch
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.picture import BLOCK, Table
 from lictor.codec.picture.tile_threads import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.picture.tiles import Grid, describe
-from lictor.codec.runtime.device import transforming
+from lictor.codec.runtime import runtime
 from lictor.codec.runtime.store import model_errors
 from lictor.entropy import CorruptStream, Decoder, Encoder
-from lictor.models.base import crop, refuse_no_numbers
 from lictor.models.box import Box
 from lictor.models.quality import PLACE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lictor.models.base import LatentCodec
+    from lictor.codec.runtime.runtime import PictureNetwork
     from lictor.models.progress import Progress
     from lictor.models.quality import Quality
+Latents: TypeAlias = "NDArray[np.float32]"
+"""(C, h, w), a place for each cell of a tile, padded."""
 
 # ---- encoding
 
@@ -55,7 +53,7 @@ class Coded:
 def encode(
     colours: NDArray[Any],
     grid: Grid,
-    codec: LatentCodec,
+    codec: PictureNetwork,
     quality: Quality,
     effort: int = 0,
     progress: Progress | None = None,
@@ -63,14 +61,13 @@ def encode(
     """The streams of all tiles: colours uint8 or uint16 (H, W, 1 or 3)."""
 
     def code(number: int, steps: Steps) -> Coded:
-        x, tile = _window(colours, grid, number, codec)
+        part, tile = _window(colours, grid, number, codec)
         own = _part(quality, _around(grid, number, codec))
         encoder, expected = Encoder(), None
-        with transforming(x.device):
-            if effort:
-                expected = codec.search(x, own, encoder, effort, _teller(steps, number), tile)
-            else:
-                codec.encode(x, own, encoder, tile)
+        if effort:
+            expected = codec.search(part, own, encoder, effort, _teller(steps, number), tile)
+        else:
+            codec.encode(part, own, encoder, tile)
         stream = encoder.finish()
         if not effort:
             steps.tell(number, 1, 1)
@@ -80,12 +77,12 @@ def encode(
     return _for_each_tile(code, grid, progress if effort or len(grid) > 1 else None, most)
 
 
-def estimate(colours: NDArray[Any], grid: Grid, codec: LatentCodec, quality: Quality) -> float:
+def estimate(colours: NDArray[Any], grid: Grid, codec: PictureNetwork, quality: Quality) -> float:
     """Bits that the float model expects of all tiles."""
 
     def measure(number: int, steps: Steps) -> float:
-        x, tile = _window(colours, grid, number, codec)
-        return codec.estimate(x, _part(quality, _around(grid, number, codec)), tile)
+        part, tile = _window(colours, grid, number, codec)
+        return codec.estimate(part, _part(quality, _around(grid, number, codec)), tile)
 
     return sum(_for_each_tile(measure, grid, None, MOST_WORKERS))
 
@@ -105,7 +102,7 @@ def _for_each_tile(
         with running(grid):
             return work(number, steps)
 
-    with workers(count, most) as (pool, _):
+    with workers(count, runtime.get().threads, most) as (pool, _):
         try:
             return [future.result() for future in [pool.submit(task, n) for n in range(count)]]
         except BaseException:
@@ -114,15 +111,15 @@ def _for_each_tile(
 
 
 def _window(
-    colours: NDArray[Any], grid: Grid, number: int, codec: LatentCodec
-) -> tuple[Tensor, Box]:
+    colours: NDArray[Any], grid: Grid, number: int, codec: PictureNetwork
+) -> tuple[NDArray[Any], Box]:
     """The pixels that latents of a tile depend on, and where the tile is in them."""
     tile = grid.tile(number)
     seen = tile.grown(codec.analysis_halo).within(grid.picture)
-    return tensor(colours[seen.place]).to(codec.device), tile.seen_from(seen)
+    return colours[seen.place], tile.seen_from(seen)
 
 
-def _around(grid: Grid, number: int, codec: LatentCodec) -> Box:
+def _around(grid: Grid, number: int, codec: PictureNetwork) -> Box:
     """Where the quality that latents of a tile depend on lies."""
     return grid.tile(number).grown(codec.analysis_halo).within(grid.picture.padded(BLOCK))
 
@@ -167,14 +164,14 @@ class TileReader:
     """
 
     def __init__(
-        self, streams: Streams, grid: Grid, codec: LatentCodec, quality: Quality, salvage: bool
+        self, streams: Streams, grid: Grid, codec: PictureNetwork, quality: Quality, salvage: bool
     ) -> None:
         self.streams, self.grid, self.codec, self.quality = streams.cut(), grid, codec, quality
         self.table, self.checksum = streams.table, streams.latents
         self.salvage = salvage
         self.lost: dict[int, str] = {}
 
-    def latents(self, number: int) -> Tensor | None:
+    def latents(self, number: int) -> Latents | None:
         """Of one tile; None if it is lost. Raises CorruptFile or LatentMismatch."""
         try:
             return self._latents(number)
@@ -185,7 +182,7 @@ class TileReader:
             self.lost[number] = str(e).partition(";")[0].replace(tile, "it", 1)
             return None
 
-    def _latents(self, number: int) -> Tensor:
+    def _latents(self, number: int) -> Latents:
         stream, expected, box = self.streams[number], self.checksum, self.grid.tile(number)
         name = "its latents decode"
         if self.table is not None:
@@ -242,16 +239,15 @@ def decode(
     needed = {n: [m for m in grid.touching(_seen(grid, codec, n)) if m in wanted] for n in shown}
     uses = Counter(m for of_one in needed.values() for m in of_one)
 
-    def pull(number: int) -> Tensor | None:
+    def pull(number: int) -> Latents | None:
         with running(grid):
             return reader.latents(number)
 
-    def show(number: int, pulled: dict[int, Future[Tensor | None]]) -> None:
+    def show(number: int, pulled: dict[int, Future[Latents | None]]) -> None:
         with running(grid):
             found = {m: t for m, future in pulled.items() if (t := future.result()) is not None}
             if number in found:
-                with transforming(found[number].device, precision):
-                    _show(reader, number, found, region, out)
+                _show(reader, number, found, region, out, precision)
 
     done = 0
 
@@ -262,9 +258,9 @@ def decode(
         if progress is not None and len(shown) > 1:
             progress(done, len(shown))
 
-    with workers(len(wanted)) as (pool, count):
+    with workers(len(wanted), runtime.get().threads) as (pool, count):
         # A task waits only for such as were handed in before it, and so have been started.
-        pulled: dict[int, Future[Tensor | None]] = {}
+        pulled: dict[int, Future[Latents | None]] = {}
         waiting: deque[Future[None]] = deque()
         for number in shown:
             for m in needed[number]:
@@ -281,7 +277,7 @@ def decode(
             finish(task)
 
 
-def _seen(grid: Grid, codec: LatentCodec, number: int) -> Box:
+def _seen(grid: Grid, codec: PictureNetwork, number: int) -> Box:
     """What the synthesis of a tile sees, in pixels of the padded picture."""
     tile = grid.tile(number).padded(codec.stride)
     return tile.grown(codec.synthesis_halo).within(grid.picture.padded(codec.stride))
@@ -290,68 +286,42 @@ def _seen(grid: Grid, codec: LatentCodec, number: int) -> Box:
 def _show(
     reader: TileReader,
     number: int,
-    found: dict[int, Tensor],
+    found: dict[int, Latents],
     region: Box,
     out: NDArray[Any],
+    precision: str,
 ) -> None:
     """Write the samples of a tile, as far as the region goes."""
     tile, seen = reader.grid.tile(number), _seen(reader.grid, reader.codec, number)
-    x = reader.codec.reconstruct(_surrounded(reader, number, found), _part(reader.quality, seen))
-    refuse_no_numbers(x.sum())  # all are in 0…1, unless they are no numbers
     part = tile.within(region)
-    rows, columns = part.seen_from(seen).place
-    out[part.seen_from(region).place] = samples(x[:, :, rows, columns], out.shape[2], out.dtype)
+    latents, quality = _surrounded(reader, number, found), _part(reader.quality, seen)
+    shown = reader.codec.show(latents, quality, part.seen_from(seen), out, precision)
+    out[part.seen_from(region).place] = shown
 
 
-def _surrounded(reader: TileReader, number: int, found: dict[int, Tensor]) -> Tensor:
+def _surrounded(reader: TileReader, number: int, found: dict[int, Latents]) -> Latents:
     """The latents of a tile with those around it; where some are missing, its own outermost."""
     grid, codec = reader.grid, reader.codec
     seen, own = _seen(grid, codec, number), found[number]
     core = grid.tile(number).seen_from(seen).in_cells(codec.cell)
     width, height = seen.width // codec.cell, seen.height // codec.cell
-    below, right = height - core.top - own.shape[2], width - core.left - own.shape[3]
-    latents = F.pad(own, (core.left, right, core.top, below), mode="replicate")
+    if own.shape[1:] == (height, width):
+        return own
+    below, right = height - core.top - own.shape[1], width - core.left - own.shape[2]
+    beyond = ((0, 0), (core.top, below), (core.left, right))
+    order = np.argsort(own.strides)[::-1]  # of the axes in memory, which stays as it is
+    latents = np.pad(own.transpose(order), [beyond[axis] for axis in order], mode="edge")
+    latents = latents.transpose(np.argsort(order))
     for other in found.keys() - {number}:
         box = grid.tile(other).padded(codec.stride)
         shared = box.within(seen)
-        rows, columns = shared.seen_from(seen).in_cells(codec.cell).place
-        latents[:, :, rows, columns] = crop(
-            found[other], shared.seen_from(box).in_cells(codec.cell)
-        )
+        into, of = (shared.seen_from(frame).in_cells(codec.cell).place for frame in (seen, box))
+        latents[:, *into] = found[other][:, *of]
     return latents
-
-
-# ---- samples and numbers
-
-
-def tensor(colours: NDArray[Any]) -> Tensor:
-    """From (H, W, 1 or 3) to float32 (1, 3, H, W) in 0…1; gray becomes three equal channels."""
-    height, width, _ = colours.shape
-    x = np.empty((1, 3, height, width), np.float32)
-    x[0] = colours.transpose(2, 0, 1)
-    x /= np.iinfo(colours.dtype).max
-    return torch.from_numpy(x)
-
-
-def samples(x: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """From float (1, 3, H, W) to (H, W, 1 or 3); gray is the mean of the three channels."""
-    if channels == 1:
-        x = x.mean(dim=1, keepdim=True)
-    most = int(np.iinfo(dtype).max)
-    x = x[0].mul(most).round().clamp(0, most).to(torch.uint8 if most == 255 else torch.int32)
-    return x.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
 
 
 @contextmanager
 def running(grid: Grid) -> Iterator[None]:
-    """Networks run in here: no gradients, and what goes wrong in them has a name."""
-    try:
-        with torch.inference_mode(), model_errors():
-            yield
-    except (MemoryError, RuntimeError) as e:
-        if isinstance(e, RuntimeError) and "allocate" not in str(e):
-            raise
-        raise OutOfMemory(
-            f"not enough memory for {grid.width}x{grid.height} pixels; use a smaller picture or a "
-            "larger machine"
-        ) from e
+    """Networks run in here, and what goes wrong in them has a name."""
+    with runtime.enough_memory(grid.width, grid.height), runtime.get().working(), model_errors():
+        yield

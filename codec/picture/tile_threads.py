@@ -1,4 +1,4 @@
-"""Tiles side by side, in threads: torch and the entropy coder let the interpreter go meanwhile."""
+"""Tiles side by side, in threads: networks and coders let the interpreter go meanwhile."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 if TYPE_CHECKING:
+    from lictor.codec.runtime.runtime import Threads
     from lictor.models.progress import Progress
 
 MOST_WORKERS = 4
@@ -29,25 +28,25 @@ class _Here(Executor):
 
 
 @contextmanager
-def workers(tasks: int, most: int = MOST_WORKERS) -> Iterator[tuple[Executor, int]]:
-    """A pool and its size: no more threads in all than torch has here, those inside layers counted.
+def workers(
+    tasks: int, threads: Threads, most: int = MOST_WORKERS
+) -> Iterator[tuple[Executor, int]]:
+    """A pool and its size: no more threads in all than there are, those inside a task counted.
 
     Tasks start in the order in which they were handed in. When the block ends by an exception,
     those that wait are dropped.
     """
-    threads = torch.get_num_threads()
-    count = max(1, min(threads, tasks, most))
+    have = threads.count()
+    count = max(1, min(have, tasks, most))
     if count == 1:
         yield _Here(), 1
         return
-    pool = ThreadPoolExecutor(
-        count, "lictor", initializer=torch.set_num_threads, initargs=(threads // count,)
-    )
+    pool = ThreadPoolExecutor(count, "lictor", initializer=threads.use, initargs=(have // count,))
     try:
         yield pool, count
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # what a worker sets becomes that of later threads
+        threads.use(have)  # what a worker sets becomes that of later threads
 
 
 class Stopped(Exception):

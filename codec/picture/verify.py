@@ -11,7 +11,7 @@ from lictor.codec.format import colour as signalling
 from lictor.codec.picture.decode import DecodeOptions, decode
 from lictor.codec.picture.encode import EncodeOptions, encode_and_expect, estimate, viewed
 from lictor.codec.picture.info import info
-from lictor.codec.runtime.threads import torch_threads
+from lictor.codec.runtime import runtime
 
 if TYPE_CHECKING:
     from lictor.codec.image.pillow import Picture
@@ -70,7 +70,6 @@ class VerifyReport:
 def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptions) -> VerifyReport:
     """Of a picture at a quality in steps. Errors: as for `lictor.codec.verify`."""
     import numpy as np
-    import torch
 
     codec = options.models.load(options.model)
     picture = replace(picture, icc=b"", exif=b"", signalling=signalling.NONE)
@@ -81,8 +80,13 @@ def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptio
     encoded = perf_counter()
     first = decode(data, decoding)
     decoded = perf_counter()
-    with torch_threads(2 if torch.get_num_threads() == 1 else 1):
+    threads = runtime.get().threads
+    before = threads.count()
+    threads.use(2 if before == 1 else 1)
+    try:
         second = decode(data, decoding)
+    finally:
+        threads.use(before)
     if expected is None:
         expected = estimate(picture, quality, codec)
     height, width, channels = picture.pixels.shape

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lictor.codec.errors import ModelUnavailable
+from lictor.codec.runtime import runtime
 
 if TYPE_CHECKING:
     from lictor.codec.format.picture import Named
-    from lictor.models import ArrayModel, LatentCodec, Network
+    from lictor.codec.runtime.runtime import ArrayNetwork, Network, PictureNetwork
 
 
 Place = str | os.PathLike[str]
@@ -36,39 +37,33 @@ class Store:
         rest = zoo.named_places() if self.places is None else self.places
         return Store((*places, *rest))
 
-    def load(self, model: str | os.PathLike[str], device: str = "cpu") -> LatentCodec:
+    def load(self, model: str | os.PathLike[str], device: str = "cpu") -> PictureNetwork:
         """The model for pictures of a name or path. Raises ModelUnavailable, DeviceUnavailable."""
         return _for_pictures(self.load_any(model, device))
 
-    def load_for_arrays(self, model: str | os.PathLike[str], device: str = "cpu") -> ArrayModel:
+    def load_for_arrays(self, model: str | os.PathLike[str], device: str = "cpu") -> ArrayNetwork:
         """As `load`, of a model for arrays."""
         return _for_arrays(self.load_any(model, device))
 
     def load_any(self, model: str | os.PathLike[str], device: str = "cpu") -> Network:
         """As `load`, of a model for whatever."""
-        from lictor import models
-        from lictor.codec.runtime.device import placed
-
         if not isinstance(model, str | os.PathLike):
             raise ModelUnavailable(f"{model!r} is no model; give a name or a path, or leave it out")
         with model_errors():
-            return placed(models.load(_name(model), **self._own()), device)
+            return runtime.get().load(_name(model), device, **self._own())
 
-    def find(self, h: Named, device: str = "cpu") -> LatentCodec:
+    def find(self, h: Named, device: str = "cpu") -> PictureNetwork:
         """The model that a file of a picture was written with. Raises as `load`."""
         return _for_pictures(self._find(h, device))
 
-    def find_for_arrays(self, h: Named, device: str = "cpu") -> ArrayModel:
+    def find_for_arrays(self, h: Named, device: str = "cpu") -> ArrayNetwork:
         """The model that an array was written with. Raises as `load`."""
         return _for_arrays(self._find(h, device))
 
     def _find(self, h: Named, device: str) -> Network:
-        from lictor import models
-        from lictor.codec.runtime.device import placed
-
         with model_errors():
-            found = models.find(h.model_id, h.model_name, h.weights, **self._own())
-            return placed(found, device)
+            own = self._own()
+            return runtime.get().find(h.model_id, h.model_name, h.weights, device, **own)
 
     def _own(self) -> dict[str, Any]:
         """What models are to know of places, unless they are those of the environment."""
@@ -90,15 +85,10 @@ def _name(model: str | os.PathLike[str]) -> str:
     return name
 
 
-def for_depth(codec: LatentCodec, depth: int) -> LatentCodec:
-    """The model as it codes samples of so many bits."""
-    return codec.deep() if depth > 8 else codec
+def _for_arrays(model: Network) -> ArrayNetwork:
+    from lictor.codec.runtime.runtime import ArrayNetwork
 
-
-def _for_arrays(model: Network) -> ArrayModel:
-    from lictor.models import ArrayModel
-
-    if not isinstance(model, ArrayModel):
+    if not isinstance(model, ArrayNetwork):
         raise ModelUnavailable(
             f"{model.name} codes pictures, not arrays; leave the model out, or give one that codes "
             "features"
@@ -106,14 +96,14 @@ def _for_arrays(model: Network) -> ArrayModel:
     return model
 
 
-def _for_pictures(model: Network) -> LatentCodec:
-    from lictor.models import ArrayModel, LatentCodec
+def _for_pictures(model: Network) -> PictureNetwork:
+    from lictor.codec.runtime.runtime import ArrayNetwork, PictureNetwork
 
-    if isinstance(model, ArrayModel):
+    if isinstance(model, ArrayNetwork):
         raise ModelUnavailable(
             f"{model.name} codes arrays of {model.channels} channels, not pictures; give another"
         )
-    assert isinstance(model, LatentCodec)  # what does not code arrays codes pictures
+    assert isinstance(model, PictureNetwork)  # what does not code arrays codes pictures
     return model
 
 

@@ -1,8 +1,6 @@
 """How many threads, and how they wait for one another."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 def wait_briefly() -> None:
@@ -23,14 +21,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Inside, torch computes with so many threads."""
-    import torch
+class OwnThreads:
+    """For work without networks: as many as OMP_NUM_THREADS says, else a thread for each core."""
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    def count(self) -> int:
+        """All that there are."""
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        return max(1, int(given)) if given.isdecimal() else cores()
+
+    def use(self, count: int) -> None:
+        """Nothing in there has threads of its own."""

@@ -83,6 +83,13 @@ SHIPPED = Fake()
 OWN = Fake("fake.own", id=0)
 
 
+def network(model: LatentCodec = SHIPPED) -> object:
+    """As the codec is given it."""
+    from lictor.codec.runtime import torch as runtime
+
+    return runtime.network(model)
+
+
 def load(name: str, places: object = None) -> LatentCodec:
     for model in (SHIPPED, OWN):
         if name == model.name:

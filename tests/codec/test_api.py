@@ -35,7 +35,7 @@ from lictor.codec.format.colour import Signalling
 from lictor.codec.image.pillow import Picture
 from lictor.codec.picture import decode as decoding
 from lictor.codec.picture import encode as encoding
-from lictor.codec.picture import latent
+from lictor.codec.runtime import torch as torch_runtime
 from lictor.models.quality import Quality
 
 MODEL = "fake.pixels"
@@ -73,7 +73,7 @@ def test_any_size(china: np.ndarray, shape: tuple[int, int], channels: int):
     )
 )
 def test_any_picture(fake: ModuleType, picture: np.ndarray):
-    data = encoding.encode(Picture(picture), Quality(400), fake.SHIPPED)
+    data = encoding.encode(Picture(picture), Quality(400), fake.network())
     np.testing.assert_array_equal(decoding.decode(data).pixels, picture)
 
 
@@ -178,7 +178,7 @@ def test_16_bits_come_back_with_more_than_8(photo: np.ndarray, fake: ModuleType)
 
 def test_samples_of_16_bits_are_not_rounded_to_8():
     x = torch.linspace(0, 1, 3 * 4096).reshape(1, 3, 64, 64)
-    samples = latent.samples(x, 3, np.dtype(np.uint16))
+    samples = torch_runtime.samples(x, 3, np.dtype(np.uint16))
     assert len(np.unique(samples)) == 3 * 4096
     assert (samples.min(), samples.max(), samples.dtype) == (0, 65535, np.uint16)
 
@@ -315,7 +315,7 @@ def test_unknown_model(photo: np.ndarray):
 
 def test_model_whose_name_a_file_cannot_hold(photo: np.ndarray, fake: ModuleType):
     with pytest.raises(ModelUnavailable, match="cannot name"):
-        encoding.encode(Picture(photo), Quality(0), fake.Fake("my model", id=0))
+        encoding.encode(Picture(photo), Quality(0), fake.network(fake.Fake("my model", id=0)))
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_other_errors_of_a_model_come_through(
 @pytest.fixture(scope="module")
 def small(fake: ModuleType, china: np.ndarray) -> bytes:
     """A file of few bytes, so that every one of them can be damaged."""
-    return encoding.encode(Picture(china[200:205, 300:306]), Quality(380), fake.SHIPPED)
+    return encoding.encode(Picture(china[200:205, 300:306]), Quality(380), fake.network())
 
 
 def test_truncated_at_every_byte(small: bytes):

@@ -61,7 +61,7 @@ def a_png(photo: np.ndarray) -> str:
 
 @pytest.fixture
 def a_bin(photo: np.ndarray, fake: ModuleType) -> str:
-    Path("a.bin").write_bytes(encoding.encode(Picture(photo), Quality(400), fake.SHIPPED))
+    Path("a.bin").write_bytes(encoding.encode(Picture(photo), Quality(400), fake.network()))
     return "a.bin"
 
 
@@ -189,7 +189,7 @@ def tiled_bin(china: np.ndarray, fake: ModuleType, monkeypatch: pytest.MonkeyPat
     """Six tiles of 64x64 with metadata, lossless."""
     monkeypatch.setattr(tiles, "SIDE", 64)
     picture = Picture(np.ascontiguousarray(china[:128, :192]), exif=b"MM\0*exif")
-    Path("t.bin").write_bytes(encoding.encode(picture, Quality(400), fake.SHIPPED))
+    Path("t.bin").write_bytes(encoding.encode(picture, Quality(400), fake.network()))
     return "t.bin"
 
 
@@ -355,7 +355,7 @@ def test_nothing_is_overwritten_on_failure(command: str):
 
 def test_picture_that_the_output_format_does_not_hold(fake: ModuleType):
     Path("a.bin").write_bytes(
-        encoding.encode(Picture(np.zeros((1, 17_000, 1), np.uint8)), Quality(0), fake.SHIPPED)
+        encoding.encode(Picture(np.zeros((1, 17_000, 1), np.uint8)), Quality(0), fake.network())
     )
     fails(1, "lictor: a.bin: cannot be written as WEBP", "decode", "a.bin", "b.webp")
     assert listing() == ["a.bin"]

@@ -19,7 +19,7 @@ from PIL import Image
 from lictor import entropy, models
 from lictor.codec import CodecError, api, decode, decode_picture, encode, latents
 from lictor.codec.errors import LatentMismatch
-from lictor.codec.picture import latent
+from lictor.codec.runtime import torch as torch_runtime
 from lictor.entropy import Decoder, Encoder
 from lictor.models import zoo
 from lictor.models.coding.fixed_point import WEIGHT
@@ -182,7 +182,7 @@ def test_in_a_batch_as_alone():
     coded, alone = [], []
     for part in parts:
         encoder = Encoder()
-        model.encode(latent.tensor(part), Quality(step), encoder)
+        model.encode(torch_runtime.tensor(part), Quality(step), encoder)
         coded.append(encoder.finish())
         decoder = Decoder(coded[-1])
         alone.append(model.pull((height, width), Quality(step), decoder))
@@ -348,7 +348,7 @@ def test_encoded_on_a_gpu(device: str):
     """What a GPU pushes, the CPU pulls."""
     model = models.load(api.DEFAULT_MODEL)
     there = copy.deepcopy(model).to(device)
-    x = latent.tensor(picture("coffee.png")[:200, :301])
+    x = torch_runtime.tensor(picture("coffee.png")[:200, :301])
     encoder = Encoder()
     there.encode(x.to(device), Quality.of(60), encoder)
     decoder = Decoder(encoder.finish())

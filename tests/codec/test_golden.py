@@ -21,6 +21,7 @@ from lictor.codec import api, decode_picture, info, latents
 from lictor.codec.format import picture as bitstream
 from lictor.codec.image import pillow
 from lictor.codec.picture import alpha, latent, metadata
+from lictor.codec.runtime import torch as torch_runtime
 from lictor.models import zoo
 
 FOLDER = Path(__file__).parents[1] / "golden" / "bin"
@@ -122,14 +123,14 @@ def test_golden_files_are_of_every_kind():
 
 def test_one_bit_of_a_golden_picture_matters(monkeypatch: pytest.MonkeyPatch):
     """The comparison above would find a decoder that is two levels off in one sample."""
-    data, right = read("gray"), latent.samples
+    data, right = read("gray"), torch_runtime.samples
 
     def wrong(*arguments: Any, **options: Any) -> np.ndarray:
         samples = right(*arguments, **options).copy()
         samples[3, 4] += 2 if samples[3, 4] < 254 else -2
         return samples
 
-    monkeypatch.setattr(latent, "samples", wrong)
+    monkeypatch.setattr(torch_runtime, "samples", wrong)
     with pytest.raises(AssertionError):
         check_picture("gray", data)
 

@@ -78,7 +78,7 @@ def coded(
 ) -> bytes:
     picture = Picture(pixels)
     parts = [
-        METHODS[kind].encode(Wanted(picture, quality, fake.SHIPPED, blocks=blocks))
+        METHODS[kind].encode(Wanted(picture, quality, fake.network(), blocks=blocks))
         for kind, blocks in kinds.items()
     ]
     return file_of(picture, quality, parts)

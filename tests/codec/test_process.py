@@ -35,7 +35,7 @@ def a_png(photo: np.ndarray, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def a_bin(photo: np.ndarray, fake: ModuleType, tmp_path: Path) -> Path:
-    (tmp_path / "a.bin").write_bytes(encoding.encode(Picture(photo), Quality(400), fake.SHIPPED))
+    (tmp_path / "a.bin").write_bytes(encoding.encode(Picture(photo), Quality(400), fake.network()))
     return tmp_path / "a.bin"
 
 

@@ -23,7 +23,7 @@ from lictor.codec.errors import InvalidTarget, MissingPackage, TargetMissed
 from lictor.codec.image.pillow import Picture
 from lictor.codec.picture import rate_target
 from lictor.codec.picture.rate_target import MOST, Reached, Search, Target
-from lictor.codec.picture.ssim import ssim
+from lictor.codec.runtime.ssim import ssim
 from lictor.models.quality import Quality
 
 MODEL = "fake.pixels"
@@ -210,7 +210,7 @@ def test_ssim_is_that_of_the_package(china: np.ndarray, monkeypatch: pytest.Monk
     planes = [torch.from_numpy(x.transpose(2, 0, 1)[None].astype(np.float32)) for x in (a, b)]
     expected = float(reference(*planes, data_range=255))
     for rows in (256, 7):
-        monkeypatch.setattr("lictor.codec.picture.ssim._ROWS", rows)
+        monkeypatch.setattr("lictor.codec.runtime.ssim._ROWS", rows)
         assert ssim(a, b) == pytest.approx(expected, abs=1e-5)
     deep = (x.astype(np.uint16) * 257 for x in (a, b))
     assert ssim(*deep) == pytest.approx(expected, abs=1e-5)

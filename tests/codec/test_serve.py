@@ -80,7 +80,7 @@ def test_encode(client: Any, photo: np.ndarray):
 
 
 def test_bin(client: Any, fake: ModuleType, photo: np.ndarray):
-    file = encoding.encode(Picture(photo), Quality(400), fake.SHIPPED)
+    file = encoding.encode(Picture(photo), Quality(400), fake.network())
     answer = client.post("/api/open", data=file).json
     assert answer["coded"]["quality"] == 100 and answer["coded"]["model"] == "fake.pixels"
     np.testing.assert_array_equal(pixels_of(answer["picture"]), photo)
@@ -103,7 +103,7 @@ def test_not_a_picture(client: Any, body: bytes):
 
 
 def test_damaged_bin(client: Any, fake: ModuleType, photo: np.ndarray):
-    file = encoding.encode(Picture(photo), Quality(400), fake.SHIPPED)
+    file = encoding.encode(Picture(photo), Quality(400), fake.network())
     refused(client.post("/api/open", data=file[:-9]), 422, "ends")
     refused(client.post("/api/open", data=b"LIC\xff" + file[4:]), 422, "version")
 
@@ -119,7 +119,7 @@ def test_too_large(client: Any, fake: ModuleType):
     large = np.zeros((400, 300, 3), np.uint8)
     refused(client.post("/api/open", data=png(large)), 422, "more than 100000 pixels")
     refused(client.post("/api/encode?quality=1", data=png(large)), 422, "more than 100000 pixels")
-    file = encoding.encode(Picture(large), Quality(0), fake.SHIPPED)
+    file = encoding.encode(Picture(large), Quality(0), fake.network())
     refused(client.post("/api/open", data=file), 422, "more than 100000 pixels")
 
 

@@ -31,7 +31,7 @@ def here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Image.fromarray(photo).save("a.png")
-    Path("a.bin").write_bytes(encoding.encode(Picture(photo), Quality(200), fake.SHIPPED))
+    Path("a.bin").write_bytes(encoding.encode(Picture(photo), Quality(200), fake.network()))
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:

@@ -16,6 +16,7 @@ from lictor.codec.cli.main import cli
 from lictor.codec.errors import LatentMismatch, NoClassifier
 from lictor.codec.image.pillow import middle
 from lictor.models import checkpoint, registry, zoo
+from lictor.models.quality import Quality
 from lictor.models.task.student import Klt
 
 
@@ -56,7 +57,7 @@ def test_a_file_answers_and_has_a_preview(data: bytes, student: Path):
     assert codec.decode(data).size == (224, 224)
     latents = codec.latents(data)
     model = checkpoint.load(str(student))
-    seen = model.answer(torch.from_numpy(latents.values)[None], 60.0)
+    seen = model.answer(torch.from_numpy(latents.values)[None], Quality.of(60))
     assert np.allclose(seen.scores[0].numpy(), answer.scores, atol=1e-5)
 
 

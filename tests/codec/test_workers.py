@@ -48,7 +48,7 @@ def coded(pictures: Path, fake: ModuleType, tmp_path: Path) -> Path:
     folder = tmp_path / "coded"
     folder.mkdir()
     for path in pictures.iterdir():
-        data = encoding.encode(pillow.read(str(path)), Quality(400), fake.SHIPPED)
+        data = encoding.encode(pillow.read(str(path)), Quality(400), fake.network())
         (folder / f"{path.stem}.bin").write_bytes(data)
     return folder
 

@@ -17,6 +17,7 @@ from lictor.codec.cli.bench import contenders
 from lictor.codec.cli.console import Screen, same_for_all_files
 from lictor.codec.errors import CodecError, MissingPackage, OutOfMemory, TaskUnavailable
 from lictor.codec.inputs import CannotWrite, UsageError, show
+from lictor.codec.runtime import runtime
 from lictor.codec.runtime.threads import cores
 from lictor.models import zoo
 
@@ -209,8 +210,6 @@ def _options(
     out: str | None,
 ) -> tuple[Any, list[dict[str, str]]]:
     """How to measure, and which metrics cannot be."""
-    import torch
-
     from lictor.codec.bench import metrics
     from lictor.codec.bench.measure import Options
 
@@ -224,7 +223,7 @@ def _options(
             classify.classifier(classifier)
         except TaskUnavailable as e:
             raise UsageError(str(e)) from e
-    torch.set_num_threads(threads)
+    runtime.get().threads.use(threads)
     ready, missing = metrics.available()
     how = Options(
         repeat=repeat,

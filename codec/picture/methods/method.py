@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lictor.codec.image.pillow import Picture
     from lictor.codec.picture.file import File
-    from lictor.models.base import LatentCodec
+    from lictor.codec.runtime.runtime import PictureNetwork
     from lictor.models.box import Box
     from lictor.models.progress import Progress
     from lictor.models.quality import Quality
@@ -48,7 +48,7 @@ class Wanted:
 
     picture: Picture
     quality: Quality
-    codec: LatentCodec | None = None
+    codec: PictureNetwork | None = None
     effort: int = 0
     progress: Progress | None = None
     blocks: NDArray[np.bool_] | None = None
@@ -66,7 +66,7 @@ class Coded:
 
     kind: int
     payload: bytes
-    codec: LatentCodec | None = None
+    codec: PictureNetwork | None = None
     table: Table | None = None
     checksum: int = 0
     expected: float | None = None

@@ -33,7 +33,7 @@ class Network(Method):
         height, width, _ = wanted.picture.pixels.shape
         grid = Grid.for_picture(width, height)
         with store.model_errors():
-            codec = store.for_depth(wanted.codec, wanted.picture.depth)
+            codec = wanted.codec.for_depth(wanted.picture.depth)
             colours, quality = wanted.picture.colours, wanted.quality
             tiles = latent.encode(colours, grid, codec, quality, wanted.effort, wanted.progress)
         table = _table(grid, tiles) if len(tiles) > 1 else None
@@ -78,7 +78,7 @@ def reader(file: File, options: DecodeOptions) -> latent.TileReader:
     h = file.header
     streams = latent.Streams(file.payload(LATENTS), file.table, h.latents)
     grid = Grid.of_file(h, file.table)
-    codec = store.for_depth(options.models.find(h, options.device), h.depth)
+    codec = options.models.find(h, options.device).for_depth(h.depth)
     wanted = h.quality
     if h.mapped:
         from lictor.codec.picture import quality_map

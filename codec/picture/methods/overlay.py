@@ -18,6 +18,7 @@ from lictor.codec.format.overlay import Overlay
 from lictor.codec.format.picture import BLOCK, MAP, Header, Table
 from lictor.codec.picture.methods.method import Coded, DecodeOptions, Layer, Method, Wanted
 from lictor.codec.picture.tiles import Grid, describe
+from lictor.codec.runtime.threads import OwnThreads
 from lictor.models.quality import PLACE
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class TileMethod(Method):
             colours = picture.colours[grid.tile(number).place]
             return self.encode_tile(colours, pieces[number])
 
-        with workers(len(pieces)) as (pool, _):
+        with workers(len(pieces), OwnThreads()) as (pool, _):
             made = [future.result() for future in [pool.submit(code, n) for n in pieces]]
         table = Table(grid.tile_width, grid.tile_height, [form.entry(*one) for one in made])
         mask = int.from_bytes(np.packbits(blocks, bitorder="little").tobytes(), "little")
@@ -155,7 +156,7 @@ class Tiles(Layer):
                     raise
                 self.lost[number] = str(e).partition(";")[0]
 
-        with workers(len(shown)) as (pool, _):
+        with workers(len(shown), OwnThreads()) as (pool, _):
             for done, task in enumerate([pool.submit(show, n) for n in shown], 1):
                 task.result()
                 if progress is not None and len(shown) > 1:
