@@ -41,17 +41,7 @@ SHAPE = re.compile(
 REFERENCE = re.compile(r"\b[Aa]s (?:for |in )?((?:`[\w.]+`(?:, | and )?)+)")
 SECTION = re.compile(r"(Args|Attributes|Returns|Raises):$")
 
-EXCEPTIONS = dict.fromkeys(
-    (
-        "lictor.codec.Store.also",
-        "lictor.codec.Store.find",
-        "lictor.codec.Store.find_for_arrays",
-        "lictor.codec.Store.load",
-        "lictor.codec.Store.load_any",
-        "lictor.codec.Store.load_for_arrays",
-    ),
-    "their modules are being divided",
-)
+EXCEPTIONS: dict[str, str] = {}
 """Public names that lack something all the same, and why. May shrink, not grow."""
 
 

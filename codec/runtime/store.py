@@ -31,33 +31,56 @@ class Store:
     places: tuple[Place, ...] | None = None
 
     def also(self, *places: Place) -> Store:
-        """A store that looks in other places first."""
+        """A store that looks in other places first.
+
+        Args:
+            places: .safetensors files, and folders of them.
+        """
         from lictor.models import zoo
 
         rest = zoo.named_places() if self.places is None else self.places
         return Store((*places, *rest))
 
     def load(self, model: str | os.PathLike[str], device: str = "cpu") -> PictureNetwork:
-        """The model for pictures of a name or path. Raises ModelUnavailable, DeviceUnavailable."""
+        """The model for pictures of a name or path.
+
+        Args:
+            model: name of weights that are shipped or that `places` have, or the path of a
+                .safetensors file.
+            device: where its networks run: "cpu", "cuda" or another of PyTorch's names, or "auto".
+
+        Raises:
+            ModelUnavailable: there is none, it is damaged, or it is for something else.
+            DeviceUnavailable: this machine has no such device.
+        """
         return _for_pictures(self.load_any(model, device))
 
     def load_for_arrays(self, model: str | os.PathLike[str], device: str = "cpu") -> ArrayNetwork:
-        """As `load`, of a model for arrays."""
+        """The model for arrays of a name or path, as `load`."""
         return _for_arrays(self.load_any(model, device))
 
     def load_any(self, model: str | os.PathLike[str], device: str = "cpu") -> Network:
-        """As `load`, of a model for whatever."""
+        """The model of a name or path, for whatever it is, as `load`."""
         if not isinstance(model, str | os.PathLike):
             raise ModelUnavailable(f"{model!r} is no model; give a name or a path, or leave it out")
         with model_errors():
             return runtime.get().load(_name(model), device, **self._own())
 
     def find(self, h: Named, device: str = "cpu") -> PictureNetwork:
-        """The model that a file of a picture was written with. Raises as `load`."""
+        """The model that a file of a picture was written with.
+
+        Args:
+            h: what the file says of it: number, name, and start of the hash of its weights.
+            device: as for `load`.
+
+        Raises:
+            ModelUnavailable: its weights are not here.
+            DeviceUnavailable: this machine has no such device.
+        """
         return _for_pictures(self._find(h, device))
 
     def find_for_arrays(self, h: Named, device: str = "cpu") -> ArrayNetwork:
-        """The model that an array was written with. Raises as `load`."""
+        """The model that an array was written with, as `find`."""
         return _for_arrays(self._find(h, device))
 
     def _find(self, h: Named, device: str) -> Network:
