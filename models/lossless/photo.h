@@ -8,6 +8,7 @@
 #define LICTOR_PHOTO_H
 
 #include "photo_planes.h"
+#include "photo_predict.h"
 #include "photo_spread.h"
 
 enum {
@@ -33,6 +34,7 @@ static void photo_set_up(void)
             crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
         photo_crc_table[b] = crc;
     }
+    make_roots();
     make_curves();
 }
 
@@ -58,12 +60,6 @@ static uint32_t photo_checksum(const Tile *t, int flags, const void *pixels, int
 }
 
 /* ---------------------------------------------------------------- planes */
-
-static inline int32_t middle_of_three(int32_t a, int32_t b, int32_t c)
-{
-    int32_t low = a < b ? a : b, high = a < b ? b : a;
-    return c >= high ? low : c <= low ? high : a + b - c;
-}
 
 static inline uint32_t distance_of(int32_t a, int32_t b)
 {
@@ -101,67 +97,119 @@ static inline uint32_t other_energy(const Tile *t, int p, ptrdiff_t at)
     return sum;
 }
 
-static void code_sample(Tile *t, int p, Spread *spread, const Coder *coder, int y, int x)
+typedef struct {                /* what a plane's coder learns */
+    Predictor predictor;
+    Spread spread;
+} Model;
+
+static inline int32_t clamped(int32_t value, int32_t least, int32_t greatest)
 {
+    return value < least ? least : value > greatest ? greatest : value;
+}
+
+static inline void code_sample(Tile *t, int p, Model *model, const Coder *coder, int y, int x)
+{
+    Predictor *predictor = &model->predictor;
+    Spread *spread = &model->spread;
     ptrdiff_t at = y * t->stride + x, s = t->stride;
     int32_t *v = t->planes[p].value + at, *e = t->planes[p].error + at;
     int32_t most = (int32_t)((1u << t->depth) - 1);
     int32_t first = first_plane_at(t, p, at);
     int32_t least = -first, greatest = most - first;
-    int32_t prediction = middle_of_three(v[-1], v[-s], v[-s - 1]) * 16;
-    prediction = prediction < least * 16 ? least * 16 : prediction;
-    prediction = prediction > greatest * 16 ? greatest * 16 : prediction;
+    int class = class_of(predictor, y, x);
+
+    Around around;
+    int32_t predicted[PREDICTORS];
+    uint32_t wrong[PREDICTORS];
+    look_around(predictor, at, &around);
+    predict_all(predictor, &around, class, predicted);
+    recall_wrong(predictor, y, x, wrong);
+    int32_t blended = blend(predicted, wrong, around.mean);
+
     uint32_t own = own_energy(e, v, s), other = other_energy(t, p, at);
     int c1 = energy_context(own), c2 = energy_context(other);
-    Scale *scale = &spread->scales[c1 * CONTEXTS + c2];
+    Bias *bias = &predictor->bias[texture(&around, blended)][c1 >> 1];
+    int32_t prediction = blended + (bias->count > 3 ? bias->sum * 11 / (16 * bias->count) : 0);
+    prediction = clamped(prediction, least * 16, greatest * 16);
+
+    Scale *scale = &spread->scales[class][c1 * CONTEXTS + c2];
     uint32_t guess = ((own * 3 + other * (p ? 2 : 1)) >> 8) + 4;  /* a mean error, in 1/16 */
     uint32_t mean = ((scale->sum + guess * PRIOR_COUNT) << 4) / (scale->count + PRIOR_COUNT);
     Mixture mixture;
     int bucket;
     mixture_start(&mixture, spread, mean, c1, prediction, least, greatest);
     *v = mixture_code(&mixture, coder, *v, least, greatest, &bucket);
+
     spread_learn(spread, &mixture, c1, bucket);
     *e = (int32_t)distance_of(*v * 16, prediction);
-    scale->sum += (uint32_t)*e;
-    if (++scale->count > MOST_ERRORS) {
-        scale->sum /= 2;
-        scale->count /= 2;
-    }
+    scale_learn(scale, (uint32_t)*e);
+    bias_learn(bias, *v * 16 - blended);
+    around.taps[predictor->taps] = *v - around.mean;
+    note_wrong(predictor, y, x, predicted, around.taps[predictor->taps]);
+    note_scaled(predictor, &around, x, own);
+    learn_step(predictor, &around, predicted[2]);
 }
 
-static int code_plane(Tile *t, int p, const Coder *coder)
+/* Codes columns x to end, in one stripe, of row y. */
+static inline void code_stripe_row(Tile *t, int p, Model *model, const Coder *coder, int y, int x,
+                                   int end)
 {
     Plane *plane = &t->planes[p];
-    Spread *spread = malloc(sizeof *spread);
-    if (spread == NULL)
-        return PHOTO_NO_MEMORY;
-    spread_start(spread);
+    int coded = is_coded(t, y, x);              /* a stripe is in one block */
+    if (coded)
+        solve_stripe(&model->predictor, y, x / STRIPE);
+    int stripe = x / STRIPE;
+    for (; x < end; x++) {
+        if (coded) {
+            code_sample(t, p, model, coder, y, x);
+        } else {
+            int32_t *v = plane->value + y * t->stride + x;
+            *v = v[-1];
+        }
+        if (y == 0)
+            fill_above(t, plane, x);
+    }
+    if (coded)
+        learn_stripe(&model->predictor, y, stripe);
+}
+
+static inline void code_rows(Tile *t, int p, Model *model, const Coder *coder)
+{
+    Plane *plane = &t->planes[p];
     int32_t middle = t->differences && (p == 1 || p == 2) ? 0 : 1 << t->depth >> 1;
     for (int y = 0; y < t->height; y++) {
         fill_before_row(t, plane, y, middle);
-        for (int x = 0; x < t->width; x++) {
-            if (is_coded(t, y, x)) {
-                code_sample(t, p, spread, coder, y, x);
-            } else {
-                int32_t *v = plane->value + y * t->stride + x;
-                *v = v[-1];
-            }
-            if (y == 0)
-                fill_above(t, plane, x);
-        }
+        for (int x = 0; x < t->width; x += STRIPE)
+            code_stripe_row(t, p, model, coder, y, x,
+                            x + STRIPE < t->width ? x + STRIPE : t->width);
+        learn_whole(&model->predictor, y);
         fill_after_row(t, plane, y);
         if (coder->decoder && coder->decoder->failed)
             break;
     }
-    free(spread);
-    return PHOTO_OK;
 }
 
-static int code_tile(Tile *t, const Coder *coder)
+static int code_plane(Tile *t, int p, int flags, const Coder *coder)
+{
+    Model *model = calloc(1, sizeof *model);
+    int status = model == NULL ? PHOTO_NO_MEMORY : PHOTO_OK;
+    if (model && predictor_start(&model->predictor, t, p, p > 0 && flags & PHOTO_PARITY))
+        status = PHOTO_NO_MEMORY;
+    if (status == PHOTO_OK) {
+        spread_start(&model->spread);
+        code_rows(t, p, model, coder);
+    }
+    if (model)
+        predictor_free(&model->predictor);
+    free(model);
+    return status;
+}
+
+static int code_tile(Tile *t, int flags, const Coder *coder)
 {
     int status = PHOTO_OK;
     for (int p = 0; p < t->channels && status == PHOTO_OK; p++)
-        status = code_plane(t, p, coder);
+        status = code_plane(t, p, flags, coder);
     return status;
 }
 
@@ -179,7 +227,7 @@ static uint8_t *photo_encode(Tile *tile, const void *pixels, int wide, int flags
     set_colours(tile, flags >> PHOTO_COLOURS_SHIFT & (COLOURS - 1));
     if (tile_start(tile) == 0) {
         split_pixels(tile, pixels, wide);
-        if (code_tile(tile, &coder) == PHOTO_OK)
+        if (code_tile(tile, flags, &coder) == PHOTO_OK)
             coded = adaptive_finish(&encoder, length);
     }
     if (coded)
@@ -209,7 +257,7 @@ static int photo_decode(Tile *tile, const uint8_t *stream, size_t length, void *
     set_colours(tile, stream[0] >> PHOTO_COLOURS_SHIFT);
     int status = tile_start(tile) ? PHOTO_NO_MEMORY
                  : decoder.failed ? PHOTO_CORRUPT
-                                  : code_tile(tile, &coder);
+                                  : code_tile(tile, stream[0], &coder);
     if (status == PHOTO_OK && !adaptive_ended(&decoder))
         status = PHOTO_CORRUPT;
     if (status == PHOTO_OK) {

@@ -9,6 +9,8 @@
 #define LICTOR_PHOTO_SPREAD_H
 
 #include "../../entropy/adaptive.h"
+#include <string.h>
+
 #include "photo_tables.h"
 
 enum {
@@ -30,17 +32,25 @@ typedef struct {
 } Scale;
 
 typedef struct {
-    Scale scales[CONTEXTS * CONTEXTS];
+    Scale scales[4][CONTEXTS * CONTEXTS];       /* by parity of y and x */
     int32_t weights[CONTEXTS][CURVES];      /* of 2^16, about */
 } Spread;
 
 static void spread_start(Spread *self)
 {
-    for (int i = 0; i < CONTEXTS * CONTEXTS; i++)
-        self->scales[i] = (Scale){0, 0};
+    memset(self->scales, 0, sizeof self->scales);
     for (int i = 0; i < CONTEXTS; i++)
         for (int k = 0; k < CURVES; k++)
             self->weights[i][k] = 65536 / CURVES;
+}
+
+static inline void scale_learn(Scale *scale, uint32_t error)
+{
+    scale->sum += error;
+    if (++scale->count > MOST_ERRORS) {
+        scale->sum /= 2;
+        scale->count /= 2;
+    }
 }
 
 /* Energies are in 1/128, about 8 times a mean error: the contexts are 3.25 to an octave. */

@@ -58,6 +58,33 @@ static inline int log_eighths(uint32_t v)
     return 8 * at + fraction[top & 63];
 }
 
+/* first_root[i]: about 2^34.5 / sqrt(i + 32.5), a start for inverse_root(). */
+static uint32_t first_root[96];
+
+/* flatness[l]: 2^16 / sqrt(1 + e^2 / 250), for energies e = 2^(l / 8) / 128: see photo_predict.h. */
+static uint32_t flatness[256];
+
+static uint64_t square_root(uint64_t v)         /* rounded down */
+{
+    uint64_t root = 0;
+    for (uint64_t bit = (uint64_t)1 << 31; bit; bit >>= 1)
+        if ((root + bit) * (root + bit) <= v)
+            root += bit;
+    return root;
+}
+
+static void make_roots(void)
+{
+    static const uint32_t eighths[8] = {256, 279, 304, 332, 362, 395, 431, 470};
+    for (uint32_t i = 0; i < 96; i++)
+        first_root[i] = (uint32_t)square_root(((uint64_t)1 << 63) / (2 * i + 65) * 2) << 3;
+    for (int l = 0; l < 256; l++) {
+        uint64_t energy = (uint64_t)eighths[l & 7] << (l >> 3) >> 8;
+        uint64_t one = 250 * 128 * 128;
+        flatness[l] = (uint32_t)square_root(((one << 32) / (one + energy * energy)));
+    }
+}
+
 static void make_curves(void)
 {
     for (int m = 0; m < 64; m++) {
