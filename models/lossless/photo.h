@@ -7,6 +7,7 @@
 #ifndef LICTOR_PHOTO_H
 #define LICTOR_PHOTO_H
 
+#include "photo_lift.h"
 #include "photo_planes.h"
 #include "photo_predict.h"
 #include "photo_spread.h"
@@ -100,11 +101,32 @@ static inline uint32_t other_energy(const Tile *t, int p, ptrdiff_t at)
 typedef struct {                /* what a plane's coder learns */
     Predictor predictor;
     Spread spread;
+    Lift *lift;                 /* or NULL */
+    int no_memory;
 } Model;
 
 static inline int32_t clamped(int32_t value, int32_t least, int32_t greatest)
 {
     return value < least ? least : value > greatest ? greatest : value;
+}
+
+/* Codes the bucket of a sample of plane 2, knowing what it was beside the same values in 0 and 1. */
+static inline int code_lifted(const Tile *t, Model *model, const Mixture *m, const Coder *coder,
+                              ptrdiff_t at)
+{
+    int32_t first = t->planes[0].value[at];
+    int32_t second = t->planes[1].value[at] + first_plane_at(t, 1, at);
+    LiftRow *row = lift_row(model->lift, (uint32_t)(first * LIFT_VALUES + second));
+    if (row == NULL) {
+        model->no_memory = 1;
+        return 0;
+    }
+    int offset = m->base + first_plane_at(t, 2, at);
+    Lifted lifted;
+    lift_mixture(model->lift, row, offset, m, &lifted);
+    int bucket = lift_code(&lifted, m, coder, t->planes[2].value[at]);
+    lift_learn(row, offset, &lifted, bucket);
+    return bucket;
 }
 
 static inline void code_sample(Tile *t, int p, Model *model, const Coder *coder, int y, int x)
@@ -136,9 +158,11 @@ static inline void code_sample(Tile *t, int p, Model *model, const Coder *coder,
     uint32_t guess = ((own * 3 + other * (p ? 2 : 1)) >> 8) + 4;  /* a mean error, in 1/16 */
     uint32_t mean = ((scale->sum + guess * PRIOR_COUNT) << 4) / (scale->count + PRIOR_COUNT);
     Mixture mixture;
-    int bucket;
     mixture_start(&mixture, spread, mean, c1, prediction, least, greatest);
-    *v = mixture_code(&mixture, coder, *v, least, greatest, &bucket);
+    int bucket = model->lift && mixture.step == 0
+                     ? code_lifted(t, model, &mixture, coder, at)
+                     : mixture_code(&mixture, coder, *v);
+    *v = clamped(mixture_code_rest(&mixture, coder, bucket, *v), least, greatest);
 
     spread_learn(spread, &mixture, c1, bucket);
     *e = (int32_t)distance_of(*v * 16, prediction);
@@ -184,9 +208,14 @@ static inline void code_rows(Tile *t, int p, Model *model, const Coder *coder)
                             x + STRIPE < t->width ? x + STRIPE : t->width);
         learn_whole(&model->predictor, y);
         fill_after_row(t, plane, y);
-        if (coder->decoder && coder->decoder->failed)
+        if ((coder->decoder && coder->decoder->failed) || model->no_memory)
             break;
     }
+}
+
+static int can_lift(const Tile *t)
+{
+    return t->depth <= LIFT_DEPTH && t->channels >= 3;
 }
 
 static int code_plane(Tile *t, int p, int flags, const Coder *coder)
@@ -195,12 +224,19 @@ static int code_plane(Tile *t, int p, int flags, const Coder *coder)
     int status = model == NULL ? PHOTO_NO_MEMORY : PHOTO_OK;
     if (model && predictor_start(&model->predictor, t, p, p > 0 && flags & PHOTO_PARITY))
         status = PHOTO_NO_MEMORY;
+    if (status == PHOTO_OK && p == 2 && flags & PHOTO_LIFT && can_lift(t)) {
+        model->lift = lift_new();
+        status = model->lift ? PHOTO_OK : PHOTO_NO_MEMORY;
+    }
     if (status == PHOTO_OK) {
         spread_start(&model->spread);
         code_rows(t, p, model, coder);
+        status = model->no_memory ? PHOTO_NO_MEMORY : PHOTO_OK;
     }
-    if (model)
+    if (model) {
         predictor_free(&model->predictor);
+        lift_free(model->lift);
+    }
     free(model);
     return status;
 }

@@ -150,37 +150,44 @@ static inline int mixture_find(const Mixture *m, uint32_t slot)
     return low;
 }
 
-/* Codes a value of `least` … `greatest`; returns it, or what a hostile stream says, clamped. */
-static inline int32_t mixture_code(const Mixture *m, const Coder *c, int32_t value, int32_t least,
-                                   int32_t greatest, int *bucket)
+/* The bucket of a value. */
+static inline int mixture_bucket(const Mixture *m, int32_t value)
 {
-    int at;
-    if (c->encoder) {
-        int32_t wanted = (value - m->base) >> m->step;
-        at = wanted < 0 ? -1 : wanted < WINDOW ? (int)wanted : WINDOW;
-    } else {
-        at = mixture_find(m, adaptive_slot(c->decoder));
-    }
-    uint32_t start = at < 0 ? 0 : mixture_below(m, at);
-    uint32_t end = at == WINDOW ? ADAPTIVE_TOTAL : mixture_below(m, at + 1);
+    int32_t at = (value - m->base) >> m->step;
+    return at < 0 ? -1 : at < WINDOW ? (int)at : WINDOW;
+}
+
+static inline void code_interval(const Coder *c, uint32_t start, uint32_t end)
+{
     if (c->encoder)
         adaptive_put(c->encoder, start, end - start);
     else
         adaptive_take(c->decoder, start, end - start);
-    *bucket = at;
-    if (at < 0) {
-        value = m->base - 1 - (int32_t)code_distance(c, (uint32_t)(m->base - 1 - value));
-    } else if (at == WINDOW) {
+}
+
+/* Codes the bucket; returns it. */
+static inline int mixture_code(const Mixture *m, const Coder *c, int32_t value)
+{
+    int at = c->encoder ? mixture_bucket(m, value) : mixture_find(m, adaptive_slot(c->decoder));
+    code_interval(c, at < 0 ? 0 : mixture_below(m, at),
+                  at == WINDOW ? ADAPTIVE_TOTAL : mixture_below(m, at + 1));
+    return at;
+}
+
+/* Codes where in the bucket, or how far beyond, the value is; returns it. */
+static inline int32_t mixture_code_rest(const Mixture *m, const Coder *c, int at, int32_t value)
+{
+    if (at < 0)
+        return m->base - 1 - (int32_t)code_distance(c, (uint32_t)(m->base - 1 - value));
+    if (at == WINDOW) {
         int32_t beyond = m->base + (WINDOW << m->step);
-        value = beyond + (int32_t)code_distance(c, (uint32_t)(value - beyond));
-    } else {
-        uint32_t low = (uint32_t)(value - m->base) & ((1u << m->step) - 1);
-        int few = m->step < 15 ? m->step : 15;
-        uint32_t high_part = code_bits(c, low >> few, m->step - few);
-        uint32_t low_part = code_bits(c, low, few);
-        value = m->base + (at << m->step) + (int32_t)(high_part << few | low_part);
+        return beyond + (int32_t)code_distance(c, (uint32_t)(value - beyond));
     }
-    return value < least ? least : value > greatest ? greatest : value;
+    uint32_t low = (uint32_t)(value - m->base) & ((1u << m->step) - 1);
+    int few = m->step < 15 ? m->step : 15;
+    uint32_t high_part = code_bits(c, low >> few, m->step - few);
+    uint32_t low_part = code_bits(c, low, few);
+    return m->base + at * (1 << m->step) + (int32_t)(high_part << few | low_part);
 }
 
 /* Draws the weights to the curves that gave bucket `at` the most. */
