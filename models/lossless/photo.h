@@ -112,7 +112,7 @@ static inline int32_t clamped(int32_t value, int32_t least, int32_t greatest)
 
 /* Codes the bucket of a sample of plane 2, knowing what it was beside the same values in 0 and 1. */
 static inline int code_lifted(const Tile *t, Model *model, const Mixture *m, const Coder *coder,
-                              ptrdiff_t at)
+                              int context, ptrdiff_t at)
 {
     int32_t first = t->planes[0].value[at];
     int32_t second = t->planes[1].value[at] + first_plane_at(t, 1, at);
@@ -123,7 +123,7 @@ static inline int code_lifted(const Tile *t, Model *model, const Mixture *m, con
     }
     int offset = m->base + first_plane_at(t, 2, at);
     Lifted lifted;
-    lift_mixture(model->lift, row, offset, m, &lifted);
+    lift_mixture(model->lift, row, offset, m, context, &lifted);
     int bucket = lift_code(&lifted, m, coder, t->planes[2].value[at]);
     lift_learn(row, offset, &lifted, bucket);
     return bucket;
@@ -160,7 +160,7 @@ static inline void code_sample(Tile *t, int p, Model *model, const Coder *coder,
     Mixture mixture;
     mixture_start(&mixture, spread, mean, c1, prediction, least, greatest);
     int bucket = model->lift && mixture.step == 0
-                     ? code_lifted(t, model, &mixture, coder, at)
+                     ? code_lifted(t, model, &mixture, coder, c1, at)
                      : mixture_code(&mixture, coder, *v);
     *v = clamped(mixture_code_rest(&mixture, coder, bucket, *v), least, greatest);
 

@@ -16,10 +16,12 @@ enum {
     LIFT_DEPTH = 8,             /* most bits of a sample */
     LIFT_VALUES = 1 << LIFT_DEPTH,
     LIFT_PAIRS = LIFT_VALUES * LIFT_VALUES,
-    LIFT_PRIOR = 26,            /* met and expected of every colour from the start, of 2^9 */
+    LIFT_PRIOR = 16,            /* met and expected of every colour from the start, of 2^9 */
     LIFT_ONE = 1 << 6,          /* a colour met, in `met` */
     LIFT_MOST = 1 << 16,        /* expected in 1/2^12, then the past is halved */
-    LIFT_INVERSES = LIFT_MOST >> 3
+    LIFT_INVERSES = LIFT_MOST >> 3,
+    LIFT_RATE = 6,              /* how slowly trust follows */
+    LIFT_LEAST = 200            /* trust, and distrust, of 2^16 */
 };
 
 typedef struct {
@@ -31,15 +33,19 @@ typedef struct {
     LiftRow *rows;
     size_t count, capacity;
     uint32_t row_of[LIFT_PAIRS];        /* number of the row, and 1; 0: there is none yet */
+    uint32_t trust[CONTEXTS / 3];    /* of 2^16: how far to go from the plain distribution */
     uint32_t inverse[LIFT_INVERSES];    /* 2^22 / (expected in 1/2^9 + LIFT_PRIOR) */
 } Lift;
 
 static Lift *lift_new(void)
 {
     Lift *self = calloc(1, sizeof *self);
-    if (self)
+    if (self) {
         for (uint32_t i = 0; i < LIFT_INVERSES; i++)
             self->inverse[i] = (1u << 22) / (i + LIFT_PRIOR);
+        for (int i = 0; i < CONTEXTS / 3; i++)
+            self->trust[i] = 32768;
+    }
     return self;
 }
 
@@ -70,35 +76,39 @@ static inline LiftRow *lift_row(Lift *self, uint32_t pair)
 
 typedef struct {
     int from, to;               /* buckets that can be lifted */
-    uint32_t share[WINDOW];     /* of 2^16, without the lift */
-    uint32_t bounds[EDGES];     /* with it, as mixture_below() without */
+    uint32_t plain[EDGES];      /* mixture_below() */
+    uint32_t lifted[EDGES];     /* the same with the lift */
+    uint32_t bounds[EDGES];     /* of both, as they are trusted */
+    uint32_t *trust;
 } Lifted;
 
 /* `row` is moved so that bucket 0 is value 0 of it: only from … to - 1 are touched. */
-static inline void lift_mixture(const Lift *self, const LiftRow *row, int offset,
-                                const Mixture *m, Lifted *l)
+static inline void lift_mixture(Lift *self, const LiftRow *row, int offset,
+                                const Mixture *m, int context, Lifted *l)
 {
     l->from = m->first > 0 ? m->first : 0;
     l->to = m->last < WINDOW ? m->last + 1 : WINDOW;
     uint64_t lifted[WINDOW], sum = 0;
-    uint32_t below = mixture_below(m, l->from), start = below;
-    for (int i = l->from; i < l->to; i++) {
-        uint32_t next = mixture_below(m, i + 1);
-        l->share[i] = next - below;
-        below = next;
-    }
+    for (int i = l->from; i <= l->to; i++)
+        l->plain[i] = mixture_below(m, i);
     for (int i = l->from; i < l->to; i++) {
         uint64_t met = ((uint32_t)row->met[i + offset] << 3) + LIFT_PRIOR;
-        lifted[i] = l->share[i] * met * self->inverse[row->expected[i + offset] >> 3] >> 18;
+        lifted[i] = (l->plain[i + 1] - l->plain[i]) * met *
+                        self->inverse[row->expected[i + offset] >> 3] >> 18;
         sum += lifted[i];
     }
-    uint64_t factor = ((uint64_t)(below - start - (uint32_t)(l->to - l->from)) << 32) / (sum + 1);
+    uint32_t start = l->plain[l->from], all = l->plain[l->to] - start;
+    uint64_t factor = ((uint64_t)(all - (uint32_t)(l->to - l->from)) << 32) / (sum + 1);
     uint64_t part = 0;
+    l->trust = &self->trust[context / 3];
+    uint32_t trust = *l->trust;
     for (int i = l->from; i < l->to; i++) {
-        l->bounds[i] = start + (uint32_t)(i - l->from) + (uint32_t)(part * factor >> 32);
+        l->lifted[i] = start + (uint32_t)(i - l->from) + (uint32_t)(part * factor >> 32);
         part += lifted[i];
     }
-    l->bounds[l->to] = below;
+    l->lifted[l->to] = l->plain[l->to];
+    for (int i = l->from; i <= l->to; i++)
+        l->bounds[i] = (uint32_t)(((uint64_t)l->plain[i] * (65536 - trust) + (uint64_t)l->lifted[i] * trust) >> 16);
 }
 
 /* As mixture_code(), with the lift. */
@@ -128,7 +138,7 @@ static inline int lift_code(const Lifted *l, const Mixture *m, const Coder *c, i
 static inline void lift_learn(LiftRow *row, int offset, const Lifted *l, int at)
 {
     for (int i = l->from; i < l->to; i++) {
-        uint32_t expected = row->expected[i + offset] + ((l->share[i] + 8) >> 4);
+        uint32_t expected = row->expected[i + offset] + ((l->plain[i + 1] - l->plain[i] + 8) >> 4);
         if (expected >= LIFT_MOST) {
             expected >>= 1;
             row->met[i + offset] >>= 1;
@@ -136,6 +146,12 @@ static inline void lift_learn(LiftRow *row, int offset, const Lifted *l, int at)
         row->expected[i + offset] = (uint16_t)expected;
     }
     if (at >= l->from && at < l->to) {
+        uint32_t with = l->lifted[at + 1] - l->lifted[at], without = l->plain[at + 1] - l->plain[at];
+        uint64_t yes = (uint64_t)with * *l->trust, no = (uint64_t)without * (65536 - *l->trust);
+        int32_t move = ((int32_t)((yes << 16) / (yes + no)) - (int32_t)*l->trust) >> LIFT_RATE;
+        int32_t trust = (int32_t)*l->trust + move;
+        *l->trust = (uint32_t)(trust < LIFT_LEAST ? LIFT_LEAST
+                                : trust > 65536 - LIFT_LEAST ? 65536 - LIFT_LEAST : trust);
         uint32_t met = row->met[at + offset] + LIFT_ONE;
         row->met[at + offset] = (uint16_t)(met > 0xFFFF ? 0xFFFF : met);
     }
