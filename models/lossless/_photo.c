@@ -1,8 +1,9 @@
 /*
  * lictor.models.lossless._photo: the coder of photo.h as a Python module.
  *
- *   encode(pixels, height, width, channels, depth, mask, flags) -> bytes
- *   decode(stream, pixels, height, width, channels, depth, mask) -> whether all is well
+ *   encode(pixels, height, width, channels, depth, mask, flags, path) -> bytes
+ *   decode(stream, pixels, height, width, channels, depth, mask, path) -> whether all is well
+ *   paths   how many versions this CPU can run; path 0 is the best, all give the same bytes
  *
  * photo.py checks what needs words; here is only what keeps memory safe.
  */
@@ -28,22 +29,33 @@ static int fill_tile(Tile *t, const Py_buffer *pixels, const Py_buffer *mask)
            (mask->buf == NULL || (size_t)mask->len == blocks);
 }
 
+static int pick_path(PhotoPath *path, int number)
+{
+    PhotoPath paths[PHOTO_PATHS];
+    if (number < 0 || number >= photo_paths(paths))
+        return 0;
+    *path = paths[number];
+    return 1;
+}
+
 static PyObject *encode(PyObject *Py_UNUSED(self), PyObject *args)
 {
     Py_buffer pixels, mask;
     Tile t = {0};
-    int flags;
-    if (!PyArg_ParseTuple(args, "y*iiiiz*i", &pixels, &t.height, &t.width, &t.channels, &t.depth,
-                          &mask, &flags))
+    PhotoPath path;
+    int flags, number;
+    if (!PyArg_ParseTuple(args, "y*iiiiz*ii", &pixels, &t.height, &t.width, &t.channels, &t.depth,
+                          &mask, &flags, &number))
         return NULL;
     PyObject *result = NULL;
-    if (!fill_tile(&t, &pixels, &mask) || flags < 0 || flags >= PHOTO_FLAGS) {
+    if (!fill_tile(&t, &pixels, &mask) || flags < 0 || flags >= PHOTO_FLAGS ||
+        !pick_path(&path, number)) {
         PyErr_SetString(PyExc_ValueError, "these arrays are no tile");
     } else {
         uint8_t *stream;
         size_t length = 0;
         Py_BEGIN_ALLOW_THREADS
-        stream = photo_encode(&t, pixels.buf, t.depth > 8, flags, &length);
+        stream = photo_encode(&t, &path, pixels.buf, t.depth > 8, flags, &length);
         Py_END_ALLOW_THREADS
         result = stream ? PyBytes_FromStringAndSize((const char *)stream, (Py_ssize_t)length)
                         : PyErr_NoMemory();
@@ -58,16 +70,19 @@ static PyObject *decode(PyObject *Py_UNUSED(self), PyObject *args)
 {
     Py_buffer stream, pixels, mask;
     Tile t = {0};
-    if (!PyArg_ParseTuple(args, "y*w*iiiiz*", &stream, &pixels, &t.height, &t.width, &t.channels,
-                          &t.depth, &mask))
+    PhotoPath path;
+    int number;
+    if (!PyArg_ParseTuple(args, "y*w*iiiiz*i", &stream, &pixels, &t.height, &t.width, &t.channels,
+                          &t.depth, &mask, &number))
         return NULL;
     PyObject *result = NULL;
-    if (!fill_tile(&t, &pixels, &mask)) {
+    if (!fill_tile(&t, &pixels, &mask) || !pick_path(&path, number)) {
         PyErr_SetString(PyExc_ValueError, "these arrays are no tile");
     } else {
         int status;
         Py_BEGIN_ALLOW_THREADS
-        status = photo_decode(&t, stream.buf, (size_t)stream.len, pixels.buf, t.depth > 8);
+        status = photo_decode(&t, &path, stream.buf, (size_t)stream.len, pixels.buf,
+                              t.depth > 8);
         Py_END_ALLOW_THREADS
         result = status == PHOTO_NO_MEMORY ? PyErr_NoMemory() : PyBool_FromLong(status == PHOTO_OK);
     }
@@ -83,10 +98,11 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int exec_module(PyObject *Py_UNUSED(module))
+static int exec_module(PyObject *module)
 {
+    PhotoPath paths[PHOTO_PATHS];
     photo_set_up();
-    return 0;
+    return PyModule_AddIntConstant(module, "paths", photo_paths(paths));
 }
 
 static PyModuleDef_Slot slots[] = {

@@ -1,6 +1,8 @@
 from numpy import bool_, uint8, uint16
 from numpy.typing import NDArray
 
+paths: int
+
 def encode(
     pixels: NDArray[uint8] | NDArray[uint16],
     height: int,
@@ -9,6 +11,7 @@ def encode(
     depth: int,
     mask: NDArray[bool_] | None,
     flags: int,
+    path: int,
     /,
 ) -> bytes: ...
 def decode(
@@ -19,5 +22,6 @@ def decode(
     channels: int,
     depth: int,
     mask: NDArray[bool_] | None,
+    path: int,
     /,
 ) -> bool: ...

@@ -13,9 +13,9 @@
 #include "photo_spread.h"
 
 enum {
-    PHOTO_LIFT = 1,             /* bit 0 of the first byte: triples that were met are likelier */
+    PHOTO_LIFT = 1,             /* bit 0 of the first byte: colours that were met are likelier */
     PHOTO_PARITY = 2,           /* bit 1: statistics by the parity of x and y */
-    PHOTO_COLOURS_SHIFT = 2,    /* bits 2, 3: see set_colours() */
+    PHOTO_COLOURS_SHIFT = 2,    /* bits 2 to 4: see set_colours() */
     PHOTO_FLAGS = COLOURS << PHOTO_COLOURS_SHIFT,
     PHOTO_HEADER = 5            /* that byte, and a checksum of 4 */
 };
@@ -60,15 +60,15 @@ static uint32_t photo_checksum(const Tile *t, int flags, const void *pixels, int
     return ~crc;
 }
 
-/* ---------------------------------------------------------------- planes */
+/* --------------------------------------------------------------- samples */
 
-static inline uint32_t distance_of(int32_t a, int32_t b)
+ALWAYS_INLINE uint32_t distance_of(int32_t a, int32_t b)
 {
     return (uint32_t)(a < b ? b - a : a - b);
 }
 
 /* Energy of errors of the own plane around, in 1/128. */
-static inline uint32_t own_energy(const int32_t *e, const int32_t *v, ptrdiff_t stride)
+ALWAYS_INLINE uint32_t own_energy(const int32_t *e, const int32_t *v, ptrdiff_t stride)
 {
     uint32_t errors = 16u * (uint32_t)(e[-1] + e[-stride]) +
                       8u * (uint32_t)(e[-stride - 1] + e[-stride + 1]) +
@@ -80,7 +80,7 @@ static inline uint32_t own_energy(const int32_t *e, const int32_t *v, ptrdiff_t 
 }
 
 /* The same of earlier planes at the sample, or farther around in the first. */
-static inline uint32_t other_energy(const Tile *t, int p, ptrdiff_t at)
+ALWAYS_INLINE uint32_t other_energy(const Tile *t, int p, ptrdiff_t at)
 {
     ptrdiff_t s = t->stride;
     uint32_t sum = 0;
@@ -98,38 +98,55 @@ static inline uint32_t other_energy(const Tile *t, int p, ptrdiff_t at)
     return sum;
 }
 
+enum { LIFTS = 2 };
+
 typedef struct {                /* what a plane's coder learns */
     Predictor predictor;
     Spread spread;
-    Lift *lift;                 /* or NULL */
+    Lift *lifts[LIFTS];         /* or NULL */
     int no_memory;
 } Model;
 
-static inline int32_t clamped(int32_t value, int32_t least, int32_t greatest)
+ALWAYS_INLINE int32_t clamped(int32_t value, int32_t least, int32_t greatest)
 {
     return value < least ? least : value > greatest ? greatest : value;
 }
 
-/* Codes the bucket of a sample of plane 2, knowing what it was beside the same values in 0 and 1. */
-static inline int code_lifted(const Tile *t, Model *model, const Mixture *m, const Coder *coder,
+/*
+ * Codes the bucket of a sample of plane 2, knowing what it was beside the same differences, and
+ * the same values, in planes 0 and 1.
+ */
+ALWAYS_INLINE int code_lifted(const Tile *t, Model *model, const Mixture *m, const Coder *coder,
                               int context, ptrdiff_t at)
 {
     int32_t first = t->planes[0].value[at];
     int32_t second = t->planes[1].value[at] + first_plane_at(t, 1, at);
-    LiftRow *row = lift_row(model->lift, (uint32_t)(first * LIFT_VALUES + second));
-    if (row == NULL) {
-        model->no_memory = 1;
-        return 0;
+    int32_t base = m->base + first_plane_at(t, 2, at);          /* the value of bucket 0 */
+    const int32_t keys[LIFTS] = {second - first + LIFT_VALUES, first * LIFT_VALUES + second};
+    const int offsets[LIFTS] = {base - first + LIFT_VALUES, base};
+    Colour *rows[LIFTS];
+    Lifted lifted[LIFTS];
+    Bounds plain;
+    const Bounds *bounds[LIFTS + 1] = {&plain};
+    bounds_start(&plain, m);
+    for (int i = 0; i < LIFTS; i++) {
+        rows[i] = lift_row(model->lifts[i], (uint32_t)keys[i]);
+        if (rows[i] == NULL) {
+            model->no_memory = 1;
+            return 0;
+        }
+        lift_bounds(model->lifts[i], rows[i], offsets[i], bounds[i],
+                    model->lifts[i]->trust[context / 3], &lifted[i]);
+        bounds[i + 1] = &lifted[i].trusted;
     }
-    int offset = m->base + first_plane_at(t, 2, at);
-    Lifted lifted;
-    lift_mixture(model->lift, row, offset, m, context, &lifted);
-    int bucket = lift_code(&lifted, m, coder, t->planes[2].value[at]);
-    lift_learn(row, offset, &lifted, bucket);
+    int bucket = bounds_code(bounds[LIFTS], m, coder, t->planes[2].value[at]);
+    for (int i = 0; i < LIFTS; i++)
+        lift_learn(rows[i], offsets[i], bounds[i], &lifted[i],
+                   &model->lifts[i]->trust[context / 3], bucket);
     return bucket;
 }
 
-static inline void code_sample(Tile *t, int p, Model *model, const Coder *coder, int y, int x)
+ALWAYS_INLINE void code_sample(Tile *t, int p, Model *model, const Coder *coder, int y, int x)
 {
     Predictor *predictor = &model->predictor;
     Spread *spread = &model->spread;
@@ -158,13 +175,16 @@ static inline void code_sample(Tile *t, int p, Model *model, const Coder *coder,
     uint32_t guess = ((own * 3 + other * (p ? 2 : 1)) >> 8) + 4;  /* a mean error, in 1/16 */
     uint32_t mean = ((scale->sum + guess * PRIOR_COUNT) << 4) / (scale->count + PRIOR_COUNT);
     Mixture mixture;
-    mixture_start(&mixture, spread, mean, c1, prediction, least, greatest);
-    int bucket = model->lift && mixture.step == 0
+    int32_t centres[3] = {prediction, around.mean * 16 + (predicted[0] >> 2),
+                          around.mean * 16 + (predicted[2] >> 2)};
+    Weights *weights = &spread->weights[c1];
+    mixture_start(&mixture, weights, mean, centres, least, greatest);
+    int bucket = model->lifts[0] && mixture.step == 0
                      ? code_lifted(t, model, &mixture, coder, c1, at)
                      : mixture_code(&mixture, coder, *v);
     *v = clamped(mixture_code_rest(&mixture, coder, bucket, *v), least, greatest);
 
-    spread_learn(spread, &mixture, c1, bucket);
+    weights_learn(weights, &mixture, bucket);
     *e = (int32_t)distance_of(*v * 16, prediction);
     scale_learn(scale, (uint32_t)*e);
     bias_learn(bias, *v * 16 - blended);
@@ -175,7 +195,7 @@ static inline void code_sample(Tile *t, int p, Model *model, const Coder *coder,
 }
 
 /* Codes columns x to end, in one stripe, of row y. */
-static inline void code_stripe_row(Tile *t, int p, Model *model, const Coder *coder, int y, int x,
+ALWAYS_INLINE void code_stripe_row(Tile *t, int p, Model *model, const Coder *coder, int y, int x,
                                    int end)
 {
     Plane *plane = &t->planes[p];
@@ -197,7 +217,7 @@ static inline void code_stripe_row(Tile *t, int p, Model *model, const Coder *co
         learn_stripe(&model->predictor, y, stripe);
 }
 
-static inline void code_rows(Tile *t, int p, Model *model, const Coder *coder)
+ALWAYS_INLINE void code_rows(Tile *t, int p, Model *model, const Coder *coder)
 {
     Plane *plane = &t->planes[p];
     int32_t middle = t->differences && (p == 1 || p == 2) ? 0 : 1 << t->depth >> 1;
@@ -213,39 +233,93 @@ static inline void code_rows(Tile *t, int p, Model *model, const Coder *coder)
     }
 }
 
+/* ----------------------------------------------------------------- paths */
+
+/*
+ * The same code, compiled for several kinds of CPU: compilers make vectors of its loops. Integers
+ * give the same on each.
+ */
+typedef void CodeRows(Tile *t, int p, Model *model, const Coder *coder);
+
+typedef struct {
+    const char *name;
+    CodeRows *code_rows;
+} PhotoPath;
+
+static void code_rows_plain(Tile *t, int p, Model *model, const Coder *coder)
+{
+    code_rows(t, p, model, coder);
+}
+
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+__attribute__((target("avx2"))) static void code_rows_avx2(Tile *t, int p, Model *model,
+                                                           const Coder *coder)
+{
+    code_rows(t, p, model, coder);
+}
+
+__attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))) static void
+code_rows_avx512(Tile *t, int p, Model *model, const Coder *coder)
+{
+    code_rows(t, p, model, coder);
+}
+#endif
+
+enum { PHOTO_PATHS = 3 };
+
+/* Fills in the paths that this CPU can take, best first; returns their number. */
+static int photo_paths(PhotoPath *paths)
+{
+    int count = 0;
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx2"))
+        paths[count++] = (PhotoPath){"avx512", code_rows_avx512};
+    if (__builtin_cpu_supports("avx2"))
+        paths[count++] = (PhotoPath){"avx2", code_rows_avx2};
+#endif
+    paths[count++] = (PhotoPath){"plain", code_rows_plain};
+    return count;
+}
+
+/* ---------------------------------------------------------------- planes */
+
 static int can_lift(const Tile *t)
 {
     return t->depth <= LIFT_DEPTH && t->channels >= 3;
 }
 
-static int code_plane(Tile *t, int p, int flags, const Coder *coder)
+static int code_plane(Tile *t, int p, int flags, const PhotoPath *path, const Coder *coder)
 {
     Model *model = calloc(1, sizeof *model);
     int status = model == NULL ? PHOTO_NO_MEMORY : PHOTO_OK;
     if (model && predictor_start(&model->predictor, t, p, p > 0 && flags & PHOTO_PARITY))
         status = PHOTO_NO_MEMORY;
     if (status == PHOTO_OK && p == 2 && flags & PHOTO_LIFT && can_lift(t)) {
-        model->lift = lift_new();
-        status = model->lift ? PHOTO_OK : PHOTO_NO_MEMORY;
+        model->lifts[0] = lift_new(2 * LIFT_VALUES, 2 * LIFT_VALUES);
+        model->lifts[1] = lift_new(LIFT_VALUES * LIFT_VALUES, LIFT_VALUES);
+        status = model->lifts[0] && model->lifts[1] ? PHOTO_OK : PHOTO_NO_MEMORY;
     }
     if (status == PHOTO_OK) {
         spread_start(&model->spread);
-        code_rows(t, p, model, coder);
+        path->code_rows(t, p, model, coder);
         status = model->no_memory ? PHOTO_NO_MEMORY : PHOTO_OK;
     }
     if (model) {
         predictor_free(&model->predictor);
-        lift_free(model->lift);
+        for (int i = 0; i < LIFTS; i++)
+            lift_free(model->lifts[i]);
     }
     free(model);
     return status;
 }
 
-static int code_tile(Tile *t, int flags, const Coder *coder)
+static int code_tile(Tile *t, int flags, const PhotoPath *path, const Coder *coder)
 {
     int status = PHOTO_OK;
     for (int p = 0; p < t->channels && status == PHOTO_OK; p++)
-        status = code_plane(t, p, flags, coder);
+        status = code_plane(t, p, flags, path, coder);
     return status;
 }
 
@@ -255,15 +329,16 @@ static int code_tile(Tile *t, int flags, const Coder *coder)
  * Codes the pixels that `tile` describes (height, width, channels, depth, mask; the rest is 0).
  * The stream, for the caller to free, or NULL when memory is short.
  */
-static uint8_t *photo_encode(Tile *tile, const void *pixels, int wide, int flags, size_t *length)
+static uint8_t *photo_encode(Tile *tile, const PhotoPath *path, const void *pixels, int wide,
+                             int flags, size_t *length)
 {
     AdaptiveEncoder encoder = {0};
     Coder coder = {&encoder, NULL};
     uint8_t *coded = NULL, *stream = NULL;
-    set_colours(tile, flags >> PHOTO_COLOURS_SHIFT & (COLOURS - 1));
+    set_colours(tile, flags >> PHOTO_COLOURS_SHIFT);
     if (tile_start(tile) == 0) {
         split_pixels(tile, pixels, wide);
-        if (code_tile(tile, flags, &coder) == PHOTO_OK)
+        if (code_tile(tile, flags, path, &coder) == PHOTO_OK)
             coded = adaptive_finish(&encoder, length);
     }
     if (coded)
@@ -283,7 +358,8 @@ static uint8_t *photo_encode(Tile *tile, const void *pixels, int wide, int flags
 }
 
 /* The way back, into `pixels`; PHOTO_OK, PHOTO_NO_MEMORY, or PHOTO_CORRUPT. */
-static int photo_decode(Tile *tile, const uint8_t *stream, size_t length, void *pixels, int wide)
+static int photo_decode(Tile *tile, const PhotoPath *path, const uint8_t *stream, size_t length,
+                        void *pixels, int wide)
 {
     AdaptiveDecoder decoder;
     Coder coder = {NULL, &decoder};
@@ -293,7 +369,7 @@ static int photo_decode(Tile *tile, const uint8_t *stream, size_t length, void *
     set_colours(tile, stream[0] >> PHOTO_COLOURS_SHIFT);
     int status = tile_start(tile) ? PHOTO_NO_MEMORY
                  : decoder.failed ? PHOTO_CORRUPT
-                                  : code_tile(tile, stream[0], &coder);
+                                  : code_tile(tile, stream[0], path, &coder);
     if (status == PHOTO_OK && !adaptive_ended(&decoder))
         status = PHOTO_CORRUPT;
     if (status == PHOTO_OK) {

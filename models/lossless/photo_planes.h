@@ -64,12 +64,14 @@ static int is_coded(const Tile *t, int y, int x)
     return t->mask == NULL || t->mask[(y / BLOCK_SIDE) * t->mask_width + x / BLOCK_SIDE];
 }
 
-/* The planes' order and differences by number: 0 as they are, 1 to 3 differences to one of them. */
-enum { COLOURS = 4 };
+/* The planes' order by number: 0 as they are, else the second and third less the first. */
+enum { COLOURS = 7 };
 
 static void set_colours(Tile *t, int colours)
 {
-    static const int orders[COLOURS][3] = {{0, 1, 2}, {1, 0, 2}, {0, 1, 2}, {2, 1, 0}};
+    static const int orders[COLOURS][3] = {
+        {0, 1, 2}, {1, 0, 2}, {1, 2, 0}, {0, 1, 2}, {0, 2, 1}, {2, 0, 1}, {2, 1, 0},
+    };
     for (int p = 0; p < MAX_CHANNELS; p++)
         t->order[p] = p < 3 && t->channels >= 3 ? orders[colours][p] : p;
     t->differences = colours > 0 && t->channels >= 3;

@@ -3,8 +3,8 @@
  *
  * Three linear predictors see the same taps, each less the mean of its plane around: weights
  * solved for a stripe of the picture and the two beside it, weights solved for the whole plane,
- * and weights that take a step after each sample (NLMS). They, and the median of three, are
- * blended by how wrong each was nearby; what is left of a mean error in the texture is taken away.
+ * and weights that take a step after each sample (NLMS). They are blended by how wrong each was
+ * nearby; what is left of a mean error in the texture is taken away.
  */
 #ifndef LICTOR_PHOTO_PREDICT_H
 #define LICTOR_PHOTO_PREDICT_H
@@ -15,12 +15,12 @@
 enum {
     STRIPE = 16,                /* columns */
     CLASSES = 4,                /* statistics by the parity of y and x */
-    OWN_TAPS = 18,
+    OWN_TAPS = 20,
     NEAR_TAPS = 11,             /* in earlier planes */
     TEXTURES = 64,
     BIAS_CONTEXTS = 16,
     MOST_BIAS = 128,            /* samples of a context; then the past is halved */
-    PREDICTORS = 4,
+    PREDICTORS = 3,
     LARGEST_SCALED = 12,        /* bits of a scaled tap */
     STRIPE_PULL = 8192,         /* how strongly a stripe is drawn to the whole plane */
     PLANE_PULL = 5120           /* and that to the mean of left and upper neighbour */
@@ -30,6 +30,7 @@ enum {
 static const int8_t own_taps[OWN_TAPS][2] = {
     {0, -1}, {-1, 0}, {-1, -1}, {-1, 1}, {0, -2}, {-2, 0}, {-2, -1}, {-2, 1}, {-1, -2},
     {-1, 2}, {0, -3}, {-3, 0}, {-2, -2}, {-2, 2}, {-1, -3}, {-1, 3}, {-3, -1}, {-3, 1},
+    {0, -4}, {-2, -3},
 };
 static const int8_t near_taps[NEAR_TAPS][2] = {
     {0, 0}, {0, -1}, {-1, 0}, {0, 1}, {1, 0}, {-1, -1}, {-1, 1}, {1, -1}, {1, 1}, {0, -2}, {0, 2},
@@ -77,12 +78,12 @@ static void add_taps(Predictor *self, const Tile *t, int plane, const int8_t (*t
 static int predictor_start(Predictor *self, const Tile *t, int p, int parity)
 {
     int colour = p == 2 && t->channels >= 3;
-    self->own = p == 0 ? 18 : 10;
+    self->own = p == 0 ? 20 : 14;
     add_taps(self, t, p, own_taps, self->own);
     if (colour)
         add_taps(self, t, 1, near_taps, 7);
     if (p > 0)
-        add_taps(self, t, 0, near_taps, colour ? 7 : 9);
+        add_taps(self, t, 0, near_taps, colour ? 7 : 11);
     self->classes = parity ? 4 : 1;
     self->stripe_count = (t->width + STRIPE - 1) / STRIPE;
     self->stripes = calloc((size_t)(self->classes * self->stripe_count), sizeof *self->stripes);
@@ -94,13 +95,13 @@ static int predictor_start(Predictor *self, const Tile *t, int p, int parity)
     return self->stripes && self->wrong ? 0 : -1;
 }
 
-static inline int class_of(const Predictor *self, int y, int x)
+ALWAYS_INLINE int class_of(const Predictor *self, int y, int x)
 {
     return self->classes > 1 ? (y & 1) * 2 + (x & 1) : 0;
 }
 
 /* Solves the weights of the stripe for the classes of row y. */
-static inline void solve_stripe(Predictor *self, int y, int stripe)
+ALWAYS_INLINE void solve_stripe(Predictor *self, int y, int stripe)
 {
     int entries = TRIANGLE(self->taps + 1);
     int first = class_of(self, y, 0), last = class_of(self, y, 1);
@@ -125,7 +126,7 @@ static inline void solve_stripe(Predictor *self, int y, int stripe)
 }
 
 /* Adds the samples of the stripe's row, in `scaled`, to its sums; the past fades by 3/16. */
-static inline void learn_stripe(Predictor *self, int y, int stripe)
+ALWAYS_INLINE void learn_stripe(Predictor *self, int y, int stripe)
 {
     int first = class_of(self, y, 0), last = class_of(self, y, 1);
     for (int c = first; c <= last; c++) {
@@ -144,7 +145,7 @@ static inline void learn_stripe(Predictor *self, int y, int stripe)
 }
 
 /* After a row: the sums of all stripes join those of the plane, which are solved. */
-static inline void learn_whole(Predictor *self, int y)
+ALWAYS_INLINE void learn_whole(Predictor *self, int y)
 {
     int n = self->taps;
     int first = class_of(self, y, 0), last = class_of(self, y, 1);
@@ -167,7 +168,7 @@ static inline void learn_whole(Predictor *self, int y)
     }
 }
 
-static inline void look_around(const Predictor *self, ptrdiff_t at, Around *a)
+ALWAYS_INLINE void look_around(const Predictor *self, ptrdiff_t at, Around *a)
 {
     int n = self->taps, own = self->own;
     for (int i = 0; i < n; i++)
@@ -175,7 +176,7 @@ static inline void look_around(const Predictor *self, ptrdiff_t at, Around *a)
     a->mean = (3 * a->taps[0] + 3 * a->taps[1] + a->taps[2] + a->taps[3] + 4) >> 3;
     for (int i = 0; i < own; i++)
         a->taps[i] -= a->mean;
-    int near = n - own > 9 ? 7 : n - own;
+    int near = n - own > 11 ? 7 : n - own;
     for (int from = own; from < n; from += near) {
         const int32_t *p = a->taps + from;
         int32_t mean = (3 * p[1] + 3 * p[2] + p[5] + p[6] + 4) >> 3;
@@ -184,7 +185,7 @@ static inline void look_around(const Predictor *self, ptrdiff_t at, Around *a)
     }
 }
 
-static inline int64_t weighted(const int32_t *weights, const int32_t *taps, int n)
+ALWAYS_INLINE int64_t weighted(const int32_t *weights, const int32_t *taps, int n)
 {
     int64_t sum = 0;
     for (int i = 0; i < n; i++)
@@ -193,7 +194,7 @@ static inline int64_t weighted(const int32_t *weights, const int32_t *taps, int 
 }
 
 /* How wrong each predictor was around, in 1/32 and a little more. */
-static inline void recall_wrong(const Predictor *self, int y, int x, uint32_t *wrong)
+ALWAYS_INLINE void recall_wrong(const Predictor *self, int y, int x, uint32_t *wrong)
 {
     const int32_t *row = self->wrong + (y % 3) * self->wrong_stride + (x + SIDE) * PREDICTORS;
     const int32_t *above = self->wrong + ((y + 2) % 3) * self->wrong_stride +
@@ -207,30 +208,26 @@ static inline void recall_wrong(const Predictor *self, int y, int x, uint32_t *w
 }
 
 /* No sample is farther than 2^17 from another. */
-static inline int32_t bounded(int64_t predicted)
+ALWAYS_INLINE int32_t bounded(int64_t predicted)
 {
     int64_t most = (int64_t)1 << 24;
     return (int32_t)(predicted < -most ? -most : predicted > most ? most : predicted);
 }
 
 /* The predictions, less the mean, in 1/64. */
-static inline void predict_all(const Predictor *self, const Around *a, int c, int32_t *predicted)
+ALWAYS_INLINE void predict_all(const Predictor *self, const Around *a, int c, int32_t *predicted)
 {
     int n = self->taps;
     predicted[0] = bounded(weighted(self->stripe_weights[c], a->taps, n) >> 10);
     predicted[1] = bounded(weighted(self->whole_weights[c], a->taps, n) >> 10);
     predicted[2] = bounded(weighted(self->step_weights, a->taps, n) >> 14);
-    int32_t left = a->taps[0], up = a->taps[1], corner = a->taps[2];
-    int32_t low = left < up ? left : up, high = left < up ? up : left;
-    predicted[3] = 64 * (corner >= high ? low : corner <= low ? high : left + up - corner);
-    if (n > self->own) {        /* and how the other plane goes up or down here */
-        const int32_t *near = a->taps + self->own;
-        predicted[3] += 58 * near[0] - 29 * (near[1] + near[2]);
-    }
 }
 
+/* What each weighs where all were as wrong. */
+static const int predictor_trust[PREDICTORS] = {8, 2, 1};
+
 /* One prediction of them, in 1/16. */
-static inline int32_t blend(const int32_t *predicted, const uint32_t *wrong, int32_t mean)
+ALWAYS_INLINE int32_t blend(const int32_t *predicted, const uint32_t *wrong, int32_t mean)
 {
     uint32_t least = wrong[0];
     for (int k = 1; k < PREDICTORS; k++)
@@ -238,7 +235,7 @@ static inline int32_t blend(const int32_t *predicted, const uint32_t *wrong, int
     int64_t sum = 0, weights = 0;
     for (int k = 0; k < PREDICTORS; k++) {
         int64_t share = (int64_t)(((uint64_t)least << 10) / wrong[k]);
-        share *= k == 0 ? 4 * share : share;
+        share *= share * predictor_trust[k];
         weights += share;
         sum += share * predicted[k];
     }
@@ -246,7 +243,7 @@ static inline int32_t blend(const int32_t *predicted, const uint32_t *wrong, int
 }
 
 /* Moves the step weights along the error of their prediction. */
-static inline void learn_step(Predictor *self, const Around *a, int32_t predicted)
+ALWAYS_INLINE void learn_step(Predictor *self, const Around *a, int32_t predicted)
 {
     int n = self->taps;
     int64_t norm = 4 * n + 8;
@@ -263,7 +260,7 @@ static inline void learn_step(Predictor *self, const Around *a, int32_t predicte
 }
 
 /* Notes the sample down for learn_stripe(): loud places count less, in loudness squared. */
-static inline void note_scaled(Predictor *self, const Around *a, int x, uint32_t energy)
+ALWAYS_INLINE void note_scaled(Predictor *self, const Around *a, int x, uint32_t energy)
 {
     int n = self->taps;
     uint32_t all = 0;
@@ -279,7 +276,7 @@ static inline void note_scaled(Predictor *self, const Around *a, int x, uint32_t
         self->scaled[parity][i][x % STRIPE] = (int16_t)((a->taps[i] * scale + 2048) >> 12);
 }
 
-static inline void note_wrong(Predictor *self, int y, int x, const int32_t *predicted,
+ALWAYS_INLINE void note_wrong(Predictor *self, int y, int x, const int32_t *predicted,
                               int32_t target)
 {
     int32_t *row = self->wrong + (y % 3) * self->wrong_stride + (x + SIDE) * PREDICTORS;
@@ -290,7 +287,7 @@ static inline void note_wrong(Predictor *self, int y, int x, const int32_t *pred
 }
 
 /* A context of six comparisons of the neighbours with the prediction (in 1/16). */
-static inline int texture(const Around *a, int32_t prediction)
+ALWAYS_INLINE int texture(const Around *a, int32_t prediction)
 {
     int bits = 0;
     for (int k = 0; k < 6; k++)
@@ -298,7 +295,7 @@ static inline int texture(const Around *a, int32_t prediction)
     return bits;
 }
 
-static inline void bias_learn(Bias *bias, int32_t error)
+ALWAYS_INLINE void bias_learn(Bias *bias, int32_t error)
 {
     bias->sum += error;
     if (++bias->count > MOST_BIAS) {

@@ -21,7 +21,7 @@ enum {
 #define TRIANGLE(n) ((n) * ((n) + 1) / 2)       /* entries of a triangle of n rows */
 
 /* About 2^63 / sqrt(v), below 2^32, for v of 2^62 and more. */
-static inline uint32_t inverse_root(uint64_t v)
+ALWAYS_INLINE uint32_t inverse_root(uint64_t v)
 {
     uint64_t high = v >> 32;                    /* 2^30 … 2^32 - 1 */
     uint64_t root = first_root[(high >> 25) - 32];
@@ -46,7 +46,7 @@ typedef struct {
  * `packed`: the triangle of n taps and the target, row by row. Leaves the weights in `weights`,
  * in 1/2^16. Unsigned sums wrap where a matrix is not what it should be, and do no harm.
  */
-static inline void solve(Solver *s, const int64_t *packed, int n, int32_t *weights)
+ALWAYS_INLINE void solve(Solver *s, const int64_t *packed, int n, int32_t *weights)
 {
     uint64_t most = 1;
     for (int i = 0; i <= n; i++) {

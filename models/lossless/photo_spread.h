@@ -15,36 +15,49 @@
 
 enum {
     CONTEXTS = 24,              /* of the energy of errors, own and of other planes */
-    CURVES = 5,
+    CURVES = 7,
     PRIOR_COUNT = 6,            /* what the guess by energy weighs against errors met */
     MOST_ERRORS = 400,          /* then the past is halved */
     WIDE_LEVEL = 80,            /* scales from 2^(80/8) / 256 = 4 on take wider buckets */
     SCALE_OF_ONE = 64,          /* log_eighths(256): scales are in 1/256 */
+    RATE = 32,                  /* samples that weights look back, at most */
     LEAST_WEIGHT = 256,         /* of 2^16 */
     MOST_BITS = 20              /* of a distance; samples have 16, differences 17 */
 };
 
 /* Levels of the five curves relative to the scale: 0.72 * (0.22, 0.4, 0.65, 1.1, 2.2). */
-static const int curve_levels[CURVES] = {-21, -15, -9, -3, 5};
+static const int curve_levels[CURVES] = {-21, -15, -9, -3, 5, -12, -12};
+
+/* Which prediction each is around: the final one, or one of those that it was blended of. */
+static const int curve_centres[CURVES] = {0, 0, 0, 0, 0, 1, 2};
+
+/* Their weights at first, of 2^16, about as photos end with. */
+static const int32_t curve_weights[CURVES] = {4096, 6144, 12288, 10240, 6144, 8192, 8192};
 
 typedef struct {
     uint32_t sum, count;        /* of |errors|, in 1/16 */
 } Scale;
 
 typedef struct {
+    int32_t of[CURVES];         /* of 2^16, about */
+    int32_t learned;            /* how often they moved, up to a limit */
+} Weights;
+
+typedef struct {
     Scale scales[4][CONTEXTS * CONTEXTS];       /* by parity of y and x */
-    int32_t weights[CONTEXTS][CURVES];      /* of 2^16, about */
+    Weights weights[CONTEXTS];
 } Spread;
 
 static void spread_start(Spread *self)
 {
     memset(self->scales, 0, sizeof self->scales);
-    for (int i = 0; i < CONTEXTS; i++)
-        for (int k = 0; k < CURVES; k++)
-            self->weights[i][k] = 65536 / CURVES;
+    for (int k = 0; k < CURVES; k++) {
+        for (int i = 0; i < CONTEXTS; i++)
+            self->weights[i].of[k] = curve_weights[k];
+    }
 }
 
-static inline void scale_learn(Scale *scale, uint32_t error)
+ALWAYS_INLINE void scale_learn(Scale *scale, uint32_t error)
 {
     scale->sum += error;
     if (++scale->count > MOST_ERRORS) {
@@ -54,7 +67,7 @@ static inline void scale_learn(Scale *scale, uint32_t error)
 }
 
 /* Energies are in 1/128, about 8 times a mean error: the contexts are 3.25 to an octave. */
-static inline int energy_context(uint32_t energy)
+ALWAYS_INLINE int energy_context(uint32_t energy)
 {
     int context = ((log_eighths(energy + 64) - 56) * 13 >> 5) + 3;
     return context < 0 ? 0 : context < CONTEXTS ? context : CONTEXTS - 1;
@@ -68,15 +81,14 @@ typedef struct {                /* the distribution of one sample */
     uint32_t weights[CURVES];   /* add up to 2^16 or little less */
 } Mixture;
 
-static inline void mixture_start(Mixture *m, const Spread *self, uint32_t scale, int context,
-                                 int32_t prediction, int32_t least, int32_t greatest)
+ALWAYS_INLINE void mixture_start(Mixture *m, const Weights *weights, uint32_t scale,
+                                 const int32_t *centres, int32_t least, int32_t greatest)
 {
     int level = log_eighths(scale > 0 ? scale : 1);
     m->step = level < WIDE_LEVEL ? 0 : (level - WIDE_LEVEL) / 8 + 1;
     level += LEVEL_OF_ONE - SCALE_OF_ONE - 8 * m->step;
-    int32_t centre = prediction + 8;            /* 1/16 above the lower edge of value 0 */
+    int32_t centre = centres[0] + 8;            /* 1/16 above the lower edge of value 0 */
     int32_t bucket = centre >> (4 + m->step);
-    int phase = (centre >> m->step) & (PHASES - 1);
     m->base = (bucket - WINDOW / 2) * (1 << m->step);
     int32_t first = (least >> m->step) - (bucket - WINDOW / 2);
     int32_t last = (greatest >> m->step) - (bucket - WINDOW / 2);
@@ -85,19 +97,24 @@ static inline void mixture_start(Mixture *m, const Spread *self, uint32_t scale,
     uint32_t sum = 0;
     for (int k = 0; k < CURVES; k++) {
         int at = level + curve_levels[k];
-        m->curves[k] = curve[at < 0 ? 0 : at < LEVELS ? at : LEVELS - 1][phase];
-        sum += (uint32_t)self->weights[context][k];
+        int32_t own = centres[curve_centres[k]] + 8;
+        int32_t shift = (own >> (4 + m->step)) - bucket;
+        int own_phase = (own >> m->step) & (PHASES - 1);
+        if (shift > MARGIN || shift < -MARGIN)
+            shift = shift < 0 ? -MARGIN : MARGIN;
+        m->curves[k] = curve[at < 0 ? 0 : at < LEVELS ? at : LEVELS - 1][own_phase] + MARGIN - shift;
+        sum += (uint32_t)weights->of[k];
     }
     uint32_t inverse = 0xFFFFFFFFu / sum;
     for (int k = 0; k < CURVES; k++)
-        m->weights[k] = (uint32_t)((uint64_t)self->weights[context][k] * inverse >> 16);
+        m->weights[k] = (uint32_t)((uint64_t)weights->of[k] * inverse >> 16);
 }
 
 /*
  * 2^16 times the probability of all below edge i of 0 … WINDOW. Each bucket gets 1 / 2^16 at least,
  * as do the escapes, but for what lies beyond the least and greatest value.
  */
-static inline uint32_t mixture_below(const Mixture *m, int i)
+ALWAYS_INLINE uint32_t mixture_below(const Mixture *m, int i)
 {
     if (i <= m->first)
         return 0;
@@ -115,7 +132,7 @@ typedef struct {                /* either way; `encoder` is NULL when decoding *
 } Coder;
 
 /* Codes one of the intervals between bounds[0] = 0, below(1), … : gives the bits both ways. */
-static inline uint32_t code_bits(const Coder *c, uint32_t value, int bits)
+ALWAYS_INLINE uint32_t code_bits(const Coder *c, uint32_t value, int bits)
 {
     if (c->encoder == NULL)
         return adaptive_take_bits(c->decoder, bits);
@@ -124,7 +141,7 @@ static inline uint32_t code_bits(const Coder *c, uint32_t value, int bits)
 }
 
 /* A number of up to MOST_BITS bits: how many they are, then those below the first. */
-static inline uint32_t code_distance(const Coder *c, uint32_t distance)
+ALWAYS_INLINE uint32_t code_distance(const Coder *c, uint32_t distance)
 {
     int bits = (int)code_bits(c, c->encoder ? (uint32_t)highest_bit(distance + 1) : 0, 5);
     if (bits > MOST_BITS)
@@ -137,7 +154,7 @@ static inline uint32_t code_distance(const Coder *c, uint32_t distance)
 }
 
 /* The bucket (-1 and WINDOW: escapes) that the decoder is at. */
-static inline int mixture_find(const Mixture *m, uint32_t slot)
+ALWAYS_INLINE int mixture_find(const Mixture *m, uint32_t slot)
 {
     int low = -1, high = WINDOW;                /* below(low) <= slot < below(high + 1) */
     while (low < high) {
@@ -151,13 +168,13 @@ static inline int mixture_find(const Mixture *m, uint32_t slot)
 }
 
 /* The bucket of a value. */
-static inline int mixture_bucket(const Mixture *m, int32_t value)
+ALWAYS_INLINE int mixture_bucket(const Mixture *m, int32_t value)
 {
     int32_t at = (value - m->base) >> m->step;
     return at < 0 ? -1 : at < WINDOW ? (int)at : WINDOW;
 }
 
-static inline void code_interval(const Coder *c, uint32_t start, uint32_t end)
+ALWAYS_INLINE void code_interval(const Coder *c, uint32_t start, uint32_t end)
 {
     if (c->encoder)
         adaptive_put(c->encoder, start, end - start);
@@ -166,7 +183,7 @@ static inline void code_interval(const Coder *c, uint32_t start, uint32_t end)
 }
 
 /* Codes the bucket; returns it. */
-static inline int mixture_code(const Mixture *m, const Coder *c, int32_t value)
+ALWAYS_INLINE int mixture_code(const Mixture *m, const Coder *c, int32_t value)
 {
     int at = c->encoder ? mixture_bucket(m, value) : mixture_find(m, adaptive_slot(c->decoder));
     code_interval(c, at < 0 ? 0 : mixture_below(m, at),
@@ -175,7 +192,7 @@ static inline int mixture_code(const Mixture *m, const Coder *c, int32_t value)
 }
 
 /* Codes where in the bucket, or how far beyond, the value is; returns it. */
-static inline int32_t mixture_code_rest(const Mixture *m, const Coder *c, int at, int32_t value)
+ALWAYS_INLINE int32_t mixture_code_rest(const Mixture *m, const Coder *c, int at, int32_t value)
 {
     if (at < 0)
         return m->base - 1 - (int32_t)code_distance(c, (uint32_t)(m->base - 1 - value));
@@ -191,7 +208,7 @@ static inline int32_t mixture_code_rest(const Mixture *m, const Coder *c, int at
 }
 
 /* Draws the weights to the curves that gave bucket `at` the most. */
-static inline void spread_learn(Spread *self, const Mixture *m, int context, int at)
+ALWAYS_INLINE void weights_learn(Weights *self, const Mixture *m, int at)
 {
     if (at < 0 || at >= WINDOW)
         return;
@@ -201,9 +218,12 @@ static inline void spread_learn(Spread *self, const Mixture *m, int context, int
         sum += share[k];
     }
     uint64_t inverse = ((uint64_t)1 << 46) / sum;
+    int32_t rate = 10 + self->learned;
+    if (rate < RATE)
+        self->learned++;
     for (int k = 0; k < CURVES; k++) {
-        int32_t *weight = &self->weights[context][k];
-        *weight += ((int32_t)(share[k] * inverse >> 30) - *weight) >> 7;
+        int32_t *weight = &self->of[k];
+        *weight += ((int32_t)(share[k] * inverse >> 30) - *weight) / rate;
         if (*weight < LEAST_WEIGHT)
             *weight = LEAST_WEIGHT;
     }

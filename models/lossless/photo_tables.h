@@ -13,16 +13,24 @@
 #include <intrin.h>
 #endif
 
+#if defined(__GNUC__) || defined(__clang__)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#else
+#define ALWAYS_INLINE static inline
+#endif
+
 enum {
     WINDOW = 64,                /* values that have a probability of their own */
     EDGES = WINDOW + 1,
-    EDGES_ROOM = 72,
+    MARGIN = 8,                 /* edges before and after, for curves that lie elsewhere */
+    EDGES_ROOM = EDGES + 2 * MARGIN,
+    HALF = WINDOW / 2 + MARGIN + 1,
     PHASES = 16,                /* positions of a curve between two samples */
     LEVELS = 64,                /* widths, eight an octave */
     LEVEL_OF_ONE = 40           /* the level of width 1 */
 };
 
-/* curve[level][phase][i]: 2^16 times the logistic function at (i - 32 - phase / 16) / width. */
+/* curve[level][phase][i]: 2^16 times the logistic function at (i - MARGIN - 32 - phase / 16) / width. */
 static uint16_t curve[LEVELS][PHASES][EDGES_ROOM];
 
 /* 2^32 exp(-1 / (16 width)) of the widest eight levels. */
@@ -31,7 +39,7 @@ static const uint32_t widest[8] = {
     4247775344u, 4251672274u, 4255248917u, 4258531358u,
 };
 
-static inline int highest_bit(uint32_t v)       /* v > 0 */
+ALWAYS_INLINE int highest_bit(uint32_t v)       /* v > 0 */
 {
 #if defined(__GNUC__) || defined(__clang__)
     return 31 - __builtin_clz(v);
@@ -51,7 +59,7 @@ static inline int highest_bit(uint32_t v)       /* v > 0 */
 static uint8_t fraction[64];
 
 /* About 8 log2(v), for v > 0. */
-static inline int log_eighths(uint32_t v)
+ALWAYS_INLINE int log_eighths(uint32_t v)
 {
     int at = highest_bit(v);
     uint32_t top = at >= 6 ? v >> (at - 6) : v << (6 - at);
@@ -102,14 +110,14 @@ static void make_curves(void)
     for (int level = 0; level < LEVELS; level++) {
         uint64_t fall = (uint64_t)1 << 32;
         /* Sixteenths of a sample from the middle, where the function is 1 / (1 + exp(-x)). */
-        for (int distance = 0; distance <= (WINDOW / 2 + 1) * PHASES; distance++) {
+        for (int distance = 0; distance <= HALF * PHASES; distance++) {
             uint64_t upper = ((uint64_t)1 << 48) / (((uint64_t)1 << 32) + fall);
             for (int side = -1; side <= 1; side += 2) {
-                int at = side * distance + (WINDOW / 2 + 1) * PHASES;   /* 16 i + 16 - phase */
+                int at = side * distance + HALF * PHASES;   /* 16 i + 16 - phase */
                 int phase = -at & (PHASES - 1);
                 int i = (at + phase) / PHASES - 1;
                 uint64_t value = side > 0 ? upper : 65536 - upper;
-                if (i >= 0 && i < EDGES)
+                if (i >= 0 && i < EDGES_ROOM)
                     curve[level][phase][i] = (uint16_t)(value < 65535 ? value : 65535);
             }
             fall = fall * ratio[level] >> 32;
