@@ -124,7 +124,9 @@ class ArrayNetwork(runtime.ArrayNetwork):
         return array(self.model.pull(shape, quality, decoder, count))
 
     def reconstruct(self, latents: NDArray[np.float32], quality: Quality) -> NDArray[np.float32]:
-        return array(self.model.reconstruct(self._tensor(latents), quality))
+        # In the order in memory that `pull` gave them: kernels go by that.
+        y_hat = torch.from_numpy(latents).to(self.model.device)
+        return array(self.model.reconstruct(y_hat, quality))
 
     def _tensor(self, x: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.model.device)

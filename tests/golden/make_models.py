@@ -70,7 +70,7 @@ def describe(name: str, data: bytes) -> dict[str, Any]:
         told["answers"] = answer.scores.argsort()[::-1][:3].tolist()
         return told
     array = methods.read(data).arrays[0]
-    parts = [part.numpy().astype("<f4") for _, part in learned.latents(array).pieces]
+    parts = [part.astype("<f4") for _, part in learned.latents(array).pieces]
     told["latents"] = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     told["values"] = [float(v) for v in decode_features(data).ravel()[::PLACES]]
     return told
