@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def encode(
     image: Image | NDArray[Any] | Picture,
     *,
-    quality: float | None = None,
+    quality: float | str | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     effort: int = 0,
     strip: bool = False,
@@ -49,6 +49,7 @@ def encode(
     tune: str = "psnr",
     progress: Progress | None = None,
     device: str = "cpu",
+    method: str = arguments.AUTO,
     size: int | str | None = None,
     bpp: float | None = None,
     psnr: float | None = None,
@@ -75,6 +76,8 @@ def encode(
             long as it was not loaded; of several frames, the one that it stands on is coded. What
             changes on the way (converted colours, frames left out) is told by a PictureWarning.
         quality: 0 (smallest file) … 100 (best picture), in steps of 0.25; 50 unless told otherwise.
+            Or "lossless": all samples come back as they were, what alpha hides too; that needs no
+            model.
         model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
             for a smaller file or a better picture. Decoders see no difference.
@@ -93,6 +96,10 @@ def encode(
         device: where networks run: "cpu", "cuda" or another of PyTorch's names, or "auto" for a
             GPU where there is one. Files made on different devices may differ a little; each
             decodes alike everywhere.
+        method: "auto" takes for each block of 64x64 pixels what has the least bits + lambda ·
+            error, and holds all to a bound of error that follows from the quality
+            (docs/methods.md); "network", "linear" or "lossless" takes that for all of them.
+            Students, and models that do not follow Lictor's qualities, are taken for all, too.
         size: bytes that the file may have, alpha and metadata counted; or text like "40kB" (1000
             bytes each) or "40KiB".
         bpp: bits per pixel of the file.
@@ -107,25 +114,35 @@ def encode(
         The bytes of a .bin file, which name the model and need no flags to decode.
 
     Raises:
-        CodecError: an ImageError, InvalidQuality, InvalidEffort, InvalidOption, InvalidRoi,
-            InvalidTarget, MissingPackage, ModelUnavailable, TaskUnavailable, DeviceUnavailable or
-            OutOfMemory.
+        CodecError: an ImageError, InvalidQuality, InvalidMethod, InvalidEffort, InvalidOption,
+            InvalidRoi, InvalidTarget, MissingPackage, ModelUnavailable, TaskUnavailable,
+            DeviceUnavailable or OutOfMemory.
     """
     target = rate_target.given(size=size, bpp=bpp, psnr=psnr, ssim=ssim)
+    aims = {target.kind: target.value} if target else {}
+    method = arguments.method(method, quality, effort=effort, roi=roi, **aims)
+    exact = method == qualities.LOSSLESS
     if target is None:
-        wanted = qualities.given(qualities.DEFAULT if quality is None else quality)
+        wanted = qualities.given(_number(quality, exact))
     elif quality is not None:
         raise InvalidTarget(f"give a quality or {target.kind}, not both")
     effort = arguments.effort(effort)
-    picture = arguments.picture(image, salvage)
-    options = EncodeOptions(model, strip, roi, roi_drop, tune, progress, device, models)
+    picture = arguments.picture(image, salvage, exact)
+    options = EncodeOptions(model, strip, roi, roi_drop, tune, progress, device, models, method)
     task = encoding.Task.of(picture, options)
     if target is None:
-        return task.file(wanted, effort)
+        return task.file(wanted, effort).data
     reached = task.reach(target, effort)
     if reached.note:
         warnings.warn(reached.note, TargetMissed, stacklevel=2)
     return reached.data
+
+
+def _number(quality: Any, exact: bool) -> Any:
+    """What a header says of the quality."""
+    if exact:
+        return 100
+    return qualities.DEFAULT if quality is None else quality
 
 
 def decode(
@@ -235,9 +252,10 @@ def estimate(
 def verify(
     image: Image | NDArray[Any] | Picture,
     *,
-    quality: float = qualities.DEFAULT,
+    quality: float | str | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     effort: int = 0,
+    method: str = arguments.AUTO,
     models: Store = DEFAULT_STORE,
 ) -> VerifyReport:
     """Encode a picture, decode it twice, and compare all that should agree.
@@ -246,6 +264,8 @@ def verify(
 
     Args and errors: as for `encode` and `decode`.
     """
-    wanted, effort = qualities.given(quality), arguments.effort(effort)
-    options = EncodeOptions(model, models=models)
-    return verifying.verify(arguments.picture(image), wanted, effort, options)
+    method = arguments.method(method, quality, effort=effort)
+    exact = method == qualities.LOSSLESS
+    wanted, effort = qualities.given(_number(quality, exact)), arguments.effort(effort)
+    options = EncodeOptions(model, models=models, method=method)
+    return verifying.verify(arguments.picture(image, exact=exact), wanted, effort, options)

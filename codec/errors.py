@@ -67,6 +67,10 @@ class InvalidQuality(CodecError, ValueError):
     """Quality is not a number in 0…100."""
 
 
+class InvalidMethod(CodecError, ValueError):
+    """A method that there is not, or that does not go with the other options."""
+
+
 class InvalidEffort(CodecError, ValueError):
     """Effort is not a whole number in 0…9."""
 

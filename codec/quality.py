@@ -9,6 +9,8 @@ from lictor.codec.errors import InvalidQuality
 from lictor.models.quality import Quality
 
 DEFAULT = 50.0
+LOSSLESS = "lossless"
+"""In place of a number: all samples of a picture come back as they were."""
 
 
 def given(quality: Any) -> Quality:
@@ -18,5 +20,7 @@ def given(quality: Any) -> Quality:
     except (TypeError, ValueError):
         value = math.nan
     if not 0 <= value <= 100:
-        raise InvalidQuality(f"quality is {quality!r}; give a number from 0 to 100")
+        raise InvalidQuality(
+            f"quality is {quality!r}; give a number from 0 to 100, or of a picture {LOSSLESS!r}"
+        )
     return Quality.of(value)

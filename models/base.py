@@ -85,12 +85,14 @@ class LatentCodec(Network):
         takes_maps: whether quality may be a map. It then covers the padded picture or tile, and of
             an encoder the part of the picture it sees, too.
         is_deep: whether this is the model for pictures of more than 8 bits a sample (`deep`).
+        on_ladder: whether its quality means the lambda of models/coding/slope.py.
     """
 
     analysis_halo: int = 0
     synthesis_halo: int = 0
     takes_maps: bool = False
     is_deep: bool = False
+    on_ladder: bool = False
 
     def deep(self) -> LatentCodec:
         """The model of these weights for pictures of more than 8 bits a sample."""
@@ -107,7 +109,7 @@ class LatentCodec(Network):
 
     def encode(
         self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
-    ) -> None:
+    ) -> Tensor | None:
         """Push the symbols of one picture, or of a tile of it.
 
         Args:
@@ -116,6 +118,9 @@ class LatentCodec(Network):
             encoder: what takes the symbols.
             tile: the part of x to code, all of it if None; the rest is the picture around it,
                 `analysis_halo` pixels to each side that does not end the picture.
+
+        Returns:
+            The latents as `pull` will give them, where they are at hand; else None.
 
         Raises:
             ModelError: NoNumbers of a picture that the weights make no numbers of.

@@ -75,7 +75,7 @@ def _flagship(model: str) -> Lictor:
 def _measure_one(
     name: str, picture: pillow.Picture, codec: Lictor, model: str, quality: float
 ) -> Row:
-    data = encode(picture, quality=quality, model=model)
+    data = encode(picture, quality=quality, model=model, method="network")
     about = info(data)
     networks = _Networks(codec, data)
     # By turns, so that what else the machine does meets both alike; the first of each warms up.

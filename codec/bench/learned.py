@@ -40,7 +40,7 @@ def model(name: str, effort: int, threads: int) -> Codec:
         return _fixed_rates(own, {_number(codec.name): name}, threads)
 
     def encode(pixels: NDArray[Any], quality: float) -> bytes:
-        return api.encode(pixels, quality=quality, model=name, effort=effort)
+        return api.encode(pixels, quality=quality, model=name, effort=effort, method="network")
 
     def estimate(pixels: NDArray[Any], quality: float) -> float:
         return api.estimate(pixels, quality=quality, model=name)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @options.paths
 @options.quality
+@options.method
 @options.effort
 @options.model
 @options.strip
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 @options.json
 def encode(
     paths: tuple[str, ...],
-    quality: float,
+    quality: float | str,
+    method: str,
+    lossless: bool,
     effort: int,
     model: str,
     strip: bool,
@@ -69,10 +72,12 @@ def encode(
     if named:
         raise UsageError(f"{show(jobs[0].target)}: is {named.whose} name; name the output .bin")
 
+    wanted, method = options.chosen(quality, method, lossless)
     target = _target(strict, size=size, bpp=bpp, psnr=psnr, ssim=ssim)
     _check_roi(roi, roi_task)
     given = {
-        "quality": quality if _named("quality") else None,
+        "quality": wanted,
+        "method": method if _named("method") else None,
         "effort": effort or None,
         "strip": strip or None,
         "roi": _roi(roi, roi_task),

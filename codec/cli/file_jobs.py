@@ -88,9 +88,10 @@ class Decode:
 class Verify:
     """A picture encoded, decoded twice and compared; "ok" says whether all agrees."""
 
-    quality: float
+    quality: float | str | None
     effort: int
     model: str
+    method: str
 
     def __call__(self, job: Job) -> Row:
         """Read and verify."""
@@ -98,7 +99,13 @@ class Verify:
 
         picture = _content(kinds.PICTURES, job)
         with same_for_all_files():
-            report = api.verify(picture, quality=self.quality, model=self.model, effort=self.effort)
+            report = api.verify(
+                picture,
+                quality=self.quality,
+                model=self.model,
+                effort=self.effort,
+                method=self.method,
+            )
         return {"ok": report.ok, **vars(report), "notes": picture.notes}
 
 

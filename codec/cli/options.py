@@ -9,6 +9,8 @@ import click
 
 from lictor.codec import sizes
 from lictor.codec.inputs import STREAM, UsageError, show
+from lictor.codec.picture.arguments import METHODS
+from lictor.codec.quality import LOSSLESS
 from lictor.models import zoo
 
 
@@ -49,14 +51,38 @@ def whole(
 
 json = click.option("--json", "as_json", is_flag=True, help="Report as JSON, one line a file.")
 json_object = click.option("--json", "as_json", is_flag=True, help="Report as one JSON object.")
+
+
+class QualityNumber(click.FloatRange):
+    """A number from 0 to 100, or the word "lossless"."""
+
+    name = "quality"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """As click asks for it; its error is click's."""
+        return value if value == LOSSLESS else super().convert(value, param, ctx)
+
+
 quality = click.option(
     "-q",
     "--quality",
-    type=click.FloatRange(0, 100),
+    type=QualityNumber(0, 100),
     default=50.0,
     show_default=True,
-    help="0 (smallest file) to 100 (best picture), in steps of 0.25.",
+    metavar="Q",
+    help="0 (smallest file) to 100 (best picture), in steps of 0.25; or lossless.",
 )
+method = together(
+    click.option(
+        "--method",
+        type=click.Choice(METHODS),
+        default=METHODS[0],
+        show_default=True,
+        help="Pictures: how to code them, auto for what suits each part best; see docs/methods.md.",
+    ),
+    click.option("--lossless", is_flag=True, help="Pictures: as --quality lossless."),
+)
+"""The options of `encode` and `verify` that choose among methods."""
 model = click.option(
     "--model",
     default=zoo.DEFAULT,
@@ -177,6 +203,21 @@ def inputs_and_output(paths: tuple[str, ...], as_json: bool) -> tuple[tuple[str,
     if output == STREAM and as_json:
         raise UsageError("--json and the output - both need standard output; name a file")
     return tuple(inputs), output
+
+
+def chosen(quality: Any, method: str, lossless: bool) -> tuple[Any, str]:
+    """Quality and method, once --lossless is taken in; quality None if the line has none.
+
+    Raises UsageError.
+    """
+    source = click.get_current_context().get_parameter_source("quality")
+    given = None if source is click.core.ParameterSource.DEFAULT else quality
+    if lossless and given not in (None, LOSSLESS):
+        raise UsageError("--lossless and --quality say different things; leave one out")
+    given = LOSSLESS if lossless else given
+    if given == LOSSLESS and method not in (METHODS[0], LOSSLESS):
+        raise UsageError(f"--method {method} is not lossless; leave it out")
+    return given, method
 
 
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...")

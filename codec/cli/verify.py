@@ -15,20 +15,30 @@ from lictor.codec.inputs import Job
 @click.command()
 @options.inputs
 @options.quality
+@options.method
 @options.effort
 @options.model
 @options.workers
 @options.json
 def verify(
-    inputs: tuple[str, ...], quality: float, effort: int, model: str, workers: int, as_json: bool
+    inputs: tuple[str, ...],
+    quality: float | str,
+    method: str,
+    lossless: bool,
+    effort: int,
+    model: str,
+    workers: int,
+    as_json: bool,
 ) -> int:
     """Encode pictures, decode each twice, and compare all that should agree.
 
     The status is 1 if anything does not: pixels of the two decodes (made with different numbers
-    of threads), latents, or the file's size and the model's own estimate of it.
+    of threads), latents, the file's size and the model's own estimate of it, or errors and the
+    bound that the quality sets them.
     """
     jobs = [Job(path) for path, _ in files.find(inputs, files.PICTURES)]
-    work = Verify(quality=quality, effort=effort, model=model)
+    wanted, method = options.chosen(quality, method, lossless)
+    work = Verify(quality=wanted, effort=effort, model=model, method=method)
     return batch.run(jobs, work, as_json, _verify_line, workers=workers)
 
 
@@ -38,8 +48,14 @@ def _verify_line(row: dict[str, Any]) -> str:
         verdict = "DISAGREES: two decodes differ"
     elif not row["sized"]:
         verdict = "DISAGREES: size is not what the model expected"
+    elif not row["held"]:
+        verdict = "DISAGREES: the error of a block is beyond what the quality allows"
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in row["shares"].items())
+    estimate = ""
+    if row["estimate"] is not None:
+        estimate = f", estimate {row['estimate']:.0f} bytes ({row['gap']:+.2%})"
     return (
-        f"{verdict}; {row['psnr']:.2f} dB, {row['bytes']} bytes, {row['bpp']:.3f} bpp, estimate "
-        f"{row['estimate']:.0f} bytes ({row['gap']:+.2%}), encoded in {row['encode_seconds']:.2f} "
-        f"s, decoded in {row['decode_seconds']:.2f} s"
+        f"{verdict}; {row['psnr']:.2f} dB, {row['bytes']} bytes, {row['bpp']:.3f} bpp{estimate}, "
+        f"{shares}, worst block {row['worst']:.2f} of the water level, encoded in "
+        f"{row['encode_seconds']:.2f} s, decoded in {row['decode_seconds']:.2f} s"
     )

@@ -48,6 +48,8 @@ EXIF = 5
 TILES = 6
 MAP = 7
 COLOUR = 8
+LINEAR = 9
+LOSSLESS = 10
 _KNOWN_OPTIONAL = {
     LATENTS: False,
     PADDING: True,
@@ -57,9 +59,11 @@ _KNOWN_OPTIONAL = {
     TILES: False,
     MAP: False,
     COLOUR: True,
+    LINEAR: False,
+    LOSSLESS: False,
 }
 """Kinds of section, and whether a reader may skip them."""
-CODED = frozenset((LATENTS,))
+CODED = frozenset((LATENTS, LINEAR, LOSSLESS))
 """Kinds whose sections say what the samples are, all of them or those of some blocks: what a method
 of codec/picture/methods/ wrote."""
 NAMES = {
@@ -71,6 +75,8 @@ NAMES = {
     TILES: "tile table",
     MAP: "quality map",
     COLOUR: "colour signalling",
+    LINEAR: "linear blocks",
+    LOSSLESS: "lossless blocks",
 }
 """What users read of the kinds of section."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from lictor.codec.errors import DeviceUnavailable, InvalidQuality, ModelUnavailable
+from lictor.codec.errors import DeviceUnavailable, InvalidMethod, InvalidQuality, ModelUnavailable
 from lictor.codec.format import picture as bitstream
 from lictor.codec.kinds.payload import Kind, Progress, Row
 
@@ -40,11 +40,11 @@ class Pictures(Kind):
     output = ".png"
     options = frozenset(
         ("quality", "effort", "model", "strip", "device", "roi", "roi_drop", "tune", "salvage")
-    ).union(("target", "strict"))
+    ).union(("target", "strict", "method"))
     decode_options = frozenset(("region", "salvage", "progress", "precision", "device"))
     info_options = frozenset(("latents",))
     advice = "pictures take --quality"
-    common = (ModelUnavailable, InvalidQuality, DeviceUnavailable)
+    common = (ModelUnavailable, InvalidQuality, InvalidMethod, DeviceUnavailable)
 
     def sniff(self, name: str, start: bytes = b"") -> bool:
         """By its name only: what is in a file, Pillow knows."""
@@ -145,16 +145,21 @@ class Pictures(Kind):
         coder = f"{model} (weights {row['weights']})"
         if len(others) == len(row["methods"]):
             coder = " and ".join(others)
-        colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
         low = f"{row['quality_low']:g} to " if row["quality_low"] < row["quality"] else ""
+        quality = "" if row["lossless"] else f"quality {low}{row['quality']:g}, "
+        shares = row["shares"]
+        if len(shares) > 1:
+            said = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+            coder = f"{coder}, blocks: {said}"
+        colour = ("gray", "gray with alpha", "RGB", "RGB with alpha")[row["channels"] - 1]
         sha256 = row.get("latents_sha256")
         parts = {**others, **{name: row[key] for key, name in _PARTS}}
         of_which = ", ".join(f"{size} of {name}" for name, size in parts.items() if size)
         tiles = f"{row['tiles']} tiles of {row['tile_width']}x{row['tile_height']}, "
         return (
             f"{row['width']}x{row['height']} {colour}, {row['bit_depth']} bits, {_colours(row)}"
-            f"{tiles if row['tiles'] > 1 else ''}{coder}, quality "
-            f"{low}{row['quality']:g}, {row['bytes']} bytes"
+            f"{tiles if row['tiles'] > 1 else ''}{coder}, "
+            f"{quality}{row['bytes']} bytes"
             f"{f' ({of_which})' if of_which else ''}, {row['bpp']:.3f} bpp, format "
             f"{row['format_version']}{f', latents SHA-256 {sha256}' if sha256 else ''}"
         )

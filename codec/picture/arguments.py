@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lictor.codec.errors import (
     ImageTooLarge,
     InvalidEffort,
+    InvalidMethod,
     InvalidRegion,
     NotALictorFile,
     NotAnImage,
@@ -18,6 +19,7 @@ from lictor.codec.errors import (
     UnsupportedImage,
 )
 from lictor.codec.format.picture import MAX_PIXELS, MAX_SIDE
+from lictor.codec.quality import LOSSLESS
 from lictor.models.box import Box
 
 if TYPE_CHECKING:
@@ -27,10 +29,15 @@ if TYPE_CHECKING:
     from lictor.codec.image.pillow import Picture
 
 MAX_EFFORT = 9
+AUTO = "auto"
+METHODS = (AUTO, "network", "linear", LOSSLESS)
+"""What `encode` takes as method."""
 
 
-def picture(image: Any, salvage: bool = False) -> Picture:
+def picture(image: Any, salvage: bool = False, exact: bool = False) -> Picture:
     """Whatever `encode` accepts; where nothing can be seen, with colours that cost little.
+
+    exact: with all colours as they are.
 
     What changes on the way is a PictureWarning, about a line of the caller's caller.
     """
@@ -49,11 +56,12 @@ def picture(image: Any, salvage: bool = False) -> Picture:
         found = from_pillow(image, salvage)
         for note in (*found.lost, *found.notes):
             warnings.warn(f"the picture {note}", PictureWarning, stacklevel=3)
-        return replace(found, pixels=hidden.covered(found.pixels))
+        return found if exact else replace(found, pixels=hidden.covered(found.pixels))
     found = image if isinstance(image, Picture) else Picture(image)
     if not isinstance(found.pixels, np.ndarray):
         raise NotAnImage(f"a Pillow image or a numpy array is needed, not {type(image).__name__}")
-    return replace(found, pixels=hidden.covered(_as_pixels(found.pixels)))
+    pixels = _as_pixels(found.pixels)
+    return replace(found, pixels=pixels if exact else hidden.covered(pixels))
 
 
 def _as_pixels(array: NDArray[Any]) -> NDArray[Any]:
@@ -97,6 +105,29 @@ def effort(given: Any) -> int:
     if not 0 <= value <= MAX_EFFORT:
         raise InvalidEffort(f"effort is {given!r}; give a whole number from 0 to {MAX_EFFORT}")
     return value
+
+
+def method(given: Any, quality: Any, **others: Any) -> str:
+    """The method; "lossless" too where that is the quality.
+
+    others: arguments that a lossless file has no use for, by name; None or 0 if not given.
+
+    Raises:
+        InvalidMethod: there is no such, or the rest does not go with it.
+    """
+    if given not in METHODS:
+        raise InvalidMethod(f"method is {given!r}; give one of {', '.join(METHODS)}")
+    if isinstance(quality, str) and quality == LOSSLESS:
+        if given not in (AUTO, LOSSLESS):
+            raise InvalidMethod(f"the method {given} is not lossless; leave it or the quality out")
+        given, quality = LOSSLESS, None
+    if given == "linear" and others.get("effort"):
+        raise InvalidMethod("effort is for networks; leave it out with the method linear")
+    if given == LOSSLESS:
+        for name, value in {**others, "quality": quality}.items():
+            if value is not None and value is not False and not (name == "effort" and value == 0):
+                raise InvalidMethod(f"a lossless file has no {name}; leave it out")
+    return str(given)
 
 
 def box(region: Any, h: Header) -> Box:

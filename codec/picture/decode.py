@@ -33,6 +33,10 @@ T = TypeVar("T")
 
 
 PLAIN = DecodeOptions()
+_PICTURE = (
+    "was written with {}, which codes pictures; encode with --model student-lite0.ce what is to be "
+    "classified"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +125,12 @@ def classify(data: Bytes, options: DecodeOptions = PLAIN) -> Answer:
     from lictor.codec.picture import latent
     from lictor.codec.runtime.runtime import TaskNetwork
 
-    reader = _reader(_read(data, options), options)
+    file = _read(data, options)
+    if not file.header.network:
+        raise NoClassifier(_PICTURE.format("a method without a network"))
+    reader = _reader(file, options)
     if not isinstance(reader.codec, TaskNetwork) or len(reader.grid) > 1:
-        raise NoClassifier(
-            f"was written with {reader.codec.name}, which codes pictures; encode with --model "
-            "student-lite0.ce what is to be classified"
-        )
+        raise NoClassifier(_PICTURE.format(reader.codec.name))
     with latent.running(reader.grid):
         latents = reader.latents(0)
         # Nothing is lost but in salvage, and students take no maps.

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lictor.codec.distortion import psnr
-from lictor.codec.errors import InvalidOption, InvalidRoi, ModelUnavailable
-from lictor.codec.format import colour as signalling
-from lictor.codec.format import picture as bitstream
-from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP, Header
+from lictor.codec.errors import InvalidOption, InvalidRoi
 from lictor.codec.picture import arguments, rate_target
+from lictor.codec.picture.assemble import file_of as file_of
 from lictor.codec.picture.decode import DecodeOptions, decode
 from lictor.codec.picture.info import info
-from lictor.codec.picture.methods import METHODS
-from lictor.codec.picture.methods.method import Coded, Wanted
 from lictor.codec.picture.tiles import Grid
-from lictor.codec.runtime import store
+from lictor.codec.runtime import runtime, store
 from lictor.codec.runtime.store import Store
 from lictor.models import zoo
+from lictor.models.quality import Quality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
     from lictor.codec.image.pillow import Picture
+    from lictor.codec.picture.choice import Plan
+    from lictor.codec.picture.choice import Task as ChoiceTask
     from lictor.codec.picture.rate_target import Reached, Target
     from lictor.codec.runtime.runtime import PictureNetwork
     from lictor.models.progress import Progress
-    from lictor.models.quality import Quality
 
 DEFAULT_MODEL = zoo.DEFAULT
 DEFAULT_DROP = 40.0
@@ -50,18 +47,20 @@ class EncodeOptions:
     progress: Progress | None = None
     device: str = "cpu"
     models: Store = store.DEFAULT
+    method: str = arguments.AUTO
 
 
 @dataclass(frozen=True)
 class Task:
     """A picture with all that encoding it needs but the quality.
 
+    codec: the network, where one may be needed.
     wanted: how much each place is, 0…1, if not all alike; see `roi.quality_map`.
     offsets: how much better or worse each place is to be, if not all alike; see `eyes.offsets`.
     """
 
     picture: Picture
-    codec: PictureNetwork
+    codec: PictureNetwork | None
     wanted: NDArray[Any] | None
     options: EncodeOptions
     offsets: NDArray[Any] | None = None
@@ -69,20 +68,24 @@ class Task:
     @classmethod
     def of(cls, picture: Picture, options: EncodeOptions) -> Task:
         """Loads the model, and finds the region."""
-        codec = options.models.load(options.model, options.device)
+        codec = None
+        if options.method in (arguments.AUTO, "network"):
+            codec = options.models.load(options.model, options.device)
         if options.strip:
             from lictor.codec.image.pillow import stripped
 
             picture = stripped(picture)
-        picture = viewed(picture, codec)
+        picture = picture if codec is None else viewed(picture, codec)
         roi, drop = options.roi, options.roi_drop
         wanted = None if roi is None else _wanted(picture, roi, drop, codec)
         if options.tune == "psnr":
             return cls(picture, codec, wanted, options)
         return cls(picture, codec, None, options, _offsets(picture, wanted, options, codec))
 
-    def file(self, quality: Quality, effort: int) -> bytes:
+    def file(self, quality: Quality, effort: int, plan: Plan | None = None) -> Made:
         """Encoded at a quality."""
+        from lictor.codec.picture import choice
+
         if self.offsets is not None:
             from lictor.codec.picture import eyes
 
@@ -91,7 +94,9 @@ class Task:
             from lictor.codec.picture import roi as regions
 
             quality = regions.quality_map(self.wanted, quality, self.options.roi_drop)
-        return encode(self.picture, quality, self.codec, effort, self.options.progress)
+        options = self.options
+        task = choice.Task(self.picture, quality, self.codec, effort, options.progress)
+        return make(task, options.method, plan)
 
     def reach(self, target: Target, effort: int) -> Reached:
         """Encoded to a target."""
@@ -101,11 +106,23 @@ class Task:
 
             check_size(width, height)
 
+        plans: list[Plan | None] = []
+
+        def once(quality: Quality, effort: int) -> bytes:
+            # The plan of the first is kept: another choice at some quality would make a leap.
+            made = self.file(quality, effort, plans[0] if plans else None)
+            plans.append(made.plan)
+            return made.data
+
         def measure(data: bytes) -> float:
             return self._measure(target.kind, data)
 
-        search = rate_target.Search(target, width * height, self.file, measure, _fixed)
-        return search.run(effort)
+        search = rate_target.Search(target, width * height, once, measure, _fixed)
+        reached = search.run(effort)
+        larger = target.kind in ("size", "bpp") and reached.value > target.value
+        if not reached.met and not larger and info(reached.data).lossless:
+            return replace(reached, met=True, note="")  # there is no better
+        return reached
 
     def _measure(self, kind: str, data: bytes) -> float:
         """What a target counts of a file."""
@@ -138,8 +155,10 @@ def encode_to(
     The target is what `rate_target.given` makes of size, bpp, psnr or ssim.
     options: of its arguments the fields of EncodeOptions. Errors: as there.
     """
+    own = EncodeOptions(**options)
+    arguments.method(own.method, None, **{target.kind: target.value})
     effort, picture = arguments.effort(effort), arguments.picture(image, salvage)
-    return Task.of(picture, EncodeOptions(**options)).reach(target, effort)
+    return Task.of(picture, own).reach(target, effort)
 
 
 def _fixed(data: bytes) -> int:
@@ -147,62 +166,52 @@ def _fixed(data: bytes) -> int:
     return len(data) - sum(info(data).methods.values())
 
 
+@dataclass(frozen=True)
+class Made:
+    """A file.
+
+    expected: after a search, the bytes that the network expected of the latents found.
+    plan: what codes which blocks, if that was chosen.
+    """
+
+    data: bytes
+    expected: float | None = None
+    plan: Plan | None = None
+
+
 def encode(
     picture: Picture,
     quality: Quality,
-    codec: PictureNetwork,
+    codec: PictureNetwork | None,
     effort: int = 0,
     progress: Progress | None = None,
+    method: str = arguments.AUTO,
 ) -> bytes:
     """A file."""
-    return encode_and_expect(picture, quality, codec, effort, progress)[0]
+    from lictor.codec.picture import choice
+
+    return make(choice.Task(picture, quality, codec, effort, progress), method).data
 
 
-def encode_and_expect(
-    picture: Picture,
-    quality: Quality,
-    codec: PictureNetwork,
-    effort: int,
-    progress: Progress | None = None,
-) -> tuple[bytes, float | None]:
-    """The file, and after a search the bytes that the model expected of the latents found."""
-    coded = METHODS[LATENTS].encode(Wanted(picture, quality, codec, effort, progress))
-    return file_of(picture, quality, [coded]), coded.expected
+def make(task: ChoiceTask, method: str, plan: Plan | None = None) -> Made:
+    """A file and what is known of it; plan: to be kept, if there is one."""
+    from lictor.codec.picture import choice
+
+    quality = task.quality
+    height, width, _ = task.picture.pixels.shape
+    with runtime.enough_memory(width, height):
+        coded, plan = choice.encode(task, method, plan)
+    if all(part.codec is None for part in coded):
+        # A map would tell nothing: the streams of the other methods have steps of their own.
+        quality = Quality(quality.highest)
+    return Made(file_of(task.picture, quality, coded), coded[0].expected, plan)
 
 
-def file_of(picture: Picture, quality: Quality, coded: Sequence[Coded]) -> bytes:
-    """The file of what methods coded of a picture: all of it, between them."""
-    height, width, channels = picture.pixels.shape
-    made = {part.kind: part for part in coded}
-    network = made.pop(LATENTS, None)
-    header = Header(
-        width=width,
-        height=height,
-        channels=channels,
-        depth=picture.depth,
-        mapped=quality.map is not None,
-        step=quality.highest,
-    )
-    codec = network.codec if network else None
-    if network and codec:
-        header.model_id, header.weights = codec.id, codec.digest[:4]
-        header.model_name = "" if codec.id else codec.name
-        header.latents = network.checksum
-    others = {kind: made[kind].payload for kind in METHODS if kind in made}
-    others |= _others(picture, header, quality)
-    latents, table = (network.payload, network.table) if network else (None, None)
-    try:
-        return bitstream.write(header, latents, others, table)
-    except ValueError as e:  # all but the name was checked before
-        name = codec.name if codec else ""
-        raise ModelUnavailable(f"{name!r} cannot name a model in a file: {e}") from e
-
-
-def _wanted(picture: Picture, roi: Any, drop: float, codec: PictureNetwork) -> NDArray[Any]:
+def _wanted(picture: Picture, roi: Any, drop: float, codec: PictureNetwork | None) -> NDArray[Any]:
     """How much a region of interest wants each place, 0…1."""
     from lictor.codec.picture import roi as regions
 
-    if not codec.takes_maps:
+    if codec is not None and not codec.takes_maps:
         raise InvalidRoi(f"{codec.name} has one quality for all of a picture; leave the region out")
     drop = regions.check_drop(drop)
     if isinstance(roi, str):
@@ -214,38 +223,22 @@ def _wanted(picture: Picture, roi: Any, drop: float, codec: PictureNetwork) -> N
 
 
 def _offsets(
-    picture: Picture, wanted: NDArray[Any] | None, options: EncodeOptions, codec: PictureNetwork
+    picture: Picture,
+    wanted: NDArray[Any] | None,
+    options: EncodeOptions,
+    codec: PictureNetwork | None,
 ) -> NDArray[Any]:
     """How much better or worse each place is to be for eyes, and in a region of interest."""
     from lictor.codec.picture import eyes
 
     if options.tune not in TUNES:
         raise InvalidOption(f"tune is {options.tune!r}; give one of {', '.join(TUNES)}")
-    if not codec.takes_maps:
+    if codec is not None and not codec.takes_maps:
         raise InvalidOption(
             f"{codec.name} has one quality for all of a picture; leave tune={options.tune} out"
         )
     offsets: NDArray[Any] = eyes.offsets(picture.colours)
     return offsets if wanted is None else offsets - options.roi_drop * (1 - wanted)
-
-
-def _others(picture: Picture, header: Header, quality: Quality) -> dict[int, bytes]:
-    """The sections beside the latents."""
-    from lictor.codec.picture import alpha, metadata
-
-    others = {}
-    if quality.map is not None:
-        from lictor.codec.picture import quality_map
-
-        others[MAP] = quality_map.pack(quality, header)
-    if picture.alpha is not None:
-        others[ALPHA] = alpha.pack(picture.alpha)
-    for kind, data in ((ICC, picture.icc), (EXIF, picture.exif)):
-        if data:
-            others[kind] = metadata.pack(data)
-    if picture.signalling:
-        others[COLOUR] = signalling.pack(picture.signalling)
-    return others
 
 
 def estimate(picture: Picture, quality: Quality, codec: PictureNetwork) -> float:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lictor.codec.format import colour as signalling
+from lictor.codec.format import overlay
 from lictor.codec.format import quality_map as map_form
 from lictor.codec.format.elements import Bytes
-from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP
+from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC, LATENTS, MAP, block_count
 from lictor.codec.picture import arguments
 from lictor.codec.picture import file as files
 from lictor.codec.picture.file import File
@@ -39,7 +40,10 @@ class Info:
         tile_width: of one, in pixels.
         tile_height: likewise.
         bytes: size of the file.
-        methods: by which its samples are coded ("network", ...), and in how many of these bytes.
+        methods: by which its samples are coded ("network", "linear", "lossless"), and in how many
+            of these bytes.
+        shares: likewise, which share of its blocks of 64x64 pixels each gives, adding up to 1.
+        lossless: whether all samples are as they were.
         latent_bytes: of which entropy-coded latents.
         alpha_bytes: of which alpha.
         icc_bytes: of which the ICC profile.
@@ -67,6 +71,8 @@ class Info:
     tile_height: int
     bytes: int
     methods: dict[str, int]
+    shares: dict[str, float]
+    lossless: bool
     latent_bytes: int
     alpha_bytes: int
     icc_bytes: int
@@ -88,7 +94,7 @@ def info(data: Bytes) -> Info:
     h, sizes = file.header, {s.kind: len(s.payload) for s in file.sections}
     methods = [method for kind, method in METHODS.items() if kind in sizes]
     grid = Grid.of_file(h, methods[0].table(file))
-    said = file.payload(COLOUR)
+    said, shares = file.payload(COLOUR), _shares(file)
     return Info(
         format_version=h.version,
         model=h.model_name or (store.shipped_name(h.model_id) if h.network else None),
@@ -106,6 +112,8 @@ def info(data: Bytes) -> Info:
         tile_height=min(grid.tile_height, h.height),
         bytes=len(data),
         methods={method.name: sizes[method.kind] for method in methods},
+        shares=shares,
+        lossless=list(shares) == ["lossless"],
         latent_bytes=sizes.get(LATENTS, 0),
         alpha_bytes=sizes.get(ALPHA, 0),
         icc_bytes=sizes.get(ICC, 0),
@@ -123,3 +131,19 @@ def _lowest(file: File) -> Quality:
         return h.quality
     code = map_form.parse(h, file.payload(MAP))
     return Quality(h.step - code.unit * (code.levels - 1))
+
+
+def _shares(file: File) -> dict[str, float]:
+    """Of the blocks, by the names of the methods; what lies above others hides them."""
+    h, shown = file.header, 0
+    count = block_count(h)
+    found = {}
+    for kind, method in reversed(METHODS.items()):
+        if kind not in file.coded:
+            continue
+        mask = overlay.everything(h)
+        if kind != LATENTS:
+            mask = overlay.parse(h, file.payload(kind), whole=False).mask
+        found[method.name] = (mask & ~shown).bit_count() / count
+        shown |= mask
+    return {name: share for name, share in reversed(found.items()) if share}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,11 +43,13 @@ class Coded:
     """What became of a tile.
 
     expected: after a search, the bits that the model expected of the latents found.
+    latents: as a decoder will have them, where the network has them at hand.
     """
 
     stream: bytes
     checksum: int
     expected: float | None
+    latents: Latents | None = None
 
 
 def encode(
@@ -63,15 +65,15 @@ def encode(
     def code(number: int, steps: Steps) -> Coded:
         part, tile = _window(colours, grid, number, codec)
         own = _part(quality, _around(grid, number, codec))
-        encoder, expected = Encoder(), None
+        encoder, expected, latents = Encoder(), None, None
         if effort:
             expected = codec.search(part, own, encoder, effort, _teller(steps, number), tile)
         else:
-            codec.encode(part, own, encoder, tile)
+            latents = codec.encode(part, own, encoder, tile)
         stream = encoder.finish()
         if not effort:
             steps.tell(number, 1, 1)
-        return Coded(stream, encoder.checksum, expected)
+        return Coded(stream, encoder.checksum, expected, latents)
 
     most = MOST_SEARCHES if effort else MOST_WORKERS
     return _for_each_tile(code, grid, progress if effort or len(grid) > 1 else None, most)
@@ -206,6 +208,25 @@ class TileReader:
         return latents
 
 
+class Remembered(TileReader):
+    """As another, but latents that the encoder still has are not decoded again."""
+
+    def __init__(
+        self,
+        streams: Streams,
+        grid: Grid,
+        codec: PictureNetwork,
+        quality: Quality,
+        latents: Sequence[Latents | None],
+    ) -> None:
+        super().__init__(streams, grid, codec, quality, salvage=False)
+        self._known = latents
+
+    def _latents(self, number: int) -> Latents:
+        known = self._known[number]
+        return super()._latents(number) if known is None else known
+
+
 def _mismatch(name: str, detail: str) -> LatentMismatch:
     return LatentMismatch(
         f"the file is intact, but {name} to others than were encoded ({detail}); "
@@ -318,6 +339,28 @@ def _surrounded(reader: TileReader, number: int, found: dict[int, Latents]) -> L
         into, of = (shared.seen_from(frame).in_cells(codec.cell).place for frame in (seen, box))
         latents[:, *into] = found[other][:, *of]
     return latents
+
+
+def bits_of_blocks(reader: TileReader) -> NDArray[np.float64]:
+    """About what each block of 64x64 takes of the streams, float64 (rows, columns).
+
+    A stream has as many bits as it has; blocks have shares of it by the logarithms of their
+    latents.
+    """
+    grid, cells = reader.grid, BLOCK // reader.codec.cell
+    whole = grid.picture.padded(BLOCK).in_cells(BLOCK)
+    found = np.zeros((whole.height, whole.width))
+    for number, stream in enumerate(reader.streams):
+        with running(grid):
+            latents = reader.latents(number)
+        assert latents is not None  # nothing is lost but in salvage
+        sizes = np.log1p(np.abs(latents)).sum(axis=0, dtype=np.float64)
+        shape = len(sizes) // cells, cells, -1, cells
+        mean = sizes.reshape(shape).mean(axis=(1, 3))
+        shares = mean + mean.mean() / 64 + 1e-9  # a little for all, for where all latents are 0
+        where = grid.tile(number).padded(BLOCK).in_cells(BLOCK).place
+        found[where] = shares * (8 * len(stream) / shares.sum())
+    return found
 
 
 @contextmanager

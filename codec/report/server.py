@@ -193,7 +193,7 @@ def coded(body: bytes, quality: str, model: str) -> dict[str, Any]:
 
     picture = _picture(body)
     start = perf_counter()
-    file = api.encode(picture, quality=quality, model=model)  # type: ignore[arg-type]
+    file = api.encode(picture, quality=quality, model=model)
     encoded = perf_counter()
     decoded = api.decode_picture(file)
     done = perf_counter()

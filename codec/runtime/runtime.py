@@ -54,7 +54,8 @@ class Network(ABC):
 class PictureNetwork(Network):
     """Codes pictures, a tile at a time.
 
-    stride, cell, analysis_halo, synthesis_halo, takes_maps: as in `lictor.models.base.LatentCodec`.
+    stride, cell, analysis_halo, synthesis_halo, takes_maps, on_ladder: as in
+    `lictor.models.base.LatentCodec`.
     """
 
     stride: int
@@ -62,14 +63,17 @@ class PictureNetwork(Network):
     analysis_halo: int
     synthesis_halo: int
     takes_maps: bool
+    on_ladder: bool
 
     @abstractmethod
     def for_depth(self, depth: int) -> PictureNetwork:
         """As it codes samples of so many bits; the same weights."""
 
     @abstractmethod
-    def encode(self, colours: NDArray[Any], quality: Quality, encoder: Encoder, tile: Box) -> None:
-        """Push the symbols of a tile.
+    def encode(
+        self, colours: NDArray[Any], quality: Quality, encoder: Encoder, tile: Box
+    ) -> NDArray[np.float32] | None:
+        """Push the symbols of a tile; its latents as `pull` gives them, where they are at hand.
 
         colours: uint8 or uint16 (H, W, 1 or 3), over their full range: the tile and what is around
             it, `analysis_halo` pixels to each side that does not end the picture. quality: of the

@@ -41,14 +41,18 @@ class PictureNetwork(runtime.PictureNetwork):
         self.name, self.id, self.digest = model.name, model.id, model.digest
         self.stride, self.cell, self.takes_maps = model.stride, model.cell, model.takes_maps
         self.analysis_halo, self.synthesis_halo = model.analysis_halo, model.synthesis_halo
+        self.on_ladder = model.on_ladder
 
     def for_depth(self, depth: int) -> PictureNetwork:
         return type(self)(self.model.deep()) if depth > 8 else self
 
-    def encode(self, colours: NDArray[Any], quality: Quality, encoder: Encoder, tile: Box) -> None:
+    def encode(
+        self, colours: NDArray[Any], quality: Quality, encoder: Encoder, tile: Box
+    ) -> NDArray[np.float32] | None:
         x = tensor(colours).to(self.model.device)
         with transforming(x.device):
-            self.model.encode(x, quality, encoder, tile)
+            latents = self.model.encode(x, quality, encoder, tile)
+        return None if latents is None else array(latents[0])
 
     def search(
         self,

@@ -26,7 +26,7 @@ except ImportError:  # built without a C compiler
 
 BLOCK = 64
 """Side of the blocks of a mask."""
-MOST_SIDE = 1 << 15
+MOST_SIDE = 1 << 16
 """Longest side of a tile."""
 MOST_FINENESS = 31
 FINENESS_OCTAVES = 4
@@ -78,7 +78,7 @@ def encode(
     """Code a tile.
 
     Args:
-        pixels: uint8 or uint16 over their full range (H, W, 1 or 3), H and W of 1 to 2¹⁵.
+        pixels: uint8 or uint16 over their full range (H, W, 1 or 3), H and W of 1 to 2¹⁶.
         step: of the quantiser, on 0…255, LEAST_STEP to MOST_STEP.
         mask: (⌈H/64⌉, ⌈W/64⌉): the blocks of 64x64 that are coded; None: all.
         fineness: of its shape, 0…31: their step is 2^(-fineness / 4) times that, LEAST_STEP at

@@ -54,6 +54,7 @@ class Lictor(Latents, LatentCodec):
     analysis_halo = 80
     synthesis_halo = 48
     takes_maps = True
+    on_ladder = True
 
     smooth: Tensor
 
@@ -151,8 +152,8 @@ class Lictor(Latents, LatentCodec):
     @torch.inference_mode()
     def encode(
         self, x: Tensor, quality: Quality, encoder: Encoder, tile: Box | None = None
-    ) -> None:
-        self.push(*self._latents(x, quality, tile), encoder)
+    ) -> Tensor:
+        return self.push(*self._latents(x, quality, tile), encoder)
 
     def search(
         self,

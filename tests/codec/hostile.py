@@ -22,12 +22,28 @@ import torch
 
 from lictor import models
 from lictor.codec import CodecError, decode_picture, encode, info
+from lictor.codec.format import overlay as overlay_form
 from lictor.codec.format import picture as bitstream
 from lictor.codec.format import quality_map as map_form
 from lictor.codec.format.colour import Signalling
-from lictor.codec.format.picture import LATENTS, MAP, TILES, Header, Reader, Section
+from lictor.codec.format.picture import (
+    LATENTS,
+    LINEAR,
+    LOSSLESS,
+    MAP,
+    TILES,
+    Header,
+    Reader,
+    Section,
+)
 from lictor.codec.image.pillow import Picture
 from lictor.codec.picture import latent, tiles
+from lictor.codec.picture.assemble import file_of
+from lictor.codec.picture.methods import METHODS
+from lictor.codec.picture.methods.method import Wanted
+from lictor.models import TaskModel, lossless
+from lictor.models.linear import coder
+from lictor.models.quality import Quality
 
 Random = np.random.Generator
 MEMORY = 1_500_000_000
@@ -55,6 +71,31 @@ def pictures() -> list[Picture]:
         Picture(np.ascontiguousarray(photo[100:140, 150:200]), exif=exif),
         Picture(rgba, icc, exif, signalling=said),
         Picture(np.dstack([wide, wide[:, :, 0]]), icc, signalling=Signalling(gamma=45455)),
+    ]
+
+
+def originals(name: str) -> list[bytes]:
+    """Those pictures by the network, and of the second what other methods make of all or some."""
+    maps = ROIS if models.load(name).takes_maps else [None] * len(ROIS)
+    made = [
+        encode(p, quality=70, model=name, roi=roi, method="network")
+        for p, roi in zip(pictures(), maps, strict=True)
+    ]
+    if not (coder.available() and lossless.available()) or isinstance(models.load(name), TaskModel):
+        return made
+    picture = Picture(pictures()[2].pixels[:, :, :3])
+    quality, codec = Quality.of(30), models.load(name)
+    some = np.array([[True, False, False], [False, True, True]])
+    parts = [
+        METHODS[LATENTS].encode(Wanted(picture, quality, codec)),
+        METHODS[LINEAR].encode(Wanted(picture, quality, blocks=some)),
+        METHODS[LOSSLESS].encode(Wanted(picture, quality, blocks=~some)),
+    ]
+    return [
+        *made,
+        encode(picture, quality=30, method="linear"),
+        encode(pictures()[3], method="lossless"),
+        file_of(picture, quality, parts),
     ]
 
 
@@ -223,7 +264,31 @@ def quality_map(data: bytes, random: Random) -> bytes:
     return bitstream._write(header, sections)
 
 
-MENDED = [header_bytes, payload, payload, order, tile, tile, quality_map, quality_map]
+def blocks(data: bytes, random: Random) -> bytes:
+    """What a method without a network coded, its table's checks made right."""
+    header, sections = bitstream.read(data)
+    section = next((s for s in sections if s.kind in (LINEAR, LOSSLESS)), None)
+    if section is None:
+        return payload(data, random)
+    overlay = overlay_form.parse(header, section.payload)
+    streams = [bytes(stream) for _, stream in overlay.streams_by_tile(header).values()]
+    number = int(random.integers(len(streams)))
+    streams[number] = damaged(streams[number], random)
+    overlay.table.tiles[number] = overlay_form.entry(
+        streams[number], overlay.table.tiles[number].latents
+    )
+    if random.integers(4) == 0:
+        overlay.mask ^= 1 << int(random.integers(bitstream.block_count(header)))
+    overlay.streams = b"".join(streams)
+    try:
+        section.payload = overlay_form.write(overlay, header)
+    except ValueError:
+        return payload(data, random)
+    return bitstream._write(header, sections)
+
+
+MENDED = [header_bytes, payload, payload, order, tile, tile, quality_map, quality_map, blocks]
+MENDED += [blocks, blocks]
 
 
 def case(originals: list[bytes], number: int) -> tuple[int, bytes, bool]:
@@ -278,15 +343,12 @@ def main(model: str, first: int, count: int) -> int:
     tiles.SIDE = 64
     torch.set_num_threads(1)
     name = load(model)
-    maps = ROIS if models.load(name).takes_maps else [None] * len(ROIS)
-    originals = [
-        encode(p, quality=70, model=name, roi=roi) for p, roi in zip(pictures(), maps, strict=True)
-    ]
-    wholes = [decode_picture(data).pixels for data in originals]
+    files = originals(name)
+    wholes = [decode_picture(data).pixels for data in files]
     limit_memory()
     failures = 0
     for number in range(first, first + count):
-        which, data, mended = case(originals, number)
+        which, data, mended = case(files, number)
         try:
             attempt(data, None if mended else wholes[which], np.random.default_rng(number))
         except Exception:

@@ -58,7 +58,11 @@ def streams() -> dict[str, bytes]:
         "point": picture("chelsea.png")[100:101, 200:201],
     }
     qualities = (5, 50, 98.25)
-    return {f"{n}-{q:g}": encode(p, quality=q) for n, p in pictures.items() for q in qualities}
+    return {
+        f"{n}-{q:g}": encode(p, quality=q, method="network")
+        for n, p in pictures.items()
+        for q in qualities
+    }
 
 
 @pytest.fixture(scope="session")

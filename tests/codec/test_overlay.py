@@ -17,7 +17,7 @@ from lictor.codec import CodecError, decode_picture, info, latents
 from lictor.codec.errors import CorruptFile, LatentMismatch, NoLatents, UnsupportedFeature
 from lictor.codec.format import overlay as form
 from lictor.codec.format import picture as bitstream
-from lictor.codec.format.picture import LATENTS, MAP, Header, Section
+from lictor.codec.format.picture import LATENTS, LINEAR, LOSSLESS, MAP, Header, Section
 from lictor.codec.image.pillow import Picture
 from lictor.codec.kinds.pictures import Pictures
 from lictor.codec.picture import methods, tiles
@@ -68,7 +68,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setitem(METHODS, method.kind, method)
         monkeypatch.setitem(bitstream._KNOWN_OPTIONAL, method.kind, False)
         monkeypatch.setitem(bitstream.NAMES, method.kind, method.name)
-    monkeypatch.setattr(bitstream, "CODED", frozenset((LATENTS, KIND, ABOVE)))
+    monkeypatch.setattr(bitstream, "CODED", frozenset((LATENTS, LINEAR, LOSSLESS, KIND, ABOVE)))
     monkeypatch.setattr(tiles, "SIDE", 64)
     yield
 
@@ -96,7 +96,8 @@ def some(shape: tuple[int, ...], *places: tuple[int, int]) -> np.ndarray:
 
 
 def test_the_table_of_this_release():
-    assert {kind: m.name for kind, m in METHODS.items() if kind < KIND} == {LATENTS: "network"}
+    names = {kind: m.name for kind, m in METHODS.items() if kind < KIND}
+    assert names == {LATENTS: "network", LINEAR: "linear", LOSSLESS: "lossless"}
     assert all(kind == method.kind for kind, method in methods.METHODS.items())
 
 

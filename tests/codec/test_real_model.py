@@ -103,18 +103,18 @@ def test_damage_is_found(china: np.ndarray):
 
 
 def test_overhead(china: np.ndarray):
-    i = info(encode(china, quality=50))
+    i = info(encode(china, quality=50, method="network"))
     assert i.model == api.DEFAULT_MODEL
     assert i.bytes - i.latent_bytes <= 32
 
 
 def test_effort_gives_an_ordinary_file(china: np.ndarray):
     picture = china[200:264, 300:400]
-    searched = encode(picture, quality=60, effort=2)
-    assert searched != encode(picture, quality=60)
-    assert searched == encode(picture, quality=60, effort=2)
+    searched = encode(picture, quality=60, effort=2, method="network")
+    assert searched != encode(picture, quality=60, method="network")
+    assert searched == encode(picture, quality=60, effort=2, method="network")
     assert decode(searched).size == (100, 64)
-    report = verify(picture, quality=60, effort=2)
+    report = verify(picture, quality=60, effort=2, method="network")
     assert report.ok, report
     assert report.bytes == len(searched)
 
@@ -151,7 +151,7 @@ def test_workers_change_nothing(china: np.ndarray):
     try:
         for count in (1, 3, 16):
             torch.set_num_threads(count)
-            data = encode(china[:192, :256], quality=40)
+            data = encode(china[:192, :256], quality=40, method="network")
             results.append((data, latents(data).sha256, np.asarray(decode(data), int)))
     finally:
         torch.set_num_threads(threads)
@@ -197,7 +197,7 @@ def test_search_in_tiles(china: np.ndarray):
 
 @pytest.mark.usefixtures("small_tiles")
 def test_salvage(china: np.ndarray):
-    data = encode(china[:128, :384], quality=60)
+    data = encode(china[:128, :384], quality=60, method="network")
     header, sections = bitstream.read(data)
     table = bitstream.read_table(header, sections)
     assert table and len(table.tiles) == 3
@@ -262,10 +262,10 @@ def test_long_pictures(china: np.ndarray, size: tuple[int, int]):
 def test_a_region_of_interest_is_better_at_no_more_bytes(china: np.ndarray):
     picture = np.ascontiguousarray(china[:320, :448])
     inside = np.s_[96:208, 160:272]
-    plain = encode(picture, quality=50)
+    plain = encode(picture, quality=50, method="network")
     best = plain
     for quality in range(60, 100, 4):
-        data = encode(picture, quality=quality, roi=[(160, 96, 112, 112)])
+        data = encode(picture, quality=quality, roi=[(160, 96, 112, 112)], method="network")
         if len(data) <= len(plain):
             best = data
     before, after = (psnr(picture[inside], np.asarray(decode(d))[inside]) for d in (plain, best))
@@ -277,9 +277,9 @@ def test_a_region_of_interest_in_tiles(china: np.ndarray, monkeypatch: pytest.Mo
     """No seam shows where tiles of different quality meet, and parts decode as the whole does."""
     picture = np.ascontiguousarray(china[:200, :300])
     roi = np.tile(np.linspace(0, 1, 30), (20, 1))
-    whole = decode(encode(picture, quality=70, roi=roi))
+    whole = decode(encode(picture, quality=70, roi=roi, method="network"))
     monkeypatch.setattr(tiles, "SIDE", 64)
-    data = encode(picture, quality=70, roi=roi)
+    data = encode(picture, quality=70, roi=roi, method="network")
     assert info(data).tiles > 10
     tiled = np.asarray(decode(data))
     assert abs(psnr(picture, tiled) - psnr(picture, np.asarray(whole))) < 0.05
@@ -291,14 +291,14 @@ def test_networks_that_give_no_numbers_are_named(monkeypatch):
     """Weights gone wrong, on one picture only: neither a file nor a picture comes of it."""
     model = checkpoint.load("lictor-s.mse")
     pixels = np.full((64, 64, 3), 90, np.uint8)
-    data = encode(pixels, model="lictor-s.mse")
+    data = encode(pixels, model="lictor-s.mse", method="network")
     for part in ("g_a", "g_s"):
         whole = getattr(model, part).forward
         monkeypatch.setattr(
             getattr(model, part), "forward", lambda x, q, of=whole: of(x, q) * torch.nan
         )
         with pytest.raises(ModelUnavailable, match="not a number"):
-            encode(pixels, model="lictor-s.mse") if part == "g_a" else decode(data)
+            encode(pixels, method="network") if part == "g_a" else decode(data)
 
 
 # ---- targets
@@ -336,7 +336,7 @@ def test_targets(kind: str, china: np.ndarray):
 
 def test_targets_with_effort_and_region(china: np.ndarray):
     photo = china[200:264, 300:428]
-    data = encode(photo, size=1500, effort=1, roi=[(0, 0, 64, 64)])
+    data = encode(photo, size=1500, effort=1, roi=[(0, 0, 64, 64)], method="network")
     assert 1400 <= len(data) <= 1500 and info(data).map_bytes
     with pytest.warns(TargetMissed, match="quality 0 is the lowest"):
-        encode(photo, size=50, effort=1)
+        encode(photo, size=50, effort=1, method="network")

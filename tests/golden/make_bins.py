@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from lictor.codec import api, decode_picture, encode, latents
+from lictor.codec import api, decode_picture, encode, info, latents
 from lictor.codec.image import pillow
 from lictor.codec.image.pillow import Picture
 from lictor.models import zoo
@@ -75,6 +75,14 @@ def with_tiles(part: np.ndarray) -> np.ndarray:
     return picture
 
 
+def with_noise(part: np.ndarray) -> np.ndarray:
+    """A block of it is noise, which networks cannot hold."""
+    picture = part.copy()
+    noise = np.random.default_rng(4).integers(0, 256, (64, 64, 3))
+    picture[64:128, 192:256] = noise
+    return picture
+
+
 def spotlight(height: int, width: int) -> np.ndarray:
     """A map with many grays."""
     rows, columns = np.ogrid[:height, :width]
@@ -112,6 +120,22 @@ RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         lambda: with_tiles(photo("chelsea.png", 60, 30, 160, 110)),
         {"quality": 60, "roi": [(740, 720, 60, 300), (0, 0, 100, 100, 0.5)]},
     ),
+    "linear": (
+        lambda: photo("astronaut.png", 160, 20, 129, 95),
+        {"quality": 50, "method": "linear"},
+    ),
+    "linear-gray16": (
+        lambda: sixteen_bits(photo("camera.png", 100, 40, 260, 260)),
+        {"quality": 80, "method": "linear"},
+    ),
+    "linear-map": (
+        lambda: with_alpha(photo("chelsea.png", 120, 60, 130, 90)),
+        {"quality": 65.25, "roi": spotlight(60, 80), "method": "linear"},
+    ),
+    "blocks": (
+        lambda: with_noise(photo("astronaut.png", 120, 10, 320, 192)),
+        {"quality": 30, "method": "auto"},
+    ),
     "column": (lambda: photo("chelsea.png", 200, 50, 2, 131), {"quality": 80}),
 }
 
@@ -120,7 +144,7 @@ def describe(name: str, data: bytes) -> dict[str, Any]:
     picture = decode_picture(data)
     return {
         "region": REGIONS.get(name),
-        "latents": latents(data).sha256,
+        "latents": latents(data).sha256 if info(data).model else None,
         "icc": hashlib.sha256(picture.icc).hexdigest(),
         "exif": hashlib.sha256(picture.exif).hexdigest(),
     }
@@ -137,7 +161,7 @@ def main(replace: bool) -> None:
     for name, (make, options) in RECIPES.items():
         if name in index["files"]:
             continue
-        data = encode(make(), **options)
+        data = encode(make(), **{"method": "network", **options})
         (FOLDER / f"{name}.bin").write_bytes(data)
         with open(FOLDER / f"{name}.png", "wb") as file:
             pixels = decode_picture(data, region=REGIONS.get(name)).pixels

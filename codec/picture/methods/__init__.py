@@ -7,8 +7,10 @@ is one more file, one more entry here, and its kind of section there.
 
 from __future__ import annotations
 
+from lictor.codec.picture.methods.linear import Linear
+from lictor.codec.picture.methods.lossless import Lossless
 from lictor.codec.picture.methods.method import Method
 from lictor.codec.picture.methods.network import Network
 
-METHODS: dict[int, Method] = {method.kind: method for method in (Network(),)}
+METHODS: dict[int, Method] = {method.kind: method for method in (Network(), Linear(), Lossless())}
 """By their kinds of section, which are permanent."""

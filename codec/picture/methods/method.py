@@ -44,6 +44,7 @@ class Wanted:
 
     codec: the network, for the method that needs one.
     blocks: bool (rows, columns) of 64x64 pixels, those to be coded; None: all.
+    measured: the result is to have bits and samples.
     """
 
     picture: Picture
@@ -52,9 +53,10 @@ class Wanted:
     effort: int = 0
     progress: Progress | None = None
     blocks: NDArray[np.bool_] | None = None
+    measured: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Coded:
     """What a method made of a picture.
 
@@ -62,6 +64,10 @@ class Coded:
     codec: the network that made it, if one did; then the header tells of it, and table and
         checksum are those of the latents.
     expected: after a search, the bytes that the network expected of the latents found.
+    bits: float64 (rows, columns), about what each block takes, if that was to be measured; 0 where
+        it is not coded.
+    samples: likewise, what it decodes to, uint8 or uint16 (H, W, 1 or 3); anything where it is not
+        coded.
     """
 
     kind: int
@@ -70,6 +76,8 @@ class Coded:
     table: Table | None = None
     checksum: int = 0
     expected: float | None = None
+    bits: NDArray[np.float64] | None = None
+    samples: NDArray[Any] | None = None
 
 
 @dataclass

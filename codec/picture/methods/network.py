@@ -27,6 +27,8 @@ class Network(Method):
 
     def encode(self, wanted: Wanted) -> Coded:
         """All of the picture."""
+        import numpy as np
+
         from lictor.codec.picture import latent
 
         assert wanted.codec is not None and wanted.blocks is None
@@ -37,14 +39,17 @@ class Network(Method):
             colours, quality = wanted.picture.colours, wanted.quality
             tiles = latent.encode(colours, grid, codec, quality, wanted.effort, wanted.progress)
         table = _table(grid, tiles) if len(tiles) > 1 else None
-        return Coded(
-            self.kind,
-            b"".join(tile.stream for tile in tiles),
-            codec,
-            table,
-            tiles[0].checksum if table is None else table.checksum,
-            sum(tile.expected or 0.0 for tile in tiles) / 8 if wanted.effort else None,
-        )
+        checksum = tiles[0].checksum if table is None else table.checksum
+        stream = b"".join(tile.stream for tile in tiles)
+        bits, samples = None, None
+        if wanted.measured:
+            streams = latent.Streams(stream, table, checksum)
+            known = [tile.latents for tile in tiles]
+            again = latent.Remembered(streams, grid, codec, quality, known)
+            bits, samples = latent.bits_of_blocks(again), np.empty_like(colours)
+            latent.decode(again, grid.picture, samples)
+        expected = sum(tile.expected or 0.0 for tile in tiles) / 8 if wanted.effort else None
+        return Coded(self.kind, stream, codec, table, checksum, expected, bits, samples)
 
     def layer(self, file: File, options: DecodeOptions) -> Latents:
         """Finds the model, and reads the quality map."""

@@ -9,9 +9,9 @@ import zlib
 from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lictor.codec.errors import CorruptFile, LatentMismatch
+from lictor.codec.errors import CodecError, CorruptFile, LatentMismatch
 from lictor.codec.format import overlay as form
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.overlay import Overlay
@@ -47,15 +47,37 @@ class Piece:
     quality: Quality
 
 
+class CodedTile(NamedTuple):
+    """What became of a tile.
+
+    checksum: 32 bits, of whatever the decoder must have right.
+    bits: float (rows, columns), about what each block takes; None: like shares of the stream.
+    samples: what a decoder will have, anything outside the blocks; None: what was given.
+    """
+
+    stream: bytes
+    checksum: int
+    bits: NDArray[Any] | None = None
+    samples: NDArray[Any] | None = None
+
+
+def need(available: bool, error: type[CodecError]) -> None:
+    """Raises the error where the C extensions are not."""
+    if not available:
+        raise error(
+            "methods without a network need Lictor's C extensions; install it where there is a C "
+            "compiler"
+        )
+
+
 class TileMethod(Method):
     """A method that codes tiles, each by itself."""
 
     @abstractmethod
-    def encode_tile(self, colours: NDArray[Any], piece: Piece) -> tuple[bytes, int]:
-        """The stream of uint8 or uint16 (height, width, 1 or 3), and a checksum of 32 bits.
+    def encode_tile(self, colours: NDArray[Any], piece: Piece) -> CodedTile:
+        """Code uint8 or uint16 (height, width, 1 or 3).
 
-        The checksum is of whatever the decoder must have right. What lies outside the blocks is
-        the rest of the picture, which the decoder will not have.
+        What lies outside the blocks is the rest of the picture, which the decoder will not have.
         """
 
     @abstractmethod
@@ -83,16 +105,27 @@ class TileMethod(Method):
             if (piece := _piece(grid.tile(n), blocks, wanted.quality, shape)).blocks.any()
         }
 
-        def code(number: int) -> tuple[bytes, int]:
+        def code(number: int) -> CodedTile:
             colours = picture.colours[grid.tile(number).place]
             return self.encode_tile(colours, pieces[number])
 
         with workers(len(pieces), OwnThreads()) as (pool, _):
             made = [future.result() for future in [pool.submit(code, n) for n in pieces]]
-        table = Table(grid.tile_width, grid.tile_height, [form.entry(*one) for one in made])
+        table = Table(grid.tile_width, grid.tile_height, [form.entry(*one[:2]) for one in made])
         mask = int.from_bytes(np.packbits(blocks, bitorder="little").tobytes(), "little")
-        overlay = Overlay(mask, table, b"".join(stream for stream, _ in made))
-        return Coded(self.kind, form.write(overlay, Header(width=width, height=height)))
+        overlay = Overlay(mask, table, b"".join(one[0] for one in made))
+        payload = form.write(overlay, Header(width=width, height=height))
+        if not wanted.measured:
+            return Coded(self.kind, payload)
+        bits, samples = np.zeros(blocks.shape), picture.colours.copy()
+        for number, one in zip(pieces, made, strict=True):
+            box, coded = grid.tile(number), pieces[number].blocks
+            share = coded * (8 * len(one.stream) / coded.sum())
+            where = box.padded(BLOCK).in_cells(BLOCK).place
+            bits[where] = share if one.bits is None else one.bits
+            if one.samples is not None:
+                samples[box.place] = one.samples
+        return Coded(self.kind, payload, bits=bits, samples=samples)
 
     def layer(self, file: File, options: DecodeOptions) -> Tiles:
         """Parses the table, and the quality map if there is one."""
