@@ -41,6 +41,7 @@ from lictor.codec.picture import latent, tiles
 from lictor.codec.picture.assemble import file_of
 from lictor.codec.picture.methods import METHODS
 from lictor.codec.picture.methods.method import Wanted
+from lictor.codec.runtime import store
 from lictor.models import TaskModel, lossless
 from lictor.models.linear import coder
 from lictor.models.quality import Quality
@@ -84,7 +85,7 @@ def originals(name: str) -> list[bytes]:
     if not (coder.available() and lossless.available()) or isinstance(models.load(name), TaskModel):
         return made
     picture = Picture(pictures()[2].pixels[:, :, :3])
-    quality, codec = Quality.of(30), models.load(name)
+    quality, codec = Quality.of(30), store.load(name)
     some = np.array([[True, False, False], [False, True, True]])
     parts = [
         METHODS[LATENTS].encode(Wanted(picture, quality, codec)),
