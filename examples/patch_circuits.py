@@ -1,18 +1,25 @@
-"""Bits a pixel of handwritten digits, by a probabilistic circuit and by codecs of pictures.
+"""Bits a pixel of small patches, by probabilistic circuits and by codecs of pictures.
 
     pip install scikit-learn imagecodecs
-    python examples/patch_circuits.py --states 8,16,32
+    python examples/patch_circuits.py --states 1,8,16,32
+    python examples/patch_circuits.py --photos train.tar kodak/ --states 16,64
 
-The 1797 digits of 8x8 pixels and 17 levels that come with scikit-learn (UCI, "Optical Recognition
-of Handwritten Digits"), in a drawn order: a circuit learns from 1400 and codes the other 397. It is
-not counted, as a model is not. The codecs get those 397 as one sheet of 20 by 20.
+Digits: the 1797 of 8x8 pixels and 17 levels that come with scikit-learn (UCI, "Optical Recognition
+of Handwritten Digits"), in a drawn order. A circuit learns from 1400 and codes the other 397; the
+codecs get those as one sheet of 20 by 20. Photos: a circuit learns from 400 patches of 8x8 of each
+of the first 250 pictures of train.tar, in gray, and codes every third picture of the folder, as the
+codecs do. The circuit is not counted, as a model is not.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import tarfile
 import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -22,47 +29,80 @@ from sklearn.datasets import load_digits
 from lictor.models.lossless import circuit, photo, screen
 
 
-def sheet_of(digits: np.ndarray) -> np.ndarray:
-    """The digits as one picture, (160, 160)."""
-    sheet = np.zeros((400, 64), np.uint8)
-    sheet[: len(digits)] = digits
-    return sheet.reshape(20, 20, 8, 8).swapaxes(1, 2).reshape(160, 160)
-
-
-def saved(sheet: np.ndarray, form: str, **options: object) -> int:
-    """Bytes of the sheet as Pillow saves it."""
+def saved(gray: np.ndarray, form: str, **options: object) -> int:
+    """Bytes of a picture as Pillow saves it."""
     stream = io.BytesIO()
-    Image.fromarray(sheet).save(stream, form, **options)
+    Image.fromarray(gray).save(stream, form, **options)
     return len(stream.getvalue())
+
+
+def codecs(pictures: list[np.ndarray], depth: int) -> Iterator[tuple[str, int]]:
+    """The name of each codec of pictures, and its bytes for all of them."""
+    planes = [np.ascontiguousarray(gray[..., None]) for gray in pictures]
+    yield "PNG", sum(saved(gray, "PNG", optimize=True) for gray in pictures)
+    sizes = (imagecodecs.jpegxl_encode(gray, lossless=True, effort=9) for gray in pictures)
+    yield "JPEG XL e9", sum(map(len, sizes))
+    for coder in (photo, screen):
+        name = coder.__name__.rpartition("lossless")[2].strip(".")
+        yield f"our {name} coder", sum(len(coder.encode(plane, depth)) for plane in planes)
+
+
+def sheet_of(patches: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Patches (rows · columns, 64) as one picture."""
+    sheet = patches.reshape(rows, columns, 8, 8)
+    return sheet.swapaxes(1, 2).reshape(rows * 8, columns * 8)
+
+
+def patches_of(gray: np.ndarray) -> np.ndarray:
+    """The whole patches of a picture, (N, 64)."""
+    rows, columns = (side // 8 for side in gray.shape)
+    patches = gray[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8)
+    return patches.swapaxes(1, 2).reshape(-1, 64)
+
+
+def photos(archive: str) -> Iterator[np.ndarray]:
+    """The pictures of an archive in gray."""
+    with tarfile.open(archive) as members:
+        for member in members:
+            if member.name.lower().endswith((".jpg", ".png")):
+                stream = members.extractfile(member)
+                assert stream
+                yield np.asarray(Image.open(stream).convert("L"))
 
 
 def main() -> None:
     """Print a line for each coder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--states", default="8,16,32", help="of each hidden variable")
+    parser.add_argument("--states", default="1,8,16,32", help="of each hidden variable")
+    parser.add_argument("--photos", nargs=2, metavar=("TRAIN.tar", "FOLDER"))
     options = parser.parse_args()
-    digits = load_digits().data.astype(np.uint8)
-    digits = digits[np.random.default_rng(0).permutation(len(digits))]
-    train, test = digits[:1400], digits[1400:]
-    sheet = sheet_of(test)
-    pixels = np.ascontiguousarray(sheet[..., None])
-    sizes = {
-        "PNG": saved(sheet, "PNG", optimize=True),
-        "WebP": saved(np.stack([sheet] * 3, -1), "WEBP", lossless=True, quality=100, method=6),
-        "JPEG XL e9": len(imagecodecs.jpegxl_encode(sheet, lossless=True, effort=9)),
-        "lossless.photo": len(photo.encode(pixels, 5)),
-        "lossless.screen": len(screen.encode(pixels, 5)),
-    }
-    for name, size in sizes.items():
-        print(f"{name:24} {8 * size / test.size:.3f} bits a pixel")
-    for states in (1, *map(int, options.states.split(","))):
-        model = circuit.learn(train, 17, states)
+    random = np.random.default_rng(0)
+    if options.photos:
+        some = (
+            random.permutation(patches_of(p))[:400] for p in islice(photos(options.photos[0]), 250)
+        )
+        train = np.concatenate(list(some))
+        paths = sorted(Path(options.photos[1]).glob("*.png"))[::3]
+        pictures = [np.asarray(Image.open(path).convert("L")) for path in paths]
+        test, values, rounds = np.concatenate([patches_of(p) for p in pictures]), 256, 8
+    else:
+        digits = random.permutation(load_digits().data.astype(np.uint8))
+        train, test, values, rounds = digits[:1400], digits[1400:], 17, 20
+        pictures = [sheet_of(np.concatenate([test, np.zeros((3, 64), np.uint8)]), 20, 20)]
+    for name, size in codecs(pictures, 8 if values == 256 else 5):
+        print(f"{name:20} {8 * size / test.size:.3f} bits a pixel")
+    for states in map(int, options.states.split(",")):
+        model = circuit.learn(random.permutation(train), values, states, rounds)
         start = time.process_time()
-        data = circuit.encode(model, test)
+        size = sum(
+            len(circuit.encode(model, test[i : i + 4096])) for i in range(0, len(test), 4096)
+        )
         spent = time.process_time() - start
-        assert np.array_equal(circuit.decode(model, data, len(test)), test)
-        rate = f"{8 * len(data) / test.size:.3f} bits a pixel"
-        print(f"{f'circuit, {states} states':24} {rate}, {test.size / spent / 1e6:.2f} MB/s")
+        assert np.array_equal(
+            circuit.decode(model, circuit.encode(model, test[:50]), 50), test[:50]
+        )
+        rate = f"{8 * size / test.size:.3f} bits a pixel"
+        print(f"{f'circuit, {states} states':20} {rate}, {test.size / spent / 1e6:.2f} MB/s")
 
 
 if __name__ == "__main__":

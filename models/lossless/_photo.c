@@ -11,22 +11,12 @@
 #include <Python.h>
 
 #include "photo.h"
+#include "tile_buffers.h"
 
-enum { MOST_SIDE = 1 << 15 };   /* so that sizes fit 32 bits many times over */
-
-/* Whether the buffers are as long as the shape says. */
 static int fill_tile(Tile *t, const Py_buffer *pixels, const Py_buffer *mask)
 {
-    int wide = t->depth > 8;
-    if (t->height < 1 || t->width < 1 || t->height > MOST_SIDE || t->width > MOST_SIDE ||
-        t->channels < 1 || t->channels > MAX_CHANNELS || t->depth < 1 || t->depth > 16)
-        return 0;
-    size_t samples = (size_t)t->height * (size_t)t->width * (size_t)t->channels;
-    size_t blocks = (size_t)((t->height + BLOCK_SIDE - 1) / BLOCK_SIDE) *
-                    (size_t)((t->width + BLOCK_SIDE - 1) / BLOCK_SIDE);
     t->mask = mask->buf;
-    return (size_t)pixels->len == samples << wide && (uintptr_t)pixels->buf % 2 <= !wide &&
-           (mask->buf == NULL || (size_t)mask->len == blocks);
+    return buffers_fit(t->height, t->width, t->channels, t->depth, pixels, mask);
 }
 
 static int pick_path(PhotoPath *path, int number)

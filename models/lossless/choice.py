@@ -20,11 +20,11 @@ from lictor.models.lossless.tile import BLOCK, Mask, Pixels, TileShape
 
 SCREEN, PHOTO, BOTH = 0, 1, 2
 
-FLAT = 0.9
-"""A tile with so large a share of pixels that repeat is a screen."""
+FLAT = 0.6
+"""A tile with so large a share of pixels that repeat is no photo as a whole."""
 ROUGH = 0.05
 """One with so small a share is a photo."""
-DIVIDE = 0.35
+DIVIDE = 0.2
 """Where both coders take part, blocks with a smaller share go to `photo`."""
 
 

@@ -7,11 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    BLOCK_SIDE = 64,            /* of the blocks of a mask */
-    MOST_SIDE = 1 << 15,        /* so that sizes fit 32 bits many times over */
-    MOST_CHANNELS = 4
-};
+enum { BLOCK_SIDE = 64 };       /* of the blocks of a mask */
 
 typedef enum { TILE_OK, TILE_DAMAGED, TILE_NO_MEMORY } TileStatus;
 
