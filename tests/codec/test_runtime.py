@@ -27,7 +27,7 @@ class Pixels(runtime.PictureNetwork):
     name, id, digest = "pixels.numpy", 0, bytes(32)
     stride = cell = 1
     analysis_halo = synthesis_halo = 0
-    takes_maps = False
+    takes_maps = on_ladder = False
     for_depth = lambda self, depth: self
 
     def encode(self, colours, quality, encoder, tile):
