@@ -1,10 +1,10 @@
-"""`lictor bench`: pictures, entropy coders, exactness, and features."""
+"""`lictor bench`: pictures, entropy coders, exactness, features, and lossless codecs."""
 
 from __future__ import annotations
 
 import click
 
-from lictor.codec.cli.bench import entropy, exactness, features, pictures
+from lictor.codec.cli.bench import entropy, exactness, features, lossless, pictures
 
 
 class _Bench(click.Group):
@@ -18,11 +18,17 @@ class _Bench(click.Group):
 
 @click.group(cls=_Bench)
 def bench() -> None:
-    """Measure codecs on pictures (lictor bench IN...), entropy coders, or what exactness costs.
+    """Measure codecs on pictures (lictor bench IN...), lossless ones, entropy coders, exactness.
 
     `lictor bench IN...` is short for `lictor bench pictures IN...`, whose --help has the options.
     """
 
 
-for _command in (pictures.pictures, entropy.entropy, exactness.exactness, features.features):
+for _command in (
+    pictures.pictures,
+    entropy.entropy,
+    exactness.exactness,
+    features.features,
+    lossless.lossless,
+):
     bench.add_command(_command)
