@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import zlib
 from pathlib import Path
 
@@ -170,23 +168,3 @@ def test_the_same_bytes_everywhere():
 def test_what_does_not_fit_is_refused(pixels: np.ndarray, step: float, more: dict):
     with pytest.raises(ValueError, match=r"tile|samples|step"):
         coder.encode(pixels, step, **more)
-
-
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_crashes_of_old(tmp_path: Path, compiler: str):
-    """What the fuzz target once failed on, and what chance makes up, with sanitizers."""
-    if shutil.which(compiler) is None:
-        pytest.skip(f"no {compiler}")
-    program = tmp_path / "replay"
-    flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
-    source = TESTS / "fuzz" / "fuzz_linear.c"
-    command = [compiler, *flags, "-fno-sanitize-recover=all", "-DREPLAY", source, "-o", program]
-    if subprocess.run([*command, "-lm"], capture_output=True).returncode:
-        pytest.skip(f"{compiler} has no sanitizers")
-    rng = np.random.default_rng(1)
-    inputs = [path for path in (TESTS / "crashes" / "linear").iterdir() if path.is_file()]
-    for number in range(40):
-        inputs.append(tmp_path / f"{number}.bin")
-        inputs[-1].write_bytes(rng.bytes(int(rng.integers(6, 400))))
-    done = subprocess.run([program, *inputs], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

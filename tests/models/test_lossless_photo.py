@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -169,3 +171,35 @@ def test_noise_as_a_stream_is_refused():
 def test_arguments_are_checked(pixels, depth, mask, words: str):
     with pytest.raises(ValueError, match=words):
         photo.encode(pixels, depth, mask)
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "lossless"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("photo-*.bin")), ids=lambda p: p.stem)
+def test_golden_streams(path: Path):
+    """Their checksums say whether pixels are as they were; coded again they are the same bytes."""
+    *shape, depth = (int(number) for number in path.stem.split("-")[1:])
+    pixels = photo.decode(path.read_bytes(), tuple(shape), depth)
+    assert photo.encode(pixels, depth) == path.read_bytes()
+
+
+def test_golden_streams_are_there():
+    assert len(list(GOLDEN.glob("photo-*.bin"))) == 5
+
+
+def write_golden() -> None:
+    """Make them anew, on purpose: python tests/models/test_lossless_photo.py."""
+    for kind, shape, depth in (
+        ("smooth", (66, 70, 3), 8),
+        ("extremes", (30, 21, 3), 5),
+        ("smooth", (40, 33, 1), 8),
+        ("smooth", (19, 31, 4), 16),
+        ("noise", (9, 12, 2), 11),
+    ):
+        name = "-".join(str(number) for number in (*shape, depth))
+        (GOLDEN / f"photo-{name}.bin").write_bytes(photo.encode(made(kind, shape, depth), depth))
+
+
+if __name__ == "__main__":
+    write_golden()

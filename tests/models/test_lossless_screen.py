@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -155,26 +153,6 @@ def test_noise_as_a_stream_is_refused():
 def test_a_tile_is_not_too_large():
     with pytest.raises(ValueError, match="pixels"):
         screen.decode(bytes(20), (1 << 14, 1 << 14, 1), 1)
-
-
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_crashes_of_old(tmp_path, compiler: str):
-    """What the fuzz target once failed on, and what its test makes up, with sanitizers."""
-    if shutil.which(compiler) is None:
-        pytest.skip(f"no {compiler}")
-    program = tmp_path / "replay"
-    flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
-    source = TESTS / "fuzz" / "fuzz_screen.c"
-    command = [compiler, *flags, "-fno-sanitize-recover=all", "-DREPLAY", source, "-o", program]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip(f"{compiler} has no sanitizers")
-    rng = np.random.default_rng(1)
-    inputs = [path for path in (TESTS / "crashes" / "screen").iterdir() if path.is_file()]
-    for number in range(40):
-        inputs.append(tmp_path / f"{number}.bin")
-        inputs[-1].write_bytes(rng.bytes(int(rng.integers(6, 400))))
-    done = subprocess.run([program, *inputs], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 GOLDEN = TESTS / "golden" / "lossless"
