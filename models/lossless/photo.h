@@ -168,12 +168,11 @@ ALWAYS_INLINE void code_sample(Tile *t, int p, Model *model, const Coder *coder,
     uint32_t own = own_energy(e, v, s), other = other_energy(t, p, at);
     int c1 = energy_context(own), c2 = energy_context(other);
     Bias *bias = &predictor->bias[texture(&around, blended)][c1 >> 1];
-    int32_t prediction = blended + (bias->count > 3 ? bias->sum * 11 / (16 * bias->count) : 0);
-    prediction = clamped(prediction, least * 16, greatest * 16);
+    int32_t prediction = clamped(blended + bias_of(bias), least * 16, greatest * 16);
 
     Scale *scale = &spread->scales[class][c1 * CONTEXTS + c2];
     uint32_t guess = ((own * 3 + other * (p ? 2 : 1)) >> 8) + 4;  /* a mean error, in 1/16 */
-    uint32_t mean = ((scale->sum + guess * PRIOR_COUNT) << 4) / (scale->count + PRIOR_COUNT);
+    uint32_t mean = scale_of(scale, guess);
     Mixture mixture;
     int32_t centres[3] = {prediction, around.mean * 16 + (predicted[0] >> 2),
                           around.mean * 16 + (predicted[2] >> 2)};
@@ -209,6 +208,7 @@ ALWAYS_INLINE void code_stripe_row(Tile *t, int p, Model *model, const Coder *co
         } else {
             int32_t *v = plane->value + y * t->stride + x;
             *v = v[-1];
+            forget_wrong(&model->predictor, y, x);
         }
         if (y == 0)
             fill_above(t, plane, x);

@@ -286,6 +286,14 @@ ALWAYS_INLINE void note_wrong(Predictor *self, int y, int x, const int32_t *pred
     }
 }
 
+/* The same where no sample is coded. */
+ALWAYS_INLINE void forget_wrong(Predictor *self, int y, int x)
+{
+    int32_t *row = self->wrong + (y % 3) * self->wrong_stride + (x + SIDE) * PREDICTORS;
+    for (int k = 0; k < PREDICTORS; k++)
+        row[k] = 0;
+}
+
 /* A context of six comparisons of the neighbours with the prediction (in 1/16). */
 ALWAYS_INLINE int texture(const Around *a, int32_t prediction)
 {
@@ -293,6 +301,12 @@ ALWAYS_INLINE int texture(const Around *a, int32_t prediction)
     for (int k = 0; k < 6; k++)
         bits |= ((a->taps[k] + a->mean) * 16 > prediction) << k;
     return bits;
+}
+
+/* Most of the mean error, once there are some. */
+ALWAYS_INLINE int32_t bias_of(const Bias *bias)
+{
+    return bias->count > 3 ? (int32_t)((int64_t)bias->sum * 11 / (16 * bias->count)) : 0;
 }
 
 ALWAYS_INLINE void bias_learn(Bias *bias, int32_t error)

@@ -1,9 +1,10 @@
 /*
  * photo_spread.h: how far a sample may be from its prediction, and the coding of it.
  *
- * The distribution is a mixture of five logistic ones around the prediction. Their common scale is
- * the mean error met in the same context before; their weights follow what was coded. WINDOW
- * buckets of 2^step values have a probability each; what lies beyond is an escape.
+ * The distribution is a mixture of seven logistic ones, around the prediction and two of those that
+ * it was blended of. Their common scale is the mean error met in the same context before; their
+ * weights follow what was coded. WINDOW buckets of 2^step values have a probability each; what lies
+ * beyond is an escape.
  */
 #ifndef LICTOR_PHOTO_SPREAD_H
 #define LICTOR_PHOTO_SPREAD_H
@@ -25,7 +26,7 @@ enum {
     MOST_BITS = 20              /* of a distance; samples have 16, differences 17 */
 };
 
-/* Levels of the five curves relative to the scale: 0.72 * (0.22, 0.4, 0.65, 1.1, 2.2). */
+/* Levels of the curves relative to the scale, eight an octave: widths of 0.16 to 1.5 times it. */
 static const int curve_levels[CURVES] = {-21, -15, -9, -3, 5, -12, -12};
 
 /* Which prediction each is around: the final one, or one of those that it was blended of. */
@@ -55,6 +56,13 @@ static void spread_start(Spread *self)
         for (int i = 0; i < CONTEXTS; i++)
             self->weights[i].of[k] = curve_weights[k];
     }
+}
+
+/* The mean error in 1/256, of those met and of a guess in 1/16. */
+ALWAYS_INLINE uint32_t scale_of(const Scale *scale, uint32_t guess)
+{
+    uint64_t sum = (uint64_t)scale->sum + (uint64_t)guess * PRIOR_COUNT;
+    return (uint32_t)((sum << 4) / (scale->count + PRIOR_COUNT));
 }
 
 ALWAYS_INLINE void scale_learn(Scale *scale, uint32_t error)
