@@ -14,13 +14,6 @@
 
 #include "../../entropy/adaptive.h"
 
-#if defined(__SSE2__) || defined(_M_X64)
-#include <emmintrin.h>
-#define MIX_SSE2 1
-#else
-#define MIX_SSE2 0
-#endif
-
 enum {
     ODDS_LIMIT = 3071,          /* log odds are in 1/256 nat, at most so large */
     ODDS_COUNT = 2 * ODDS_LIMIT + 1
@@ -180,22 +173,10 @@ static inline Slot *nodes_find(Slot *table, uint32_t hash, unsigned bits)
 
 /*
  * Weights have 16 bits after the point; of these 13 are looked at, in 16 bits with the sign. Sums
- * wrap, as vectors do. Counts of inputs are multiples of 8.
+ * wrap. Compilers make vectors of these loops, of counts that are multiples of 8.
  */
 static inline int mix(const int32_t *weights, const int16_t *inputs, int count)
 {
-#if MIX_SSE2
-    __m128i sum = _mm_setzero_si128();
-    for (int i = 0; i < count; i += 8) {
-        __m128i a = _mm_srai_epi32(_mm_loadu_si128((const __m128i *)(weights + i)), 3);
-        __m128i b = _mm_srai_epi32(_mm_loadu_si128((const __m128i *)(weights + i + 4)), 3);
-        __m128i x = _mm_loadu_si128((const __m128i *)(inputs + i));
-        sum = _mm_add_epi32(sum, _mm_madd_epi16(_mm_packs_epi32(a, b), x));
-    }
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
-    int odds = _mm_cvtsi128_si32(sum) >> 13;
-#else
     uint32_t sum = 0;
     for (int i = 0; i < count; i++) {
         int32_t w = weights[i] >> 3;
@@ -203,7 +184,6 @@ static inline int mix(const int32_t *weights, const int16_t *inputs, int count)
         sum += (uint32_t)(w * inputs[i]);
     }
     int odds = (int32_t)sum >> 13;
-#endif
     return odds > ODDS_LIMIT ? ODDS_LIMIT : odds < -ODDS_LIMIT ? -ODDS_LIMIT : odds;
 }
 
@@ -211,20 +191,8 @@ static inline int mix(const int32_t *weights, const int16_t *inputs, int count)
 static inline void mix_learn(int32_t *weights, const int16_t *inputs, int count, int error)
 {
     error = error > INT16_MAX ? INT16_MAX : error < INT16_MIN ? INT16_MIN : error;
-#if MIX_SSE2
-    __m128i e = _mm_set1_epi16((int16_t)error);
-    for (int i = 0; i < count; i += 8) {
-        __m128i step = _mm_mulhi_epi16(_mm_loadu_si128((const __m128i *)(inputs + i)), e);
-        __m128i *a = (__m128i *)(weights + i), *b = (__m128i *)(weights + i + 4);
-        __m128i low = _mm_srai_epi32(_mm_unpacklo_epi16(step, step), 16);
-        __m128i high = _mm_srai_epi32(_mm_unpackhi_epi16(step, step), 16);
-        _mm_storeu_si128(a, _mm_add_epi32(_mm_loadu_si128(a), low));
-        _mm_storeu_si128(b, _mm_add_epi32(_mm_loadu_si128(b), high));
-    }
-#else
     for (int i = 0; i < count; i++)
         weights[i] = (int32_t)((uint32_t)weights[i] + (uint32_t)((inputs[i] * error) >> 16));
-#endif
 }
 
 #endif
