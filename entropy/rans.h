@@ -132,17 +132,47 @@ typedef struct {
     EncodeEntry *encode;                /* per entry; tables that are equal share them */
     uint32_t *code;                     /* per entry: start | raw << 15 | freq << 16 */
     uint32_t *guide;                    /* per row 256 buckets: first entry | next start << 16 */
+    uint64_t *pair;                     /* per row 256 buckets: two entries; see pair_of */
 } RansTables;
 
 #define CODE_RAW 0x8000u
 #define CODE_FREQ(code) ((code) >> 16)
 #define CODE_START(code) ((code) & (TOTAL - 1))
 
+#define PAIR_RAW 0x80000000u
+#define PAIR_FREQ(high) ((high) >> 16 & (TOTAL - 1))
+
 static void rans_tables_free(RansTables *self)
 {
     free(self->encode);
     free(self->code);
     free(self->guide);
+    free(self->pair);
+}
+
+/*
+ * What a bucket says of two entries in a row, those that own most of its slots, so that one look is
+ * enough for nearly every slot: the code of the one; above it that one's number, the frequency of
+ * the other << 16 (below TOTAL, since there are two), and PAIR_RAW for the other.
+ * `entry` owns the bucket's first slot; `end` is one past its table's last.
+ */
+static uint64_t pair_of(const uint32_t *code, uint32_t entry, uint32_t end, uint32_t bucket)
+{
+    const uint32_t from = bucket << GUIDE_SHIFT, to = from + (1u << GUIDE_SHIFT);
+    uint32_t one = entry, most = 0;
+    for (uint32_t start = CODE_START(code[entry]); start < to && entry < end; entry++) {
+        uint32_t next = start + CODE_FREQ(code[entry]);
+        uint32_t last = next + (entry + 1 < end ? CODE_FREQ(code[entry + 1]) : 0);
+        uint32_t owned = (last < to ? last : to) - (start > from ? start : from);
+        if (owned > most) {
+            most = owned;
+            one = entry;
+        }
+        start = next;
+    }
+    uint32_t other = one + 1 < end ? code[one + 1] : 0;
+    uint32_t high = one | PAIR_FREQ(other) << 16 | (other & CODE_RAW ? PAIR_RAW : 0);
+    return (uint64_t)high << 32 | code[one];
 }
 
 /* Fills the entries [base, base + length) and guide row of one distinct table. */
@@ -166,12 +196,15 @@ static void compile_row(RansTables *self, const uint16_t *freqs, int length, int
         start += freq;
     }
     uint32_t *guide = &self->guide[row << GUIDE_BITS];
+    uint64_t *pair = &self->pair[row << GUIDE_BITS];
     int entry = 0;
     uint32_t next = freqs[0];
     for (uint32_t bucket = 0; bucket < 1u << GUIDE_BITS; bucket++) {
         while (next <= bucket << GUIDE_SHIFT)
             next += freqs[++entry];
         guide[bucket] = (uint32_t)(base + entry) | next << 16;
+        pair[bucket] = pair_of(self->code, (uint32_t)(base + entry), (uint32_t)(base + length),
+                               bucket);
     }
 }
 
@@ -254,7 +287,8 @@ static int rans_tables_fill(RansTables *self, const uint16_t *freqs, size_t freq
     self->encode = malloc(total * sizeof *self->encode);
     self->code = malloc(total * sizeof *self->code);
     self->guide = malloc((count << GUIDE_BITS) * sizeof *self->guide);
-    if (!self->encode || !self->code || !self->guide)
+    self->pair = malloc((count << GUIDE_BITS) * sizeof *self->pair);
+    if (!self->encode || !self->code || !self->guide || !self->pair)
         return -2;
     self->count = (unsigned)count;
     int base = 0;
@@ -1025,6 +1059,15 @@ ALWAYS_INLINE int32_t raw_symbol(Tail *t, const Symbols *s, int entry)
     return (int32_t)((s->offset + entry) * unit + tail_get(t, s->shift) - (unit >> 1));
 }
 
+/* The entry that owns a slot of a bucket. */
+ALWAYS_INLINE uint32_t search_bucket(const RansTables *tables, uint32_t bucket, uint32_t slot)
+{
+    uint32_t entry = tables->guide[bucket] & 0xFFFF;
+    while (slot - CODE_START(tables->code[entry]) >= CODE_FREQ(tables->code[entry]))
+        entry++;
+    return entry;
+}
+
 /* Decodes one symbol's entry; the value is `entry + relation`, and CODE_RAW is or-ed to `raw`. */
 ALWAYS_INLINE int32_t decode_step(const RansTables *tables, unsigned index, uint32_t *state,
                                   const uint8_t **words, uint32_t *raw)
@@ -1241,7 +1284,7 @@ static size_t vector_paths(const Path **paths)
 }
 #endif
 
-enum { MAX_PATHS = 4 };
+enum { MAX_PATHS = 8 };
 
 /* Fills in the paths that this CPU can take, best first; returns their number. */
 static size_t rans_paths(const Path **paths)

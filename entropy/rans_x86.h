@@ -1,7 +1,7 @@
 /*
  * The loops of rans.h for x86: all of them for AVX-512 (with the byte permutations of VBMI and
  * VBMI2, since Ice Lake and Zen 4), encoding and decoding for AVX2. Every function carries its own
- * target, and vector_paths() asks the CPU.
+ * target, and vector_paths() asks the CPU. rans_x86_pairs.h decodes in another way, for AMD.
  */
 #include <immintrin.h>
 
@@ -820,6 +820,8 @@ AVX2 static size_t decode_avx2(const RansTables *tables, uint32_t *states, const
     return raws;
 }
 
+#include "rans_x86_pairs.h"
+
 /* ----------------------------------------------------------------- paths */
 
 static const Path avx512_path = {"avx512", classify_avx512, keep_indexes_avx512,
@@ -827,6 +829,13 @@ static const Path avx512_path = {"avx512", classify_avx512, keep_indexes_avx512,
                                  checksum_avx512};
 static const Path avx2_path = {"avx2", classify_avx2, keep_indexes_avx2, keep_slots_avx2,
                                spread_avx2, encode_avx2, decode_avx2, checksum_clmul};
+
+static const Path avx512_pairs_path = {"avx512-pairs", classify_avx512, keep_indexes_avx512,
+                                       keep_slots_avx512, spread_avx512, encode_avx512,
+                                       decode_avx512_pairs, checksum_avx512};
+static const Path avx2_pairs_path = {"avx2-pairs", classify_avx2, keep_indexes_avx2,
+                                     keep_slots_avx2, spread_avx2, encode_avx2, decode_avx2_pairs,
+                                     checksum_clmul};
 
 static size_t vector_paths(const Path **paths)
 {
@@ -838,9 +847,17 @@ static size_t vector_paths(const Path **paths)
                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                  __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
                  __builtin_cpu_supports("vpclmulqdq");
-    if (avx512)
-        paths[count++] = &avx512_path;
-    if (avx2)
-        paths[count++] = &avx2_path;
+    /* Best first. Those with pairs are made for Zen; elsewhere nobody has measured them. */
+    int pairs = __builtin_cpu_is("amd") != 0;
+    if (avx512) {
+        paths[count + pairs] = &avx512_path;
+        paths[count + !pairs] = &avx512_pairs_path;
+        count += 2;
+    }
+    if (avx2) {
+        paths[count + pairs] = &avx2_path;
+        paths[count + !pairs] = &avx2_pairs_path;
+        count += 2;
+    }
     return count;
 }

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,6 +157,15 @@ def test_choice_of_implementation(monkeypatch):
     monkeypatch.setenv("LICTOR_CODER", absent)
     with pytest.raises(ValueError, match="but this CPU only has"):
         Encoder()
+
+
+def test_paths_with_pairs_come_first_on_amd_only():
+    cpu = Path("/proc/cpuinfo")
+    if not cpu.exists():
+        pytest.skip("whose CPU this is cannot be read")
+    amd = "AuthenticAMD" in cpu.read_text()
+    for name in {"avx512", "avx2"} & set(paths()):
+        assert paths().index(f"{name}-pairs") - paths().index(name) == (-1 if amd else 1)
 
 
 def test_a_path_by_its_name(monkeypatch):
