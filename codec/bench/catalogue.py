@@ -73,6 +73,7 @@ FAMILIES = (
         programs.vvenc,
     ),
     Family("vtm-{420,444}", r"vtm-(420|444)", "vtm-444", programs.vtm),
+    Family("lictor-{auto,linear}", r"lictor-(auto|linear)", "lictor-auto", learned.method),
 )
 
 

@@ -60,6 +60,25 @@ def model(name: str, effort: int, threads: int) -> Codec:
     )
 
 
+def method(name: str, threads: int) -> Codec:
+    """A method of pictures by itself, or "auto": the choice among all, with the default model."""
+
+    def encode(pixels: NDArray[Any], quality: float) -> bytes:
+        return api.encode(pixels, quality=quality, method=name)
+
+    return Codec(
+        name=f"lictor-{name}",
+        label=f"Lictor, method {name}",
+        version=f"lictor {version('lictor')}",
+        suffix=".bin",
+        scale=Scale("0 to 100", 0, 100),
+        qualities=_QUALITIES,
+        encode=encode,
+        decode=_decoder([]),
+        settings={"threads": threads},
+    )
+
+
 def compressai(architecture: str, threads: int) -> Codec:
     """All imported weights of an architecture, each a point of one curve."""
     from lictor.models import zoo

@@ -40,7 +40,7 @@ _FEW = 1 / 8
 _CLEARLY = 0.9
 """A block leaves the network only if it costs less than this share of what it did: what a block of
 the network costs is an estimate, and a seam needs a reason."""
-_WORTH = 0.95
+_WORTH = 0.9
 """The network runs again, without blocks that others code, only if all costs less than this."""
 _BETTER = 0.98
 """All of a picture leaves the network only if it costs less than this."""
