@@ -466,6 +466,9 @@ typedef struct {
                      size_t groups, const uint8_t **words, uint8_t *raw);
     /* CRC-32 (as in zlib) of more bytes. */
     uint32_t (*checksum)(uint32_t crc, const uint8_t *bytes, size_t count);
+    /* Decodes `groups` times 8 symbols in 8 lanes; NULL: decode_lanes does it itself. */
+    size_t (*decode_8)(const RansTables *tables, uint32_t *states, const uint8_t *index,
+                       int32_t *out, size_t groups, const uint8_t **words, uint8_t *raw);
 } Path;
 
 /* The checksum of symbols is that of their bytes as little-endian int32. */
@@ -1111,11 +1114,12 @@ ALWAYS_INLINE size_t decode_lanes(const int lanes, RansDecoder *d, const RansTab
     for (; j < count && phase; j++, phase = (phase + 1) % (unsigned)lanes)
         DECODE(j, phase);
     size_t groups = (count - j) / (size_t)lanes;
-    if (lanes == 32) {
-        size_t more = d->path->decode(tables, x, index + j, out + j, groups, &words, raw + raws);
+    if (lanes == 32 || (lanes == 8 && d->path->decode_8 != NULL)) {
+        size_t more = (lanes == 32 ? d->path->decode : d->path->decode_8)(
+            tables, x, index + j, out + j, groups, &words, raw + raws);
         for (; more > 0; more--, raws++)
             raw[raws] = (uint8_t)(raw[raws] + j);
-        j += 32 * groups;
+        j += (size_t)lanes * groups;
     } else {
         for (; groups > 0; groups--, j += (size_t)lanes)
             UNROLL for (int k = 0; k < lanes; k++)
@@ -1266,7 +1270,7 @@ static End rans_ended(const RansDecoder *self)
 
 static const Path scalar_path = {"scalar", classify_scalar, keep_indexes_scalar,
                                  keep_slots_scalar, spread_scalar, encode_scalar, decode_scalar,
-                                 checksum_scalar};
+                                 checksum_scalar, NULL};
 
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__) && LITTLE_ENDIAN_HOST
 #include "rans_x86.h"

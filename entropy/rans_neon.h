@@ -157,7 +157,7 @@ static size_t decode_neon(const RansTables *tables, uint32_t *states, const uint
 }
 
 static const Path neon_path = {"neon", classify_scalar, keep_indexes_scalar, keep_slots_scalar,
-                               spread_scalar, encode_neon, decode_neon, checksum_neon};
+                               spread_scalar, encode_neon, decode_neon, checksum_neon, NULL};
 
 static size_t vector_paths(const Path **paths)
 {

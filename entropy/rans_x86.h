@@ -826,16 +826,16 @@ AVX2 static size_t decode_avx2(const RansTables *tables, uint32_t *states, const
 
 static const Path avx512_path = {"avx512", classify_avx512, keep_indexes_avx512,
                                  keep_slots_avx512, spread_avx512, encode_avx512, decode_avx512,
-                                 checksum_avx512};
+                                 checksum_avx512, NULL};
 static const Path avx2_path = {"avx2", classify_avx2, keep_indexes_avx2, keep_slots_avx2,
-                               spread_avx2, encode_avx2, decode_avx2, checksum_clmul};
+                               spread_avx2, encode_avx2, decode_avx2, checksum_clmul, NULL};
 
 static const Path avx512_pairs_path = {"avx512-pairs", classify_avx512, keep_indexes_avx512,
                                        keep_slots_avx512, spread_avx512, encode_avx512,
-                                       decode_avx512_pairs, checksum_avx512};
+                                       decode_avx512_pairs, checksum_avx512, decode_avx2_pairs_8};
 static const Path avx2_pairs_path = {"avx2-pairs", classify_avx2, keep_indexes_avx2,
                                      keep_slots_avx2, spread_avx2, encode_avx2, decode_avx2_pairs,
-                                     checksum_clmul};
+                                     checksum_clmul, decode_avx2_pairs_8};
 
 static size_t vector_paths(const Path **paths)
 {

@@ -250,32 +250,49 @@ AVX2 ALWAYS_INLINE __m256i next_8(__m256i x, const Owners8 *o, __m256i row, int3
     return renew_8(_mm256_add_epi32(x, o->within), words);
 }
 
+/* Decodes `groups` times 8 symbols in each of so many vectors, 1 or 4. */
+AVX2 ALWAYS_INLINE size_t decode_avx2_vectors(const int vectors, const RansTables *tables,
+                                              uint32_t *states, const uint8_t *index,
+                                              int32_t *out, size_t groups, const uint8_t **words,
+                                              uint8_t *raw)
+{
+    __m256i x[4], row[4];
+    Owners8 o[4];
+    UNROLL for (int i = 0; i < vectors; i++)
+        x[i] = _mm256_loadu_si256((const __m256i *)(states + 8 * i));
+    const uint8_t *from = *words;
+    size_t raws = 0;
+    for (size_t j = 0; groups > 0; groups--, j += 8 * (size_t)vectors) {
+        unsigned wrong = 0;
+        UNROLL for (int i = 0; i < vectors; i++) {
+            row[i] = load_rows(tables->row, index + j + 8 * i);
+            o[i] = find_owners_8(tables, x[i], row[i]);
+            wrong |= o[i].wrong;
+        }
+        if (UNLIKELY(wrong))            /* one rare branch for all */
+            UNROLL for (int i = 0; i < vectors; i++)
+                search_owners_8(tables, &o[i]);
+        UNROLL for (int i = 0; i < vectors; i++)
+            x[i] = next_8(x[i], &o[i], row[i], out + j + 8 * i, &from);
+        UNROLL for (int i = 0; i < vectors; i++)
+            raws += put_members(raw + raws, (uint8_t)(j + 8 * (size_t)i), bits_of(o[i].raw));
+    }
+    UNROLL for (int i = 0; i < vectors; i++)
+        _mm256_storeu_si256((__m256i *)(states + 8 * i), x[i]);
+    *words = from;
+    return raws;
+}
+
 AVX2 static size_t decode_avx2_pairs(const RansTables *tables, uint32_t *states,
                                      const uint8_t *index, int32_t *out, size_t groups,
                                      const uint8_t **words, uint8_t *raw)
 {
-    __m256i x[4], row[4];
-    Owners8 o[4];
-    UNROLL for (int i = 0; i < 4; i++)
-        x[i] = _mm256_loadu_si256((const __m256i *)(states + 8 * i));
-    const uint8_t *from = *words;
-    size_t raws = 0;
-    for (size_t j = 0; groups > 0; groups--, j += 32) {
-        UNROLL for (int i = 0; i < 4; i++) {
-            row[i] = load_rows(tables->row, index + j + 8 * i);
-            o[i] = find_owners_8(tables, x[i], row[i]);
-        }
-        /* One rare branch for all. */
-        if (UNLIKELY(o[0].wrong | o[1].wrong | o[2].wrong | o[3].wrong))
-            UNROLL for (int i = 0; i < 4; i++)
-                search_owners_8(tables, &o[i]);
-        UNROLL for (int i = 0; i < 4; i++)
-            x[i] = next_8(x[i], &o[i], row[i], out + j + 8 * i, &from);
-        UNROLL for (int i = 0; i < 4; i++)
-            raws += put_members(raw + raws, (uint8_t)(j + 8 * (size_t)i), bits_of(o[i].raw));
-    }
-    UNROLL for (int i = 0; i < 4; i++)
-        _mm256_storeu_si256((__m256i *)(states + 8 * i), x[i]);
-    *words = from;
-    return raws;
+    return decode_avx2_vectors(4, tables, states, index, out, groups, words, raw);
+}
+
+AVX2 static size_t decode_avx2_pairs_8(const RansTables *tables, uint32_t *states,
+                                       const uint8_t *index, int32_t *out, size_t groups,
+                                       const uint8_t **words, uint8_t *raw)
+{
+    return decode_avx2_vectors(1, tables, states, index, out, groups, words, raw);
 }
