@@ -9,6 +9,7 @@ without loss.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lictor.codec.errors import PictureWarning
 from lictor.codec.format.picture import BLOCK, LATENTS, LINEAR, LOSSLESS
 from lictor.codec.picture import arguments, blocks
 from lictor.codec.picture.assemble import file_of
@@ -154,7 +156,15 @@ def encode(task: Task, method: str, plan: Plan | None = None) -> tuple[list[Code
     Raises:
         CodecError: MissingPackage, of what was installed without a C compiler; OutOfMemory.
     """
-    alone = task.codec is not None and not (task.codec.on_ladder and _here())
+    choice = task.codec is None or task.codec.on_ladder
+    if method == arguments.AUTO and choice and not _here():
+        warnings.warn(
+            "the picture is coded by the network alone, whatever it is, for the C extensions are "
+            "missing; install a C compiler and then Lictor again",
+            PictureWarning,
+            stacklevel=2,
+        )
+    alone = task.codec is not None and not (choice and _here())
     if method == "network" or (method == arguments.AUTO and alone):
         wanted = Wanted(task.picture, task.quality, task.codec, task.effort, task.progress)
         return [METHODS[LATENTS].encode(wanted)], None

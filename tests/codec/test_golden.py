@@ -36,6 +36,9 @@ NAMES = (
     "linear",
     "linear-gray16",
     "linear-map",
+    "lossless",
+    "lossless-bilevel",
+    "lossless-gray16",
     "metadata",
     "point",
     "rgb-effort",
@@ -51,7 +54,7 @@ NAMES = (
     "row",
     "tiles",
 )
-MOST_BYTES = 450_000
+MOST_BYTES = 460_000
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ def read(name: str) -> bytes:
 @pytest.mark.parametrize("name", NAMES)
 def test_latents(name: str):
     data = read(name)
-    if name.startswith("linear"):
+    if name.startswith(("linear", "lossless")):
         with pytest.raises(NoLatents):
             latents(data)
         return
@@ -113,6 +116,7 @@ def check_picture(name: str, data: bytes) -> None:
     assert picture.pixels.dtype == expected.pixels.dtype
     assert picture.pixels.shape == expected.pixels.shape
     step = 1 if picture.depth == 8 else 257  # one of 255 levels
+    step *= not name.startswith("lossless")
     assert np.abs(picture.colours.astype(int) - expected.colours).max() <= step
     if picture.alpha is not None:
         np.testing.assert_array_equal(picture.alpha, expected.alpha)
@@ -130,7 +134,7 @@ def test_golden_files_are_of_every_kind():
     assert any(i.tiles > 1 for i in infos)
     assert {i.tiles > 1 for i in infos if i.map_bytes} == {True, False}
     methods = {tuple(i.methods) for i in infos}
-    assert methods >= {("network",), ("linear",), ("network", "linear")}
+    assert methods >= {("network",), ("linear",), ("network", "linear"), ("lossless",)}
 
 
 def test_one_bit_of_a_golden_picture_matters(monkeypatch: pytest.MonkeyPatch):
@@ -176,7 +180,7 @@ def test_without_any_encoder(name: str, monkeypatch: pytest.MonkeyPatch):
     ):
         monkeypatch.setattr(module, attribute, gone(attribute))
     check_picture(name, data)
-    if not name.startswith("linear"):
+    if not name.startswith(("linear", "lossless")):
         assert latents(data).sha256 == index()["files"][name]["latents"]
 
 

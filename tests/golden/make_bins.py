@@ -136,6 +136,18 @@ RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         lambda: with_noise(photo("astronaut.png", 120, 10, 320, 192)),
         {"quality": 30, "method": "auto"},
     ),
+    "lossless": (
+        lambda: with_alpha(photo("astronaut.png", 180, 40, 67, 45)),
+        {"method": "lossless"},
+    ),
+    "lossless-gray16": (
+        lambda: sixteen_bits(photo("camera.png", 100, 40, 260, 260)),
+        {"method": "lossless"},
+    ),
+    "lossless-bilevel": (
+        lambda: (photo("page.png", 40, 30, 210, 150) > 140) * np.uint8(255),
+        {"method": "lossless"},
+    ),
     "column": (lambda: photo("chelsea.png", 200, 50, 2, 131), {"quality": 80}),
 }
 
