@@ -23,8 +23,8 @@ SCREEN, PHOTO, BOTH = 0, 1, 2
 FLAT = 0.6
 """A tile with so large a share of pixels that repeat is no photo as a whole."""
 ROUGH = 1 / 3
-"""One with a smaller share is a photo: trying `screen`, too, took three times as long on Kodak, whose
-shares go up to 0.31, and gave 0.4 %."""
+"""One with a smaller share is a photo: trying `screen`, too, took three times as long on Kodak,
+whose shares go up to 0.31, for 0.4 %."""
 DIVIDE = 0.6
 """Where both coders take part, blocks with a smaller share go to `photo`."""
 
