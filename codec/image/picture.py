@@ -26,6 +26,8 @@ class Picture:
         notes: what was changed on the way that a user should know of, one line each.
         lost: what could not be salvaged of a damaged file, one line each.
         signalling: what is said of the colours beside the profile: PNG's cICP, gAMA and the like.
+        uncovered: pixels with the colours that alpha hides, where those of `pixels` are others that
+            cost less; else nothing.
     """
 
     pixels: NDArray[Any]
@@ -34,6 +36,7 @@ class Picture:
     notes: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     signalling: Signalling = NO_SIGNALLING
+    uncovered: NDArray[Any] | None = None
 
     @property
     def depth(self) -> int:

@@ -313,7 +313,8 @@ def _converted_by_profile(picture: Picture, bare: Picture) -> Picture:
 
 def _with_colours(picture: Picture, colours: NDArray[Any]) -> Picture:
     alpha = [] if picture.alpha is None else [picture.alpha]
-    return replace(picture, pixels=np.ascontiguousarray(np.dstack([colours, *alpha])))
+    pixels = np.ascontiguousarray(np.dstack([colours, *alpha]))
+    return replace(picture, pixels=pixels, uncovered=None)
 
 
 def middle(pixels: NDArray[np.uint8], side: int, margin: float = 1 / 7) -> NDArray[np.uint8]:

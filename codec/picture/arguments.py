@@ -44,7 +44,6 @@ def picture(image: Any, salvage: bool = False, exact: bool = False) -> Picture:
     import numpy as np
     from PIL import Image
 
-    from lictor.codec.image import hidden
     from lictor.codec.image.pillow import Picture, from_pillow
 
     if isinstance(image, (str, bytes, os.PathLike)):
@@ -56,12 +55,23 @@ def picture(image: Any, salvage: bool = False, exact: bool = False) -> Picture:
         found = from_pillow(image, salvage)
         for note in (*found.lost, *found.notes):
             warnings.warn(f"the picture {note}", PictureWarning, stacklevel=3)
-        return found if exact else replace(found, pixels=hidden.covered(found.pixels))
+        return found if exact else _covered(found)
     found = image if isinstance(image, Picture) else Picture(image)
     if not isinstance(found.pixels, np.ndarray):
         raise NotAnImage(f"a Pillow image or a numpy array is needed, not {type(image).__name__}")
     pixels = _as_pixels(found.pixels)
-    return replace(found, pixels=pixels if exact else hidden.covered(pixels))
+    found = replace(found, pixels=pixels)
+    return found if exact else _covered(found)
+
+
+def _covered(picture: Picture) -> Picture:
+    """With colours that cost little where nothing can be seen."""
+    from lictor.codec.image import hidden
+
+    pixels = hidden.covered(picture.pixels)
+    if pixels is picture.pixels:
+        return picture
+    return replace(picture, pixels=pixels, uncovered=picture.pixels)
 
 
 def _as_pixels(array: NDArray[Any]) -> NDArray[Any]:

@@ -296,11 +296,13 @@ def _held(task: Task, network: Tried | None, plan: Plan) -> list[Coded]:
 
 def _lossless_file(task: Task, chosen: list[Coded]) -> Coded | None:
     """All of the picture without loss, if that is no larger."""
-    size = sum(len(part.payload) for part in chosen)
-    if [part.kind for part in chosen] == [LOSSLESS]:
+    size, picture = sum(len(part.payload) for part in chosen), task.picture
+    if [part.kind for part in chosen] == [LOSSLESS] and picture.uncovered is None:
         return None
-    if size < _FAR_LARGER * lossless.estimate(task.colours):
+    if picture.uncovered is not None:  # what hides colours for networks may be dear without loss
+        picture = replace(picture, pixels=picture.uncovered)
+    if size < _FAR_LARGER * lossless.estimate(picture.colours):
         return None
-    exact = METHODS[LOSSLESS].encode(Wanted(task.picture, task.quality))
+    exact = METHODS[LOSSLESS].encode(Wanted(picture, task.quality))
     whole, parts = (len(file_of(task.picture, task.quality, made)) for made in ([exact], chosen))
     return exact if whole <= parts else None

@@ -337,3 +337,15 @@ def change() -> Callable[[bytes], bytes]:
 def test_pictures_of_pillow_and_arrays_are_the_same(china: np.ndarray):
     picture = page(china)
     assert encode(Image.fromarray(picture), quality=20) == encode(Picture(picture), quality=20)
+
+
+@pytest.mark.parametrize("quality", [20, 100])
+def test_what_alpha_hides_does_not_make_a_file_larger_than_the_lossless_one(quality: int):
+    """Black under alpha, lines of two colours above: to go on from these is dearer without loss."""
+    rows, columns = np.mgrid[:100, :100]
+    pixels = np.zeros((100, 100, 4), np.uint8)
+    pixels[(rows + 2 * columns) % 50 < 2] = 240, 20, 20, 255
+    pixels[(columns + 3 * rows) % 70 < 2] = 20, 20, 240, 255
+    data, exact = encode(pixels, quality=quality), encode(pixels, quality="lossless")
+    assert len(data) <= len(exact)
+    np.testing.assert_array_equal(decode_picture(exact).pixels, pixels)
