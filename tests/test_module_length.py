@@ -10,7 +10,6 @@ PACKAGES = ("entropy", "models", "codec", "datasets", "training")
 MOST = 500
 
 LONGER = {
-    "codec/report/pages/report.js": "the script of a page that is one file; to be split",
     "entropy/rans.h": "the coder that C programs take as one header, without a library",
     "entropy/rans_x86.h": "its loops for AVX2 and AVX-512, which one `#if` keeps together",
 }
