@@ -72,6 +72,8 @@ def measure(path: str, contestants: Sequence[Codec]) -> list[Row]:
         OSError: Likewise.
     """
     pixels = pillow.read(path).eight_bit_colours()
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
     return [_measure_one(os.path.basename(path), pixels, codec) for codec in contestants]
 
 

@@ -131,10 +131,11 @@ def _here() -> bool:
 
 @dataclass(frozen=True)
 class Plan:
-    """What codes which blocks, before the bound is looked at.
+    """What codes which blocks.
 
     shown: blocks that the network is shown; None: there is none. linear: those of the linear
-    method. exact: what was coded without loss, whatever the quality.
+    method; in a plan to be kept, also those that broke the bound. exact: what was coded without
+    loss, whatever the quality.
     """
 
     shown: Mask | None
@@ -172,14 +173,14 @@ def encode(task: Task, method: str, plan: Plan | None = None) -> tuple[list[Code
     if method == "lossless":
         return [METHODS[LOSSLESS].encode(Wanted(task.picture, task.quality))], None
     if method == "linear":
-        return _held(task, None, Plan(None, everything, None)), None
+        return _held(task, None, Plan(None, everything, None))[0], None
     if plan is None:
         network, plan = _chosen(task, everything)
     else:
         network = None if plan.shown is None else _network(task, plan.shown)
-    parts = _held(task, network, plan)
+    parts, leaving = _held(task, network, plan)
     whole = _lossless_file(task, parts)
-    return parts if whole is None else [whole], plan
+    return parts if whole is None else [whole], replace(plan, linear=leaving)
 
 
 def _chosen(task: Task, everything: Mask) -> tuple[Tried | None, Plan]:
@@ -273,8 +274,12 @@ def _sum(values: NDArray[np.float64], mask: Mask) -> float:
 # ---------------------------------------------------------------- what was promised
 
 
-def _held(task: Task, network: Tried | None, plan: Plan) -> list[Coded]:
-    """All methods' parts, with each block finer, or by another method, until the bound holds."""
+def _held(task: Task, network: Tried | None, plan: Plan) -> tuple[list[Coded], Mask]:
+    """All methods' parts, with each block finer, or by another method, until the bound holds.
+
+    Returns:
+        The parts, and which blocks the linear method has now.
+    """
     leaving, exact = plan.linear, plan.exact
     finer = np.zeros(task.shape, np.int16)
     without_loss = np.zeros(task.shape, np.bool_) if exact is None else exact.mask
@@ -291,7 +296,7 @@ def _held(task: Task, network: Tried | None, plan: Plan) -> list[Coded]:
         without_loss = without_loss | hopeless
     if without_loss.any() and (exact is None or (without_loss != exact.mask).any()):
         exact = _lossless(task, without_loss)
-    return [part.coded for part in (network, linear, exact) if part is not None]
+    return [part.coded for part in (network, linear, exact) if part is not None], leaving
 
 
 def _lossless_file(task: Task, chosen: list[Coded]) -> Coded | None:

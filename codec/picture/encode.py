@@ -109,8 +109,8 @@ class Task:
         plans: list[Plan | None] = []
 
         def once(quality: Quality, effort: int) -> bytes:
-            # The plan of the first is kept: another choice at some quality would make a leap.
-            made = self.file(quality, effort, plans[0] if plans else None)
+            # The plan is kept: another choice at some quality would make a leap.
+            made = self.file(quality, effort, plans[-1] if plans else None)
             plans.append(made.plan)
             return made.data
 
