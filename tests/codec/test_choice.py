@@ -285,9 +285,9 @@ def test_verify_looks_at_the_bound(china: np.ndarray, monkeypatch: pytest.Monkey
     assert "beyond what the quality allows" in _verify_line({**vars(broken), "notes": ()})
 
 
-def _unheld(task: choice.Task) -> list:
-    rough = choice.Task(task.picture, Quality(0), None)
-    return [choice._linear(rough, np.ones(task.shape, bool)).coded]
+def _unheld(task: choice.Task) -> tuple[list, np.ndarray]:
+    rough, everything = choice.Task(task.picture, Quality(0), None), np.ones(task.shape, bool)
+    return [choice._linear(rough, everything).coded], everything
 
 
 def test_blocks_that_look_drawn(china: np.ndarray):
