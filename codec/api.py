@@ -120,7 +120,8 @@ def encode(
     """
     target = rate_target.given(size=size, bpp=bpp, psnr=psnr, ssim=ssim)
     aims = {target.kind: target.value} if target else {}
-    method = arguments.method(method, quality, effort=effort, roi=roi, **aims)
+    tuned = None if tune == "psnr" else tune
+    method = arguments.method(method, quality, effort=effort, roi=roi, tune=tuned, **aims)
     exact = method == qualities.LOSSLESS
     if target is None:
         wanted = qualities.given(_number(quality, exact))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lictor.codec.format.picture import BLOCK
+from lictor.models.lossless.choice import block_means, repeating
+from lictor.models.pixels import BLOCK, block_count, sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,24 +15,6 @@ if TYPE_CHECKING:
 _EQUAL = 0.5
 _FEW_COLOURS = 64
 _SAMPLE = 8
-
-
-def count(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of blocks."""
-    return -(-height // BLOCK), -(-width // BLOCK)
-
-
-def sums(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Of (H, W), for each block."""
-    starts = (np.arange(0, side, BLOCK) for side in values.shape)
-    rows, columns = starts
-    lines = np.add.reduceat(values, rows, axis=0, dtype=np.float64)
-    return np.add.reduceat(lines, columns, axis=1)
-
-
-def inside(blocks: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
-    """The pixels (height, width) of some blocks."""
-    return blocks.repeat(BLOCK, 0).repeat(BLOCK, 1)[:height, :width]
 
 
 def squared_errors(
@@ -45,7 +28,7 @@ def squared_errors(
         seen: (H, W), the pixels that count; None: all.
     """
     scale = (255 / np.iinfo(a.dtype).max) ** 2 / a.shape[2]
-    found = np.empty(count(*a.shape[:2]))
+    found = np.empty(block_count(*a.shape[:2]))
     for row in range(len(found)):  # a row of blocks at a time, for floats take memory
         lines = slice(row * BLOCK, (row + 1) * BLOCK)
         difference = a[lines].astype(np.float32) - b[lines]
@@ -61,24 +44,26 @@ def drawn(colours: NDArray[Any]) -> NDArray[np.bool_]:
 
     colours: uint8 or uint16 (H, W, 1 or 3).
     """
-    left = np.zeros(colours.shape[:2], np.bool_)
-    left[:, 1:] = (colours[:, 1:] == colours[:, :-1]).all(axis=2)
-    left[1:] |= (colours[1:] == colours[:-1]).all(axis=2)
-    pixels = sums(np.ones(colours.shape[:2], np.float32))
-    return (sums(left) >= _EQUAL * pixels) | few_colours(colours)
+    found = few_colours(colours)
+    for row in range(len(found)):  # a row of blocks at a time, as above, and the line above it
+        top = row * BLOCK
+        lines = repeating(colours[max(top - 1, 0) : top + BLOCK])[min(top, 1) :]
+        found[row] |= block_means(lines)[0] >= _EQUAL
+    return found
 
 
 def few_colours(colours: NDArray[Any]) -> NDArray[np.bool_]:
     """The blocks of at most 64 colours."""
     height, width, channels = colours.shape
-    rows, columns = count(height, width)
-    packed = colours[:, :, 0].astype(np.uint64)
-    for channel in range(1, channels):
-        packed = packed << np.uint64(16) | colours[:, :, channel]
+    rows, columns = block_count(height, width)
     found = np.zeros((rows, columns), np.bool_)
     for row in range(rows):
+        lines = colours[row * BLOCK : (row + 1) * BLOCK]
+        packed = lines[:, :, 0].astype(np.uint64)
+        for channel in range(1, channels):
+            packed = packed << np.uint64(16) | lines[:, :, channel]
         for column in range(columns):
-            block = packed[row * BLOCK :, column * BLOCK :][:BLOCK, :BLOCK]
+            block = packed[:, column * BLOCK : (column + 1) * BLOCK]
             if len(np.unique(block[::_SAMPLE, ::_SAMPLE])) <= _FEW_COLOURS // 2:
                 found[row, column] = len(np.unique(block)) <= _FEW_COLOURS
     return found

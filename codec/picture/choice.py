@@ -23,9 +23,11 @@ from lictor.codec.picture import arguments, blocks
 from lictor.codec.picture.assemble import file_of
 from lictor.codec.picture.methods import METHODS
 from lictor.codec.picture.methods.method import Coded, Wanted
+from lictor.codec.picture.tiles import Grid
 from lictor.models import lossless
 from lictor.models.coding.slope import BOUND, slope, water_level
 from lictor.models.linear import coder
+from lictor.models.pixels import block_count, inside, sums
 from lictor.models.quality import PLACE, STEPS, Quality
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ class Task:
     @cached_property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of blocks."""
-        return blocks.count(*self.colours.shape[:2])
+        return block_count(*self.colours.shape[:2])
 
     @cached_property
     def seen(self) -> Mask | None:
@@ -99,8 +101,8 @@ class Task:
     @cached_property
     def bound(self) -> NDArray[np.float64]:
         """Squared error that each block may have."""
-        visible = np.ones(self.colours.shape[:2]) if self.seen is None else self.seen
-        return BOUND * self._mean(water_level) * blocks.sums(visible)
+        visible = np.ones(self.colours.shape[:2], np.bool_) if self.seen is None else self.seen
+        return BOUND * self._mean(water_level) * sums(visible)
 
     def _mean(self, of_quality: Callable[[float], float]) -> NDArray[np.float64]:
         """Over the places of each block."""
@@ -119,7 +121,8 @@ class Tried:
 
     def __init__(self, task: Task, coded: Coded, mask: Mask) -> None:
         assert coded.bits is not None and coded.samples is not None
-        self.coded, self.mask, self.bits = coded, mask, coded.bits
+        # Samples, as large as the picture, are not kept.
+        self.coded, self.mask, self.bits = replace(coded, samples=None), mask, coded.bits
         self.errors = task.errors(coded.samples)
         self.cost = self.bits + task.slope * self.errors
 
@@ -174,18 +177,19 @@ def encode(task: Task, method: str, plan: Plan | None = None) -> tuple[list[Code
         return [METHODS[LOSSLESS].encode(Wanted(task.picture, task.quality))], None
     if method == "linear":
         return _held(task, None, Plan(None, everything, None))[0], None
+    linear = None
     if plan is None:
-        network, plan = _chosen(task, everything)
+        linear = _linear(task, everything)
+        network, plan = _chosen(task, everything, linear)
     else:
         network = None if plan.shown is None else _network(task, plan.shown)
-    parts, leaving = _held(task, network, plan)
+    parts, leaving = _held(task, network, plan, linear)
     whole = _lossless_file(task, parts)
     return parts if whole is None else [whole], replace(plan, linear=leaving)
 
 
-def _chosen(task: Task, everything: Mask) -> tuple[Tried | None, Plan]:
-    """The plan, and the network's part if it has one."""
-    linear = _linear(task, everything)
+def _chosen(task: Task, everything: Mask, linear: Tried) -> tuple[Tried | None, Plan]:
+    """The plan, and the network's part if it has one. linear: of everything."""
     exact = _drawn(task, linear)
     rest = everything if exact is None else ~exact.mask
     network, leaving = None, rest
@@ -261,7 +265,7 @@ def _network(task: Task, mask: Mask) -> Tried:
 
         pixels = picture.pixels.copy()
         height, width, _ = pixels.shape
-        hidden.fill(pixels[:, :, : task.colours.shape[2]], blocks.inside(mask, height, width))
+        hidden.fill(pixels[:, :, : task.colours.shape[2]], inside(mask, height, width))
         picture = replace(picture, pixels=pixels)
     wanted = Wanted(picture, task.quality, task.codec, task.effort, task.progress, measured=True)
     return Tried(task, METHODS[LATENTS].encode(wanted), mask)
@@ -274,8 +278,12 @@ def _sum(values: NDArray[np.float64], mask: Mask) -> float:
 # ---------------------------------------------------------------- what was promised
 
 
-def _held(task: Task, network: Tried | None, plan: Plan) -> tuple[list[Coded], Mask]:
+def _held(
+    task: Task, network: Tried | None, plan: Plan, tried: Tried | None = None
+) -> tuple[list[Coded], Mask]:
     """All methods' parts, with each block finer, or by another method, until the bound holds.
+
+    tried: of the linear method, which is not run again for the same blocks.
 
     Returns:
         The parts, and which blocks the linear method has now.
@@ -283,8 +291,10 @@ def _held(task: Task, network: Tried | None, plan: Plan) -> tuple[list[Coded], M
     leaving, exact = plan.linear, plan.exact
     finer = np.zeros(task.shape, np.int16)
     without_loss = np.zeros(task.shape, np.bool_) if exact is None else exact.mask
+    linear = tried if tried is not None and (tried.mask == leaving).all() else None
     while True:
-        linear = _linear(task, leaving, finer) if leaving.any() else None
+        if linear is None and leaving.any():
+            linear = _linear(task, leaving, finer)
         errors = np.zeros(task.shape) if network is None else network.errors
         errors = errors if linear is None else np.where(leaving, linear.errors, errors)
         broken = ~without_loss & (errors > task.bound)
@@ -294,6 +304,7 @@ def _held(task: Task, network: Tried | None, plan: Plan) -> tuple[list[Coded], M
         hopeless = broken & (finer > _FINEST)
         leaving = (leaving | broken) & ~hopeless
         without_loss = without_loss | hopeless
+        linear = None
     if without_loss.any() and (exact is None or (without_loss != exact.mask).any()):
         exact = _lossless(task, without_loss)
     return [part.coded for part in (network, linear, exact) if part is not None], leaving
@@ -306,7 +317,10 @@ def _lossless_file(task: Task, chosen: list[Coded]) -> Coded | None:
         return None
     if picture.uncovered is not None:  # what hides colours for networks may be dear without loss
         picture = replace(picture, pixels=picture.uncovered)
-    if size < _FAR_LARGER * lossless.estimate(picture.colours):
+    height, width, _ = picture.pixels.shape
+    grid = Grid.for_picture(width, height)
+    tiles = (picture.colours[grid.tile(number).place] for number in range(len(grid)))
+    if size < _FAR_LARGER * sum(lossless.estimate(tile) for tile in tiles):
         return None
     exact = METHODS[LOSSLESS].encode(Wanted(picture, task.quality))
     whole, parts = (len(file_of(task.picture, task.quality, made)) for made in ([exact], chosen))

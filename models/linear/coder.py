@@ -7,16 +7,15 @@ time; the coder lets go of the GIL, so that threads may code several at once.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lictor.entropy import CorruptStream
 from lictor.models.coding.slope import BITS, slope
+from lictor.models.pixels import BLOCK, CHECKSUM, Mask, Pixels, block_count, checksum
 
 _linear: ModuleType | None
 try:
@@ -24,8 +23,6 @@ try:
 except ImportError:  # built without a C compiler
     _linear = None
 
-BLOCK = 64
-"""Side of the blocks of a mask."""
 MOST_SIDE = 1 << 16
 """Longest side of a tile."""
 MOST_FINENESS = 31
@@ -37,10 +34,6 @@ LEAST_STEP, MOST_STEP = 0.25, 255.0
 _SLOPE = 9.5
 """Bits that the square of a step is worth to the encoder. By theory 26 / 3 = 8.7; a little more is
 better, because its choices are greedy (J of 8 Kodak pictures falls by 0.5 %)."""
-_CHECK_BYTES = 4
-
-Pixels = NDArray[Any]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +95,7 @@ def encode(
         made, *shape, mask, fineness.copy(), bits, round(256 * step), matrix, _SLOPE
     )
     _clear(made, mask)
-    return Coded(_check(made) + stream, made, bits)
+    return Coded(checksum(made) + stream, made, bits)
 
 
 def decode(
@@ -126,18 +119,13 @@ def decode(
     mask, fineness = _blocks(shape, mask, None)
     if depth not in (8, 16):
         raise ValueError(f"samples have 8 or 16 bits, not {depth}")
-    pixels = np.zeros(shape, np.uint8 if depth == 8 else np.uint16)
-    whole = _extension().decode(
-        data[_CHECK_BYTES:], pixels, *shape, depth, mask, fineness
-    ) and data[:_CHECK_BYTES] == _check(pixels)
+    pixels: Pixels = np.zeros(shape, np.uint8) if depth == 8 else np.zeros(shape, np.uint16)
+    whole = _extension().decode(data[CHECKSUM:], pixels, *shape, depth, mask, fineness) and data[
+        :CHECKSUM
+    ] == checksum(pixels)
     if not whole:
         raise CorruptStream("the linear tile is damaged, or its shape, depth or mask is another")
     return pixels
-
-
-def _check(pixels: Pixels) -> bytes:
-    little = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
-    return zlib.crc32(little.tobytes()).to_bytes(_CHECK_BYTES, "little")
 
 
 def _clear(pixels: Pixels, mask: Mask) -> None:
@@ -154,7 +142,7 @@ def _blocks(
         raise ValueError(f"a tile is (height, width, channels) of sides of 1 to {MOST_SIDE}")
     if shape[2] not in (1, 3):
         raise ValueError(f"a tile has 1 or 3 channels, not {shape[2]}")
-    blocks = (-(-shape[0] // BLOCK), -(-shape[1] // BLOCK))
+    blocks = block_count(*shape[:2])
     mask = np.ones(blocks, np.bool_) if mask is None else mask
     fineness = np.zeros(blocks, np.uint8) if fineness is None else fineness
     if mask.shape != blocks or mask.dtype != np.bool_:

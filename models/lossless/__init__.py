@@ -1,7 +1,7 @@
 """Lossless coding of pixels without a network, a tile at a time.
 
 encode(pixels, depth), decode(data, shape, depth) take the better of two coders: `photo`
-(LOSSLESS.md) and `screen` (SCREEN.md). estimate(pixels, depth) says about how long a stream is.
+(LOSSLESS.md) and `screen` (SCREEN.md). estimate(pixels) says about how long a stream is.
 """
 
 from __future__ import annotations

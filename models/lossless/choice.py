@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from lictor.entropy import CorruptStream
 from lictor.models.lossless import photo, screen
-from lictor.models.lossless.tile import BLOCK, Mask, Pixels, TileShape
+from lictor.models.lossless.tile import TileShape
+from lictor.models.pixels import Mask, Pixels, sums
 
 SCREEN, PHOTO, BOTH = 0, 1, 2
 
@@ -121,11 +122,7 @@ def block_means(values: NDArray[np.bool_]) -> NDArray[np.float64]:
     Returns:
         (⌈H/64⌉, ⌈W/64⌉), 0 to 1.
     """
-    rows, columns = (np.arange(0, side, BLOCK) for side in values.shape)
-    sums = np.add.reduceat(np.add.reduceat(values, rows, 0, dtype=np.int64), columns, 1)
-    high = np.diff(np.append(rows, values.shape[0]))
-    wide = np.diff(np.append(columns, values.shape[1]))
-    return sums / np.outer(high, wide)
+    return sums(values) / sums(np.ones_like(values))
 
 
 def _encode_both(pixels: Pixels, depth: int, drawn: Mask, taken: Mask) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lictor.models.lossless.tile import Pixels
+from lictor.models.pixels import Pixels
 
 _STEP = 7
 """One row of so many is looked at, with the one above it."""

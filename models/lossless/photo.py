@@ -13,7 +13,8 @@ from types import ModuleType
 import numpy as np
 
 from lictor.entropy import CorruptStream
-from lictor.models.lossless.tile import BLOCK, Mask, Pixels, TileShape
+from lictor.models.lossless.tile import TileShape
+from lictor.models.pixels import BLOCK, Mask, Pixels
 
 try:
     from lictor.models.lossless import _photo
@@ -47,22 +48,14 @@ def encode(
     """Code a tile without loss.
 
     Args:
-        pixels: (H, W, C), C of 1 to 4 (gray, gray and alpha, RGB, RGBA), at most 2²⁴ pixels:
-            uint8 for depths to 8, else uint16; each below 2^depth.
-        depth: bits of a sample, 1 to 16.
-        mask: bool (⌈H/64⌉, ⌈W/64⌉): the blocks of 64×64 that are coded; None: all.
+        pixels: as for `lictor.models.lossless.encode`, like all that is not said here.
+        depth: likewise.
+        mask: likewise.
         lift: learn which colours occur, of RGB and RGBA of up to 8 bits; None: yes.
         parity: statistics of their own for even and odd rows and columns, for pictures whose
             colours were once subsampled; None: if it pays on a strip of the tile.
         colours: 0 planes as they are; 1 to 6 the second and third less the first, in the order
             GRB, GBR, RGB, RBG, BRG, BGR; None: GBR.
-
-    Returns:
-        The stream. It does not hold shape, depth, or mask.
-
-    Raises:
-        ValueError: The arguments do not fit one another.
-        RuntimeError: The C extension was not built.
     """
     tile = TileShape(pixels.shape, depth, mask)
     pixels = tile.checked(pixels)
@@ -82,22 +75,7 @@ def encode(
 def decode(
     data: bytes, shape: tuple[int, int, int], depth: int, mask: Mask | None = None
 ) -> Pixels:
-    """Decode a tile.
-
-    Args:
-        data: what encode() gave.
-        shape: (H, W, C) of the pixels.
-        depth: bits of a sample.
-        mask: the mask that encode() was given.
-
-    Returns:
-        (H, W, C), uint8 for depths to 8, else uint16; 0 in blocks that are not coded.
-
-    Raises:
-        CorruptStream: The bytes are not the stream of such a tile.
-        ValueError: The arguments do not fit one another.
-        RuntimeError: The C extension was not built.
-    """
+    """Decode a tile; as `lictor.models.lossless.decode`."""
     tile = TileShape(shape, depth, mask)
     pixels = tile.empty()
     if not _extension().decode(data, pixels, *tile.arguments(), _BEST_PATH):

@@ -5,13 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Mask = NDArray[np.bool_]
-
-BLOCK = 64
-"""Side of the blocks of a mask."""
+from lictor.models.pixels import Mask, Pixels, block_count, inside
 
 MOST_SIDE = 1 << 15
 """Longest side of a tile."""
@@ -53,7 +48,7 @@ class TileShape:
     @property
     def blocks(self) -> tuple[int, int]:
         """(⌈H/64⌉, ⌈W/64⌉)."""
-        return -(-self.shape[0] // BLOCK), -(-self.shape[1] // BLOCK)
+        return block_count(*self.shape[:2])
 
     @property
     def dtype(self) -> np.dtype:
@@ -74,8 +69,7 @@ class TileShape:
         """The pixels with 0 in blocks that are not coded."""
         if self.mask is None:
             return pixels
-        wide = self.mask.repeat(BLOCK, 0).repeat(BLOCK, 1)
-        return pixels * wide[: self.shape[0], : self.shape[1], None]
+        return pixels * inside(self.mask, *self.shape[:2])[:, :, None]
 
     def checked(self, pixels: Pixels) -> Pixels:
         """The pixels in one piece of memory.

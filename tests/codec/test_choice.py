@@ -280,7 +280,7 @@ def test_verify_looks_at_the_bound(china: np.ndarray, monkeypatch: pytest.Monkey
     noise = np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8) * 255
     forced = verify(noise, quality=100, method="network")
     assert forced.worst > BOUND and forced.held
-    monkeypatch.setattr(choice, "_held", lambda task, network, plan: _unheld(task))
+    monkeypatch.setattr(choice, "_held", lambda task, network, plan, tried=None: _unheld(task))
     broken = verify(noise, quality=100, method="linear")
     assert not broken.held and not broken.ok
     assert "beyond what the quality allows" in _verify_line({**vars(broken), "notes": ()})

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lictor.codec import decode_picture, encode, info
 from lictor.codec.cli.main import cli
-from lictor.codec.errors import InvalidOption, TargetMissed
+from lictor.codec.errors import InvalidMethod, InvalidOption, TargetMissed
 from lictor.codec.picture.eyes import HIGHEST, LOWEST, UNIT, offsets, quality_map
 from lictor.models.quality import Quality
 
@@ -94,6 +94,8 @@ def test_targets_are_met_with_it(china: np.ndarray):
 def test_what_it_cannot_be(china: np.ndarray, monkeypatch: pytest.MonkeyPatch, fake: ModuleType):
     with pytest.raises(InvalidOption, match="give one of psnr, eyes"):
         encode(china, model=MODEL, tune="ears")
+    with pytest.raises(InvalidMethod, match="a lossless file has no tune"):
+        encode(china, quality="lossless", tune="eyes")
     monkeypatch.setattr(fake.Fake, "takes_maps", False)
     with pytest.raises(InvalidOption, match="leave tune=eyes out"):
         encode(china, model=MODEL, tune="eyes")

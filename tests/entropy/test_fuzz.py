@@ -72,7 +72,8 @@ def test_the_target_notices(tmp_path):
             text = wrong
         (tmp_path / "entropy" / header.name).write_text(text)
     target = folder / SOURCE.name
-    target.write_text(SOURCE.read_text())
+    for source in (SOURCE, SOURCE.parent / "fuzz.h"):
+        (folder / source.name).write_text(source.read_text())
     program = tmp_path / "replay"
     command = ["gcc", *WARNINGS, "-O1", "-DREPLAY", str(target), "-o", str(program)]
     subprocess.run(command, check=True)

@@ -3,17 +3,12 @@
  * of a tile; the rest is its stream, or, with bit 6 of the second set, pixels that are coded: these
  * must come back as the encoder said.
  */
-#include <stdio.h>
+#define NAME "fuzz_linear"
+#include "fuzz.h"
 
 #include "../../models/linear/tile.h"
 
 #define MOST (3 * BLOCK)
-
-static void check(int right)
-{
-    if (!right)
-        abort();
-}
 
 static void round_trip(const uint8_t *data, size_t size, Pixels *p, Blocks *blocks)
 {
@@ -31,15 +26,15 @@ static void round_trip(const uint8_t *data, size_t size, Pixels *p, Blocks *bloc
     if (made) {
         Pixels back = *p;
         back.samples = made;
-        check(linear_decode(stream, length, &back, blocks) == LINEAR_OK);
+        require(linear_decode(stream, length, &back, blocks) == LINEAR_OK, "the stream is refused");
         int across = (p->width + BLOCK - 1) / BLOCK;
         size_t each = (size_t)p->channels * (p->depth / 8);
         for (int y = 0; y < p->height; y++)
             for (int x = 0; x < p->width; x++) {
                 size_t at = ((size_t)y * p->width + x) * each, block = y / BLOCK * across + x / BLOCK;
                 if (blocks->mask[block])
-                    check(memcmp(made + at, own_samples + at, each) == 0
-                          && blocks->fineness[block] == fineness[block]);
+                    require(memcmp(made + at, own_samples + at, each) == 0
+                            && blocks->fineness[block] == fineness[block], "others come back");
             }
     }
     free(made);
@@ -70,19 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifdef REPLAY
 int main(int count, char **names)
 {
-    for (int i = 1; i < count; i++) {
-        static uint8_t bytes[1 << 16];
-        FILE *file = fopen(names[i], "rb");
-        check(file != NULL);
-        size_t size = fread(bytes, 1, sizeof bytes, file);
-        fclose(file);
-        uint8_t *exact = malloc(size + !size);  /* so that sanitizers see its end */
-        check(exact != NULL);
-        memcpy(exact, bytes, size);
-        LLVMFuzzerTestOneInput(exact, size);
-        free(exact);
-    }
-    printf("%d inputs\n", count - 1);
+    replay(count, names);
     return 0;
 }
 #endif

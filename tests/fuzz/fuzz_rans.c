@@ -6,7 +6,8 @@
  * Built with clang's -fsanitize=fuzzer this is a libFuzzer target; with -DREPLAY it is a program
  * that runs the files it is given, under any compiler, also for other CPUs. run.sh does both.
  */
-#include <stdio.h>
+#define NAME "fuzz_rans"
+#include "fuzz.h"
 
 #include "../../entropy/rans.h"
 
@@ -29,14 +30,6 @@ static unsigned take_two(Input *in)
 {
     unsigned low = take(in);
     return take(in) << 8 | low;
-}
-
-static void require(int condition, const char *what)
-{
-    if (!condition) {
-        fprintf(stderr, "fuzz_rans: %s\n", what);
-        abort();
-    }
 }
 
 /* Frequencies that add up to TOTAL: each takes some of what is left, and the escape the rest. */
@@ -225,19 +218,7 @@ int main(int count, char **names)
     rans_set_up();
     for (size_t i = 0; i < rans_paths(paths); i++)
         printf("%s ", paths[i]->name);
-    for (int i = 1; i < count; i++) {
-        static uint8_t bytes[1 << 20];
-        FILE *file = fopen(names[i], "rb");
-        require(file != NULL, names[i]);
-        size_t size = fread(bytes, 1, sizeof bytes, file);
-        fclose(file);
-        uint8_t *exact = malloc(size + !size);  /* so that sanitizers see its end */
-        require(exact != NULL, "no memory");
-        memcpy(exact, bytes, size);
-        LLVMFuzzerTestOneInput(exact, size);
-        free(exact);
-    }
-    printf("%d inputs\n", count - 1);
+    replay(count, names);
     return 0;
 }
 #endif

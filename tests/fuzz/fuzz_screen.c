@@ -6,19 +6,12 @@
  * -fsanitize=fuzzer this is a libFuzzer target; with -DREPLAY it is a program that runs the files
  * it is given. run.sh does both.
  */
-#include <stdio.h>
+#define NAME "fuzz_screen"
+#include "fuzz.h"
 
 #include "../../models/lossless/screen.h"
 
 enum { HEADER = 6, SAMPLES = 24 * 24 * 4 };
-
-static void require(int condition, const char *what)
-{
-    if (!condition) {
-        fprintf(stderr, "fuzz_screen: %s\n", what);
-        abort();
-    }
-}
 
 static size_t samples_of(const Tile *t)
 {
@@ -41,8 +34,6 @@ static void go_and_come(const Tile *t, const uint8_t *bytes, size_t count, int f
     require(memcmp(samples, back, samples_of(t) * 2) == 0, "other pixels come back");
     free(stream);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
@@ -70,19 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 #ifdef REPLAY
 int main(int count, char **names)
 {
-    for (int i = 1; i < count; i++) {
-        static uint8_t bytes[1 << 20];
-        FILE *file = fopen(names[i], "rb");
-        require(file != NULL, names[i]);
-        size_t size = fread(bytes, 1, sizeof bytes, file);
-        fclose(file);
-        uint8_t *exact = malloc(size + !size);  /* so that sanitizers see its end */
-        require(exact != NULL, "no memory");
-        memcpy(exact, bytes, size);
-        LLVMFuzzerTestOneInput(exact, size);
-        free(exact);
-    }
-    printf("%d inputs\n", count - 1);
+    replay(count, names);
     return 0;
 }
 #endif
