@@ -73,7 +73,8 @@ def encode(
         stream = encoder.finish()
         if not effort:
             steps.tell(number, 1, 1)
-        return Coded(stream, encoder.checksum, expected, latents)
+        # Of many tiles they would hold memory in pieces that nothing else fits between.
+        return Coded(stream, encoder.checksum, expected, latents if len(grid) == 1 else None)
 
     most = MOST_SEARCHES if effort else MOST_WORKERS
     return _for_each_tile(code, grid, progress if effort or len(grid) > 1 else None, most)
