@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, redirect_stderr
 from io import StringIO
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from lictor.codec.errors import CodecError
 from lictor.codec.inputs import UsageError
 from lictor.datasets.crops import Crops, ResidentCrops
 from lictor.datasets.pictures import load, sources
-from lictor.datasets.smooth import smooth
+from lictor.datasets.smooth import SmoothCrops
 from lictor.models import ModelError, checkpoint, registry
 from lictor.models.base import Network
 from lictor.models.capabilities import Trainable
@@ -49,8 +49,10 @@ from lictor.training.soap import Soap
 from lictor.training.speed import fastest
 from lictor.training.state import State, follower
 
-Batch = tuple[int, Tensor, Tensor]
-"""Number of the first crop; crops, uint8 (N, 3, S, S); the quality of each."""
+Made = tuple[Tensor, Tensor]
+"""Smooth crops, float (n, 3, S, S) in 0…1, and the quality of each."""
+Batch = tuple[int, Tensor, Tensor, Made | None]
+"""Number of the first crop; crops, uint8 (N, 3, S, S); the quality of each; smooth crops beside."""
 MOST = 1.0
 """The largest loss that counts where there are screens among the crops: theirs is many times that
 of photos (0.9), which they would drown."""
@@ -90,19 +92,24 @@ def batches(crops: Crops, config: Config, team: Team, start: int) -> Iterator[Ba
     """What `shares` says: cut on the GPU where the pictures fit, else by loaders."""
     on_gpu = team.device.type == "cuda"
     if on_gpu and all(picture.pixels is not None for picture in crops.pictures):
-        yield from resident_batches(ResidentCrops(crops, team.device), config, team, start)
-    loader = loading(crops, config, team, batch_sampler=shares(config, team, start))
-    for numbers, (x, quality) in zip(shares(config, team, start), loader, strict=False):
-        yield (
-            numbers[0],
-            x.to(team.device, non_blocking=True),
-            quality.to(team.device, non_blocking=True),
-        )
+        feed = resident_batches(ResidentCrops(crops, team.device), config, team, start)
+    else:
+        feed = iter(loading(crops, config, team, batch_sampler=shares(config, team, start)))
+    beside = smooth_batches(crops.size, config, team, start)
+    for numbers in shares(config, team, start):
+        x, quality = _sent(next(feed), team)
+        made = next(beside)
+        yield numbers[0], x, quality, made and _sent(made, team)
+
+
+def _sent(parts: Sequence[Tensor], team: Team) -> tuple[Tensor, Tensor]:
+    x, quality = (part.to(team.device, non_blocking=True) for part in parts)
+    return x, quality
 
 
 def resident_batches(
     resident: ResidentCrops, config: Config, team: Team, start: int
-) -> Iterator[Batch]:
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Photos cut where they live, among them the screens, which loaders make ahead."""
     crops = resident.crops
     numbers = (n for share in shares(config, team, start) for n in share if crops.is_screen(n))
@@ -112,10 +119,22 @@ def resident_batches(
         for place, number in enumerate(share):
             if crops.is_screen(number):
                 x[place] = torch.as_tensor(next(screens)[0]).to(x.device, non_blocking=True)
-        yield share[0], x, quality
+        yield x, quality
 
 
-def loading(crops: Crops, config: Config, team: Team, **order: Any) -> DataLoader[Any]:
+def smooth_batches(
+    size: int, config: Config, team: Team, start: int
+) -> Iterator[Sequence[Tensor] | None]:
+    """Smooth crops to go with each of `shares`, of qualities that have finer steps for them."""
+    count = round(config.smooth * config.batch / (team.size * config.accumulate))
+    if not count:
+        return repeat(None)
+    crops = SmoothCrops(size, config.seed, (HALVED_FROM[0], 100.0))
+    keys = ([(share[0], i) for i in range(count)] for share in shares(config, team, start))
+    return iter(loading(crops, config, team, batch_sampler=keys))
+
+
+def loading(crops: Any, config: Config, team: Team, **order: Any) -> DataLoader[Any]:
     """Loaders of crops in some order, in processes of their own."""
     on_gpu = team.device.type == "cuda"
     workers = config.workers if config.workers >= 0 else 8 if on_gpu else 1
@@ -285,30 +304,17 @@ def quickest(
     return quick
 
 
-def with_smooth(
-    x: Tensor, quality: Tensor, count: int, random: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A batch with so many smooth crops at its end, of qualities that have finer steps for them.
-
-    Returns crops, qualities, and which crops have more than 8 bits, bool.
-    """
-    made = np.stack([smooth(random, x.shape[-1]) for _ in range(count)])
-    finest = random.uniform(HALVED_FROM[0], 100, count).astype(np.float32)
-    deep = torch.arange(len(x) + count, device=x.device) >= len(x)
-    x = torch.cat([x, torch.from_numpy(made).to(x)])
-    return x, torch.cat([quality, torch.from_numpy(finest).to(quality)]), deep
-
-
 def gradient(model: nn.Module, criterion: Criterion, config: Config, batch: Batch) -> Tensor:
     """Add a batch's part to the gradient; returns its part of the mean loss, bpp and error."""
-    first, crops, quality = batch
+    first, crops, quality, made = batch
     # What a task draws at random is a function of (seed, crop number): a resumed run sees the same.
     key = np.random.SeedSequence((config.seed, first)).generate_state(1, np.uint64)
     torch.manual_seed(int(key[0]))
     x = crops.float() / 255
     deep = None
-    if count := round(config.smooth * len(crops)):
-        x, quality, deep = with_smooth(x, quality, count, np.random.default_rng(key))
+    if made:
+        x, quality = torch.cat([x, made[0]]), torch.cat([quality, made[1]])
+        deep = torch.arange(len(x), device=x.device) >= len(crops)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.bf16):
         out = model(x, quality, deep)
     loss, *measured = criterion(out, x, quality, deep)

@@ -26,6 +26,17 @@ def smooth(random: np.random.Generator, size: int) -> FloatArray:
     return np.stack(colours).astype(np.float32)
 
 
+class SmoothCrops:
+    """Smooth pictures by their keys, which are whole numbers, each with a quality from a range."""
+
+    def __init__(self, size: int, seed: int, qualities: tuple[float, float]) -> None:
+        self.size, self.seed, self.qualities = size, seed, qualities
+
+    def __getitem__(self, key: tuple[int, ...]) -> tuple[FloatArray, np.float32]:
+        random = np.random.default_rng((self.seed, *key))
+        return smooth(random, self.size), np.float32(random.uniform(*self.qualities))
+
+
 def _field(random: np.random.Generator, size: int) -> FloatArray:
     """A slope, and up to two waves upon it."""
     field = _along(random, size) / random.uniform(200, _LONG)

@@ -63,7 +63,8 @@ def main() -> int:
         for device in ("cpu", "cuda"):
 
             def code(device: str = device, pixels: np.ndarray = pixels) -> bytes:
-                return encode(pixels, given.quality, model=given.model, device=device)
+                how = dict(quality=given.quality, model=given.model, device=device)
+                return encode(pixels, method="network", **how)
 
             files[device] = data = code()
             coding = seconds(code)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from lictor.training.soap import Soap
+from lictor.training.soap import Soap, cholesky_qr
 
 
 def correlated_problem():
@@ -103,3 +103,34 @@ def test_gradients_of_few_channels():
         weight.grad[rows] = torch.randn(heard, 256) * 10.0 ** -torch.linspace(0, 6, heard)[:, None]
         Soap([weight], lr=0.02).step()
         assert weight.isfinite().all()
+
+
+@pytest.mark.parametrize("octaves", [0, 5, 15])
+def test_cholesky_gives_what_qr_gives(octaves):
+    torch.manual_seed(0)
+    size = torch.linspace(0, -octaves, 96, dtype=torch.float64).exp2()
+    parts = torch.randn(3, 96, 48, dtype=torch.float64) * size[:, None]  # of half the rank
+    correlation = parts @ parts.mT
+    correlation[2] = 0
+    basis = torch.linalg.qr(torch.randn(3, 96, 96, dtype=torch.float64))[0]
+    found = cholesky_qr(correlation, basis)
+    one = torch.eye(96, dtype=torch.float64)
+    assert (found.mT @ found - one).abs().max() < 1e-9
+    assert torch.equal(found[2], basis[2])
+    wanted = torch.linalg.qr(correlation[:2] @ basis[:2])[0]
+    along = (wanted * found[:2]).sum(-2).abs()[:, :48]
+    assert (along > 1 - 1e-6).all()
+
+
+def test_weights_of_one_shape_move_as_alone():
+    torch.manual_seed(0)
+    together = [nn.Parameter(torch.randn(12, 10)) for _ in range(3)]
+    alone = [nn.Parameter(weight.detach().clone()) for weight in together]
+    optims = [Soap(together, lr=0.01)] + [Soap([weight], lr=0.01) for weight in alone]
+    for _ in range(25):
+        for weight, single in zip(together, alone, strict=True):
+            weight.grad = torch.randn(12, 10)
+            single.grad = weight.grad.clone()
+        for optim in optims:
+            optim.step()
+    torch.testing.assert_close(together, alone)
