@@ -17,6 +17,7 @@ from typing import IO
 
 from lictor.codec import kinds
 from lictor.codec.errors import FileError
+from lictor.codec.format.names import SUFFIXES
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -27,13 +28,13 @@ PICTURES = kinds.PICTURES.suffixes
 """Extensions by which pictures are found in a folder; a file named outright may have any."""
 ARRAYS = kinds.ARRAYS.suffixes
 ENCODABLE = kinds.SUFFIXES
-BINS = frozenset([".bin"])
+BINS = frozenset(SUFFIXES)
 _MOST_KINDS = 8
 """Extensions that are named of what is left out."""
 _WANTED = {
     ENCODABLE: f"no {kinds.names(between=' and no ')}",
     **{kind.suffixes: f"no {kind.name}" for kind in kinds.KINDS},
-    BINS: "no .bin files",
+    BINS: "no .bin or .lictor files",
 }
 
 

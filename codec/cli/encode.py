@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @options.tune
 @options.targets
 @options.features
+@options.suffix
 @options.workers
 @options.skip
 @options.json
@@ -52,6 +53,7 @@ def encode(
     psnr: float | None,
     ssim: float | None,
     strict: bool,
+    suffix: str,
     workers: int,
     skip: bool,
     as_json: bool,
@@ -64,7 +66,7 @@ def encode(
     with a --model of features, --quality counts, or --mse or --bits find it.
     """
     inputs, output = options.inputs_and_output(paths, as_json)
-    jobs = files.plan(inputs, output, files.ENCODABLE, ".bin")
+    jobs = files.plan(inputs, output, files.ENCODABLE, suffix)
     others = files.left_out(inputs, files.ENCODABLE)
     if others:
         click.echo(f"lictor: {others}", err=True)

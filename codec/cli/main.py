@@ -19,6 +19,7 @@ import click
 from lictor.codec.cli import (
     classify,
     decode,
+    desktop,
     encode,
     info,
     models,
@@ -86,6 +87,8 @@ for _command in (
     group.bench,
     report.report,
     serve.serve,
+    desktop.thumbnail,
+    desktop.desktop,
 ):
     cli.add_command(_command)
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lictor.codec import sizes
+from lictor.codec.format import names
 from lictor.codec.inputs import STREAM, UsageError, show
 from lictor.codec.picture.arguments import METHODS
 from lictor.codec.quality import LOSSLESS
@@ -177,6 +178,13 @@ workers = whole(
     metavar="N",
     help="Work on N files at a time, each in a process of its own with its share of the cores; "
     "0: as many as there are cores. With --json, rows then come as files are finished.",
+)
+suffix = click.option(
+    "--suffix",
+    type=click.Choice(names.SUFFIXES),
+    default=names.SUFFIXES[0],
+    show_default=True,
+    help="What outputs in a folder are called; a single output may have any name.",
 )
 skip = click.option(
     "--skip-existing",

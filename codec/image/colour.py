@@ -23,6 +23,8 @@ _INFO = {"cicp": "cicp", "srgb": "intent", "gamma": "gamma", "chromaticity": "ch
     "clli": "light",
 }
 """Keys of an image's `info` and parts of a Signalling; the first three but one are Pillow's."""
+SAID = frozenset((*_INFO, "icc_profile"))
+"""Keys of an image's `info` that tell its colours."""
 _FRACTIONS = ("gamma", "chromaticity")
 """What Pillow gives as numbers of about 1, PNG in 1/100000."""
 

@@ -419,7 +419,12 @@ def to_pillow(picture: Picture, depth: int = 16) -> Image.Image:
     if picture.depth == 16 and (depth == 8 or pixels.shape[2] > 1):
         pixels = to_eight_bits(pixels)
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    image.info.update(colour.info(picture.icc, picture.signalling, gray=pixels.shape[2] < 3))
-    if picture.exif:
-        image.info["exif"] = _EXIF_PREFIX + picture.exif
+    gray = pixels.shape[2] < 3
+    image.info.update(info(picture.icc, picture.signalling, picture.exif, gray))
     return image
+
+
+def info(icc: bytes, signalling: Signalling, exif: bytes, gray: bool) -> dict[str, Any]:
+    """What the `info` of a Pillow image says of a picture with such metadata."""
+    found = colour.info(icc, signalling, gray=gray)
+    return found | ({"exif": _EXIF_PREFIX + exif} if exif else {})

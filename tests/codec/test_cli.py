@@ -419,7 +419,7 @@ def test_name_with_control_characters():
         (["info", "none.bin"], "lictor: none.bin: no such file"),
         (["verify", "none.png"], "lictor: none.png: no such file"),
         (["encode", "empty", "out"], "lictor: empty: the folder holds no pictures"),
-        (["decode", "empty", "out"], "lictor: empty: the folder holds no .bin files"),
+        (["decode", "empty", "out"], "lictor: empty: the folder holds no .bin or .lictor files"),
         (["encode", "a.png"], "lictor: a.png: an input and an output are needed"),
         (["encode", "a.png", "b.png"], "lictor: b.png: is a picture's name"),
         (["encode", "a.png", "a.png"], "lictor: a.png: is both input and output"),

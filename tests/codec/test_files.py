@@ -159,7 +159,7 @@ def test_folder_of_bins():
     touch("in/a.bin", "in/a.png")
     assert files.plan(["in"], "out", BINS, ".png") == [Job(at("in", "a.bin"), at("out", "a.png"))]
     Path("in/a.bin").unlink()
-    with pytest.raises(UsageError, match=r"no \.bin files"):
+    with pytest.raises(UsageError, match=r"no \.bin or \.lictor files"):
         files.plan(["in"], "out", BINS, ".png")
 
 
