@@ -23,14 +23,14 @@ class BuildWithScript(build_py):
         self.build_module("train", "train.py", "lictor")
 
 
-def extension(name: str, folder: str, *headers: str) -> Extension:
-    """The module `name` of one C file, for the stable ABI."""
+def extension(name: str, folder: str, *headers: str, flags: tuple[str, ...] = ()) -> Extension:
+    """The module `name` of one C file, for the stable ABI. flags: more, for GCC and clang."""
     return Extension(
         f"lictor.{folder.replace('/', '.')}.{name}",
         sources=[f"{folder}/{name}.c"],
         depends=[*headers],
         define_macros=[("Py_LIMITED_API", "0x030B0000")],
-        extra_compile_args=FLAGS,
+        extra_compile_args=[*FLAGS, *flags] if FLAGS else [],
         libraries=[] if os.name == "nt" else ["m"],
         py_limited_api=True,
         optional=True,
@@ -38,6 +38,7 @@ def extension(name: str, folder: str, *headers: str) -> Extension:
 
 
 LINEAR = ("entropy/adaptive.h", *sorted(glob("models/linear/*.h")))
+FIT = tuple(sorted(glob("models/overfit/fit*.h")))
 LOSSLESS = ("entropy/adaptive.h", *sorted(glob("models/lossless/*.h")))
 
 setup(
@@ -48,5 +49,6 @@ setup(
         extension("_photo", "models/lossless", *LOSSLESS),
         extension("_screen", "models/lossless", *LOSSLESS),
         extension("_linear", "models/linear", *LINEAR),
+        extension("_fit", "models/overfit", *FIT, flags=("-ffp-contract=fast", "-pthread")),
     ],
 )
