@@ -1,0 +1,155 @@
+/**
+ * Weights: safetensors files, fetched once and kept by the browser, known by their SHA-256.
+ *
+ * They lie beside an index.json, that of checkpoints/, which says which number in a file stands for
+ * which weights.
+ */
+
+import { ModelUnavailable } from "./errors.js";
+
+const CACHE = "lictor-weights";
+const FORMAT = "lictor-1";
+const SUFFIX = ".safetensors";
+const BYTES = /** @type {Record<string, number>} */ ({ F16: 2, F32: 4 });
+
+/**
+ * @typedef {object} Entry of checkpoints/index.json
+ * @property {string} name
+ * @property {number} id
+ * @property {string} file
+ * @property {string} sha256
+ */
+
+/** @typedef {{name: string, half: boolean, start: number, count: number}} Tensor */
+
+/** Where the weights are unless said otherwise: beside this package. */
+export const DEFAULT_PLACE = new URL("../weights/", import.meta.url);
+
+/** The tensors of a safetensors file. @param {Uint8Array} data @param {string} name of the model */
+export function tensorsOf(data, name) {
+  const bad = (/** @type {string} */ why) => new ModelUnavailable(`${name}: ${why}; get them again`);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const length = data.length < 8 ? 0 : Number(view.getBigUint64(0, true));
+  if (length < 2 || length > data.length - 8) throw bad("these weights are damaged");
+  let header;
+  try {
+    header = JSON.parse(new TextDecoder().decode(data.subarray(8, 8 + length)));
+  } catch {
+    throw bad("these weights are damaged");
+  }
+  if (header.__metadata__?.format !== FORMAT) throw bad("these are not weights of a Lictor model");
+  delete header.__metadata__;
+  return Object.entries(header).map(([tensor, { dtype, data_offsets: [from, to] }]) => {
+    const start = 8 + length + from, end = 8 + length + to;
+    if (!BYTES[dtype] || !(start <= end && end <= data.length)) throw bad("a tensor is out of place");
+    return { name: tensor, half: dtype === "F16", start, count: (to - from) / BYTES[dtype] };
+  });
+}
+
+export class Shelf {
+  /**
+   * @param {URL | string} [place] the folder of index.json and the files; ends with a slash
+   * @param {(url: URL, progress?: Progress) => Promise<Uint8Array>} [read] what fetches a file
+   */
+  constructor(place = DEFAULT_PLACE, read = readUrl) {
+    this.place = new URL(place, globalThis.location?.href ?? import.meta.url);
+    this.read = read;
+    /** @type {Promise<Entry[]> | undefined} */
+    this.listed = undefined;
+  }
+
+  /** @returns {Promise<Entry[]>} */
+  index() {
+    this.listed ??= this.read(new URL("index.json", this.place))
+      .then((data) => JSON.parse(new TextDecoder().decode(data)).checkpoints)
+      .catch((error) => {
+        this.listed = undefined;
+        throw new ModelUnavailable(
+          `there is no list of weights at ${this.place} (${error.message}); put checkpoints/ there`,
+        );
+      });
+    return this.listed;
+  }
+
+  /** The weights that a file was written with. @param {import("./format.js").Header} header */
+  async entryOf(header) {
+    const entries = await this.index();
+    const { modelId: id, modelName: name } = header;
+    const found = entries.find((entry) => (id ? entry.id === id : entry.name === name));
+    if (!found) {
+      throw new ModelUnavailable(
+        `written with ${id ? `shipped model number ${id}` : name}, which is not at ${this.place}`,
+      );
+    }
+    const wanted = Array.from(header.weights, (b) => b.toString(16).padStart(2, "0")).join("");
+    if (!found.sha256.startsWith(wanted)) {
+      throw new ModelUnavailable(
+        `written with other weights of ${found.name} (SHA-256 ${wanted}…, here ${found.sha256.slice(0, 8)}…)`,
+      );
+    }
+    return found;
+  }
+
+  /** @param {string} name "architecture.tag" */
+  async entryNamed(name) {
+    const found = (await this.index()).find((entry) => entry.name === name);
+    if (!found) throw new ModelUnavailable(`there are no weights called ${name} at ${this.place}`);
+    return found;
+  }
+
+  /**
+   * The bytes of a weights file, from the browser's cache or the network, checked when they come.
+   * @param {Entry} entry @param {(data: Uint8Array) => string} sha256 @param {Progress} [progress]
+   */
+  async bytes(entry, sha256, progress) {
+    const cache = await globalThis.caches?.open(CACHE).catch(() => undefined);
+    // Of what is kept, the name is the hash, wherever it came from.
+    const key = new URL(`/lictor-weights/${entry.sha256}${SUFFIX}`, "https://weights.invalid");
+    const kept = await cache?.match(key);
+    if (kept) return new Uint8Array(await kept.arrayBuffer());
+    let data;
+    try {
+      data = await this.read(new URL(entry.file, this.place), progress);
+    } catch (error) {
+      throw new ModelUnavailable(
+        `the weights of ${entry.name} cannot be fetched (${/** @type {Error} */ (error).message})`,
+      );
+    }
+    if (sha256(data) !== entry.sha256) {
+      throw new ModelUnavailable(
+        `${entry.file} at ${this.place} is not what index.json says; put the right one there`,
+      );
+    }
+    await cache?.put(key, new Response(new Uint8Array(data))).catch(() => {}); // no room: again next time
+    return data;
+  }
+}
+
+/** @typedef {(done: number, all: number) => void} Progress bytes; `all` is 0 if it is not known */
+
+/** @param {URL} url @param {Progress} [progress] @returns {Promise<Uint8Array>} */
+export async function readUrl(url, progress) {
+  if (url.protocol === "file:") {
+    const { readFile } = await import("node:fs/promises");
+    return new Uint8Array(await readFile(url));
+  }
+  const response = await fetch(url);
+  if (!response.ok || !response.body) throw new Error(`${response.status} ${response.statusText}`);
+  if (!progress) return new Uint8Array(await response.arrayBuffer());
+  const all = Number(response.headers.get("content-length")) || 0;
+  /** @type {Uint8Array[]} */
+  const parts = [];
+  let done = 0;
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    parts.push(part.value);
+    progress((done += part.value.length), all);
+  }
+  const data = new Uint8Array(done);
+  let at = 0;
+  for (const part of parts) {
+    data.set(part, at);
+    at += part.length;
+  }
+  return data;
+}

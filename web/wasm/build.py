@@ -1,0 +1,101 @@
+"""Compiles the C code of the codec to WebAssembly: lictor.wasm and lictor-fma.wasm, beside web/src.
+
+    pip install ziglang==0.17.1
+    python web/wasm/build.py
+
+Both do the same; the second multiplies and adds in one instruction, which is faster and which not
+every browser has (relaxed SIMD). They are committed, so that nobody needs a compiler to use or
+change the JavaScript. built.json says what they were made of; tests/web holds it against the
+sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+OUT = HERE.parent / "src"
+COMPILER = "ziglang==0.17.1"
+UNITS = ("model.c", "linear.c", "photo.c", "screen.c", "checks.c")
+FLAGS = (
+    "--target=wasm32-wasi",
+    "-mexec-model=reactor",
+    "-std=gnu11",
+    "-O3",
+    "-flto",
+    "-msimd128",
+    "-fno-sanitize=all",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unused-function",
+    "-Wl,--strip-all,--export=malloc,--export=free,-z,stack-size=1048576",
+)
+VARIANTS = {"lictor.wasm": (), "lictor-fma.wasm": ("-mrelaxed-simd",)}
+GAUSSIAN = ROOT / "entropy" / "gaussian.npz"
+
+
+def sources() -> list[Path]:
+    """All that is compiled: the units, what they include, and the tables."""
+    found: set[Path] = {GAUSSIAN, HERE / "build.py"}
+    waiting = [HERE / unit for unit in UNITS]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for name in re.findall(r'^#include "([^"]+)"', path.read_text("utf-8"), re.MULTILINE):
+            included = (path.parent / name).resolve()
+            if included.exists():  # gaussian.h is made here
+                waiting.append(included)
+    return sorted(found)
+
+
+def fingerprint() -> dict[str, str]:
+    """The SHA-256 of each source."""
+    return {
+        path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sources()
+    }
+
+
+def gaussian_header() -> str:
+    """The tables of entropy/gaussian.npz as C arrays."""
+    kinds = {"frequencies": "uint16_t", "lengths": "uint16_t"} | {
+        "offsets": "int32_t",
+        "shifts": "uint8_t",
+    }
+    lines = []
+    with np.load(GAUSSIAN, allow_pickle=False) as file:
+        lines.append(f"enum {{ GAUSSIAN_ENTRIES = {file['frequencies'].size} }};")
+        for name, kind in kinds.items():
+            values = ", ".join(str(value) for value in file[name].tolist())
+            lines.append(f"static const {kind} gaussian_{name}[] = {{{values}}};")
+    return "\n".join(lines) + "\n"
+
+
+def build() -> None:
+    """Both variants, and what they were made of."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "gaussian.h").write_text(gaussian_header())
+        for name, more in VARIANTS.items():
+            units = [str((HERE / unit).relative_to(ROOT)) for unit in UNITS]
+            command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *more, f"-I{folder}", *units]
+            subprocess.run([*command, "-o", str(OUT / name)], check=True, cwd=ROOT)
+            (OUT / name).chmod(0o644)
+            print(f"{name}: {(OUT / name).stat().st_size} bytes")
+    made = {name: hashlib.sha256((OUT / name).read_bytes()).hexdigest() for name in VARIANTS}
+    built = {"compiler": COMPILER, "made": made, "sources": fingerprint()}
+    (HERE / "built.json").write_text(json.dumps(built, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    build()
