@@ -22,21 +22,40 @@ export async function inflate(payload) {
   const data = new Uint8Array(size);
   let filled = 0;
   try {
-    const stream = new Blob([io.rest()]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-    const reader = stream.getReader();
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      if (filled + part.value.length > size) {
-        await reader.cancel();
-        throw wrong();
-      }
-      data.set(part.value, filled);
-      filled += part.value.length;
+    for await (const part of unpackedParts(io.rest())) {
+      if (filled + part.length > size) throw wrong();
+      data.set(part, filled);
+      filled += part.length;
     }
   } catch {
     throw wrong();
   }
   if (filled !== size) throw wrong();
   return data;
+}
+
+/** @param {Uint8Array} packed */
+async function* unpackedParts(packed) {
+  /** @type {DecompressionStream} */
+  let unpack;
+  try {
+    unpack = new DecompressionStream("deflate-raw");
+  } catch {
+    // Node 18 has it by another name, and ends where the data do, whatever follows.
+    const { inflateRawSync } = await import("node:zlib");
+    const options = { maxOutputLength: MAX_METADATA, info: true };
+    const { buffer, engine } = /** @type {any} */ (inflateRawSync(packed, options));
+    if (engine.bytesWritten !== packed.length) throw new Error("bytes follow");
+    yield buffer;
+    return;
+  }
+  const stream = new Blob([/** @type {BlobPart} */ (packed)]).stream().pipeThrough(unpack);
+  const reader = stream.getReader();
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
+  } finally {
+    reader.cancel().catch(() => {});
+  }
 }
 
 /**

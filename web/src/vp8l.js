@@ -365,6 +365,7 @@ export function decodeVp8l(data, width, height) {
       undo.push((p) => undoPalette(p, narrow, own, height, shift, palette));
     }
   }
+  /** @type {Uint32Array} */
   let pixels = readPixels(bits, wide, height, true);
   for (const way of undo.reverse()) pixels = way(pixels) ?? pixels;
   return pixels;

@@ -5,19 +5,6 @@
 
 import { OutOfMemory } from "./errors.js";
 
-const FILES = { plain: "lictor.wasm", fma: "lictor-fma.wasm" };
-
-/** A module that is valid only where floats can be multiplied and added in one instruction. */
-const PROBE = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0, 65, 0, 253, 15,
-  65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11,
-]);
-
-/** Which variant runs here. */
-export function variant() {
-  return WebAssembly.validate(PROBE) ? "fma" : "plain";
-}
-
 /** @typedef {Record<string, (...values: number[]) => number>} Functions */
 
 export class Machine {
@@ -110,7 +97,7 @@ let compiled;
 
 /** The module of this machine, fetched and compiled once. @returns {Promise<WebAssembly.Module>} */
 export function compile() {
-  compiled ??= load(new URL(FILES[variant()], import.meta.url));
+  compiled ??= load(new URL("lictor.wasm", import.meta.url));
   return compiled;
 }
 

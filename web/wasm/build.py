@@ -1,12 +1,11 @@
-"""Compiles the C code of the codec to WebAssembly: lictor.wasm and lictor-fma.wasm, beside web/src.
+"""Compiles the C code of the codec to WebAssembly: web/src/lictor.wasm.
 
     pip install ziglang==0.17.1
     python web/wasm/build.py
 
-Both do the same; the second multiplies and adds in one instruction, which is faster and which not
-every browser has (relaxed SIMD). They are committed, so that nobody needs a compiler to use or
-change the JavaScript. built.json says what they were made of; tests/web holds it against the
-sources.
+It is committed, so that nobody needs a compiler to use or change the JavaScript. built.json says
+what it was made of; tests/web holds that against the sources. The same sources and compiler give the
+same bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-OUT = HERE.parent / "src"
+OUT = HERE.parent / "src" / "lictor.wasm"
 COMPILER = "ziglang==0.17.1"
 UNITS = ("model.c", "linear.c", "photo.c", "screen.c", "checks.c")
 FLAGS = (
@@ -39,7 +38,6 @@ FLAGS = (
     "-Wno-unused-function",
     "-Wl,--strip-all,--export=malloc,--export=free,-z,stack-size=1048576",
 )
-VARIANTS = {"lictor.wasm": (), "lictor-fma.wasm": ("-mrelaxed-simd",)}
 GAUSSIAN = ROOT / "entropy" / "gaussian.npz"
 
 
@@ -83,18 +81,17 @@ def gaussian_header() -> str:
 
 
 def build() -> None:
-    """Both variants, and what they were made of."""
+    """Compile, and note what it was made of."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "gaussian.h").write_text(gaussian_header())
-        for name, more in VARIANTS.items():
-            units = [str((HERE / unit).relative_to(ROOT)) for unit in UNITS]
-            command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *more, f"-I{folder}", *units]
-            subprocess.run([*command, "-o", str(OUT / name)], check=True, cwd=ROOT)
-            (OUT / name).chmod(0o644)
-            print(f"{name}: {(OUT / name).stat().st_size} bytes")
-    made = {name: hashlib.sha256((OUT / name).read_bytes()).hexdigest() for name in VARIANTS}
-    built = {"compiler": COMPILER, "made": made, "sources": fingerprint()}
+        units = [str((HERE / unit).relative_to(ROOT)) for unit in UNITS]
+        command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, f"-I{folder}", *units]
+        subprocess.run([*command, "-o", str(OUT)], check=True, cwd=ROOT)
+    OUT.chmod(0o644)
+    digest = hashlib.sha256(OUT.read_bytes()).hexdigest()
+    built = {"compiler": COMPILER, "sha256": digest, "sources": fingerprint()}
     (HERE / "built.json").write_text(json.dumps(built, indent=1) + "\n")
+    print(f"{OUT.name}: {OUT.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -33,16 +33,6 @@ typedef struct {
     double *bias;
 } ExactMatrix;
 
-/* a * b + c: in one rounding where the machine has it, which floats may and integers need not. */
-INLINE v128_t multiply_add(v128_t a, v128_t b, v128_t c)
-{
-#ifdef __wasm_relaxed_simd__
-    return wasm_f32x4_relaxed_madd(a, b, c);
-#else
-    return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
-#endif
-}
-
 /* ---------------------------------------------------------------- floats */
 
 enum { PANEL = 8 };             /* outputs of a pass */
@@ -61,8 +51,8 @@ INLINE void float_pass(const Matrix *m, int panel, const float *x, int rows, v12
         v128_t w0 = wasm_v128_load(w), w1 = wasm_v128_load(w + 4);
         for (int r = 0; r < rows; r++) {
             v128_t v = wasm_v128_load32_splat(x + (size_t)r * (size_t)m->inputs + i);
-            sums[r][0] = multiply_add(v, w0, sums[r][0]);
-            sums[r][1] = multiply_add(v, w1, sums[r][1]);
+            sums[r][0] = wasm_f32x4_add(wasm_f32x4_mul(v, w0), sums[r][0]);
+            sums[r][1] = wasm_f32x4_add(wasm_f32x4_mul(v, w1), sums[r][1]);
         }
     }
 }

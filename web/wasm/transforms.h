@@ -133,8 +133,9 @@ static void depthwise_row(const float *taps, const float *const in[3], size_t co
                 size_t column = x + k % 3;      /* one more than it is */
                 if (in[k / 3] == NULL || column == 0 || column > columns)
                     continue;
-                sum = multiply_add(wasm_v128_load(in[k / 3] + (column - 1) * channels + c),
-                                   wasm_v128_load(taps + k * channels + c), sum);
+                v128_t v = wasm_v128_load(in[k / 3] + (column - 1) * channels + c);
+                v = wasm_f32x4_mul(v, wasm_v128_load(taps + k * channels + c));
+                sum = wasm_f32x4_add(v, sum);
             }
             wasm_v128_store(out + x * channels + c, sum);
         }
