@@ -36,12 +36,8 @@ export async function inflate(payload) {
 
 /** @param {Uint8Array} packed */
 async function* unpackedParts(packed) {
-  /** @type {DecompressionStream} */
-  let unpack;
-  try {
-    unpack = new DecompressionStream("deflate-raw");
-  } catch {
-    // Node 18 has it by another name, and ends where the data do, whatever follows.
+  if (globalThis.process?.versions?.node) {
+    // Its DecompressionStream does not mind what follows the data.
     const { inflateRawSync } = await import("node:zlib");
     const options = { maxOutputLength: MAX_METADATA, info: true };
     const { buffer, engine } = /** @type {any} */ (inflateRawSync(packed, options));
@@ -49,7 +45,8 @@ async function* unpackedParts(packed) {
     yield buffer;
     return;
   }
-  const stream = new Blob([/** @type {BlobPart} */ (packed)]).stream().pipeThrough(unpack);
+  const blob = new Blob([/** @type {BlobPart} */ (packed)]);
+  const stream = blob.stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const reader = stream.getReader();
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
