@@ -4,8 +4,8 @@
     python web/wasm/build.py
 
 It is committed, so that nobody needs a compiler to use or change the JavaScript. built.json says
-what it was made of; tests/web holds that against the sources. The same sources and compiler give the
-same bytes.
+what it was made of; tests/web holds that against the sources. The same sources and compiler give
+the same bytes.
 """
 
 from __future__ import annotations
