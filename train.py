@@ -45,6 +45,7 @@ from lictor.training.losses import Criterion
 from lictor.training.monitor import Watch
 from lictor.training.parcels import Parcels
 from lictor.training.processes import Stop, Team, join, leave_signals
+from lictor.training.recovery import Recovery
 from lictor.training.soap import Soap
 from lictor.training.speed import fastest
 from lictor.training.state import State, follower
@@ -239,6 +240,7 @@ def train(config: Config, team: Team, stop: Stop) -> State:
     if not config.resume:
         watch.validate(state)
 
+    recovery = Recovery()
     parcels = Parcels(config.parcels, Path(config.out), f"{config.model}.{config.tag}")
 
     began = time.monotonic() - 60 * state.spent
@@ -262,10 +264,13 @@ def train(config: Config, team: Team, stop: Stop) -> State:
             last = part == config.accumulate - 1
             with nullcontext() if last or team.size == 1 else parallel.no_sync():
                 noted += gradient(parallel, criterion, config, batch)
-        rate = config.learning_rate * schedule(state.step, progress, config)
+        rate = schedule(state, progress, config)
         state.advance(rate, config.clip, config.ema, config.batch)
         state.spent = (time.monotonic() - began) / 60
-        watch.step(state, noted, config.batch, rate, progress)
+        error = watch.step(state, noted, config.batch, rate, progress)
+        if error is not None and recovery.needed(error):
+            recovery.go_back(state, progress)
+            watch.say(f"step {state.step}: astray; back to the averaged weights, at half the rate")
 
         if team.leads and state.spent - saved >= config.save_every:
             state.save(config)

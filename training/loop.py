@@ -86,7 +86,7 @@ def run(
         quality = torch.from_numpy(random.uniform(0, 100, len(picked)).astype(np.float32))
         loss = loss_of(picked, quality)
         loss.backward()
-        rate = config.learning_rate * schedule(state.step, progress, config)
+        rate = schedule(state, progress, config)
         state.advance(rate, config.clip, config.ema, config.batch)
         mean.append(loss.item())
         state.spent = (time.monotonic() - began) / 60
@@ -109,11 +109,15 @@ def progress_of(state: State, config: Schedule) -> float:
     return done / config.steps if config.steps else state.spent / config.minutes
 
 
-def schedule(step: int, progress: float, config: Schedule) -> float:
-    """Linear warm-up, 1 for most of progress 0…1, then a straight fall to 0.
+def schedule(state: State, progress: float, config: Schedule) -> float:
+    """The learning rate: linear warm-up, as given for most of progress 0…1, a straight fall to 0.
 
     Warm-up ends after a tenth of the progress at the latest. Until the fall a run does not know its
     own length: what was saved before can train for longer.
     """
-    rise = min(1.0, max((step + 1) / max(config.warmup, 1), 10 * progress))
-    return rise * max(min(1.0, (1 - progress) / config.decay), 0.0)
+    if state.step == state.warm_from:  # minutes may have gone before the first step
+        state.warm_since = progress
+    steps, share = state.step + 1 - state.warm_from, progress - state.warm_since
+    rise = min(1.0, max(steps / max(config.warmup, 1), 10 * share))
+    fall = max(min(1.0, (1 - progress) / config.decay), 0.0)
+    return config.learning_rate * state.tempo * rise * fall

@@ -67,24 +67,28 @@ class Watch:
         """The loop waited so long for a batch."""
         self._waited += seconds
 
-    def step(self, state: State, noted: Tensor, images: int, rate: float, progress: float) -> None:
-        """After a step: noted holds its loss, bpp and mean squared error, of this process."""
+    def step(
+        self, state: State, noted: Tensor, images: int, rate: float, progress: float
+    ) -> float | None:
+        """After a step: noted holds its loss, bpp and mean squared error, of this process.
+
+        Returns the mean squared error since the last line of log.csv, if this step is due for one.
+        """
         self._sums = self._sums + noted
         self._steps, self._images = self._steps + 1, self._images + images
         self._bar.update(round(100 * progress, 3) - self._bar.n)
-        if self._steps == EVERY:
-            self.log(state, rate, progress)
+        return self.log(state, rate, progress) if self._steps == EVERY else None
 
-    def log(self, state: State, rate: float, progress: float) -> None:
-        """A line of log.csv about the steps since the last one."""
+    def log(self, state: State, rate: float, progress: float) -> float | None:
+        """A line of log.csv about the steps since the last one; returns their squared error."""
         if not self._steps:
-            return
+            return None
         loss, bpp, mse = self.team.mean(self._sums / self._steps).tolist()
         taken = time.perf_counter() - self._since
         speed, waiting = self._images / taken, self._waited / taken
         self._reset()
         if not self.team.leads:
-            return
+            return mse
         values = (state.step, state.spent, loss, bpp, mse, rate, state.skipped, speed, waiting)
         _append(self.run / "log.csv", COLUMNS, [values])
         self._bar.set_postfix_str(
@@ -95,6 +99,7 @@ class Watch:
             for name, value in zip(COLUMNS[2:], values[2:], strict=True):
                 self._board.add_scalar(f"train/{name}", value, state.step)
             self._board.add_scalar("train/psnr", _psnr(mse), state.step)
+        return mse
 
     def validate(self, state: State) -> None:
         """Curve and pictures of the averaged weights, by the leading process, once at a step."""

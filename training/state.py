@@ -25,6 +25,8 @@ class State:
     average: a second model, whose weights follow those of the first; what is validated and kept.
     step: updates of the weights. position: crops drawn. spent: minutes. skipped: steps whose
     gradient was not finite. Chance is a function of the position, so no random state is needed.
+    tempo: factor of the learning rate. warm_from, warm_since: step and progress at which it began
+    to warm up.
     """
 
     model: Network
@@ -34,6 +36,9 @@ class State:
     position: int = 0
     spent: float = 0.0
     skipped: int = 0
+    tempo: float = 1.0
+    warm_from: int = 0
+    warm_since: float = 0.0
     _unsettled: list[Tensor] = field(default_factory=list)
 
     def save(self, config: Any) -> None:
@@ -63,7 +68,7 @@ class State:
         for group, given in zip(self.optim.param_groups, groups, strict=True):
             group.update(given)  # the settings of now
         for key in _COUNTS:
-            setattr(self, key, saved[key])
+            setattr(self, key, saved.get(key, getattr(self, key)))
 
     def advance(self, rate: float, clip: float, ema: float, crops: int) -> None:
         """Move the weights; a gradient that is not finite counts as zero, in all processes.
@@ -103,7 +108,7 @@ class State:
         torch._foreach_lerp_(averaged, values, 1 - decay)
 
 
-_COUNTS = ("step", "position", "spent", "skipped")
+_COUNTS = ("step", "position", "spent", "skipped", "tempo", "warm_from", "warm_since")
 
 
 def follower(model: Network) -> Network:

@@ -329,7 +329,8 @@ def test_targets(kind: str, china: np.ndarray):
     assert abs(info(encode(picture, bpp=8 * wanted / (192 * 256))).bytes / wanted - 1) <= 0.01
     seen = decode_picture(encode(picture, psnr=32))
     visible = ... if picture.alpha is None else picture.alpha > 0
-    assert abs(psnr(picture.colours[visible], seen.colours[visible]) - 32) <= 0.1
+    # Where blocks change their method with the quality, steps are no finer than this.
+    assert abs(psnr(picture.colours[visible], seen.colours[visible]) - 32) <= 0.2
     if picture.alpha is not None:
         np.testing.assert_array_equal(seen.alpha, picture.alpha)
 

@@ -15,6 +15,7 @@ from PIL import Image
 from lictor.models import checkpoint
 from lictor.training import config as settings
 from lictor.training import state, validation
+from lictor.training.recovery import Recovery
 
 
 def rows(path):
@@ -132,12 +133,35 @@ def test_minutes_end_the_run_and_the_learning_rate(run, tmp_path):
 
 
 def test_schedule(script):
-    config = script.Config(warmup=100, decay=0.4)
-    assert script.schedule(0, 0.0, config) == pytest.approx(0.01)
-    assert script.schedule(3, 0.1, config) == pytest.approx(1)
-    assert script.schedule(500, 0.6, config) == pytest.approx(1)
-    assert script.schedule(500, 0.8, config) == pytest.approx(0.5)
-    assert script.schedule(500, 1.0, config) == pytest.approx(0)
+    config = script.Config(warmup=100, decay=0.4, learning_rate=2.0)
+
+    def rate(step, progress, warm_from=0, warm_since=0.0, tempo=1.0):
+        at = SimpleNamespace(step=step, warm_from=warm_from, warm_since=warm_since, tempo=tempo)
+        return script.schedule(at, progress, config)
+
+    assert rate(0, 0.0) == pytest.approx(0.02)
+    assert rate(3, 0.1) == pytest.approx(2)
+    assert rate(500, 0.6) == pytest.approx(2)
+    assert rate(500, 0.8) == pytest.approx(1)
+    assert rate(500, 1.0) == pytest.approx(0)
+    assert rate(0, 0.2) == pytest.approx(0.02), "what went before the first step is no warm-up"
+    assert rate(9, 0.21, 0, 0.2) == pytest.approx(0.2)
+    assert rate(549, 0.31, 500, 0.3, 0.5) == pytest.approx(0.5)
+
+
+def test_a_run_that_goes_astray_goes_back(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("lictor.training.monitor.EVERY", 4)
+    assert run(tmp_path, "steps=40", "learning_rate=300", "optimiser=adamw", "warmup=0") == 0
+    said = capsys.readouterr().err
+    assert "astray; back to the averaged weights, at half the rate" in said
+    assert last(tmp_path)["tempo"] < 1
+
+
+def test_what_is_astray():
+    recovery = Recovery()
+    assert not any(map(recovery.needed, (100.0, 140.0, 70.0, 300.0, 4000.0)))
+    assert recovery.needed(3e5) and recovery.needed(float("nan"))
+    assert not recovery.needed(120.0)
 
 
 def test_steps_that_are_not_finite_are_skipped_and_counted(run, task, tmp_path):

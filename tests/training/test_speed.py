@@ -55,7 +55,7 @@ def test_a_compiler_that_fails_leaves_the_plain_way(probe, late):
 
     model, chosen, said = probe((lambda model: fail) if late else fail)
     assert chosen is model
-    assert said[-1] == "compiled: failed (RuntimeError: no such backend); going plain"
+    assert said[-1] == "compiled: failed (RuntimeError: no such backend); done without"
 
 
 def test_what_bounds_a_step():
