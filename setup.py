@@ -40,6 +40,9 @@ def extension(name: str, folder: str, *headers: str, flags: tuple[str, ...] = ()
 LINEAR = ("entropy/adaptive.h", *sorted(glob("models/linear/*.h")))
 FIT = tuple(sorted(glob("models/overfit/fit*.h")))
 LOSSLESS = ("entropy/adaptive.h", *sorted(glob("models/lossless/*.h")))
+OVERFIT = tuple(
+    f"models/overfit/{name}.h" for name in ("context", "laplace", "network", "paths", "synthesis")
+)
 
 setup(
     cmdclass={"build_py": BuildWithScript},
@@ -50,5 +53,6 @@ setup(
         extension("_screen", "models/lossless", *LOSSLESS),
         extension("_linear", "models/linear", *LINEAR),
         extension("_fit", "models/overfit", *FIT, flags=("-ffp-contract=fast", "-pthread")),
+        extension("_overfit", "models/overfit", *OVERFIT),
     ],
 )

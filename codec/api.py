@@ -78,9 +78,12 @@ def encode(
         quality: 0 (smallest file) … 100 (best picture), in steps of 0.25; 50 unless told otherwise.
             Or "lossless": all samples come back as they were, what alpha hides too; that needs no
             model.
-        model: name of a shipped checkpoint, or path of a .safetensors file that train.py made.
+        model: name of a shipped checkpoint, or path of a .safetensors file that train.py made. Or
+            "overfit-s", "-m" or "-l" ("overfit" is m): networks of the picture's own, which are
+            trained for minutes and are in the file.
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
-            for a smaller file or a better picture. Decoders see no difference.
+            for a smaller file or a better picture. Decoders see no difference. With "overfit",
+            how long networks are trained, 500 iterations to 30,000; 0 is 2,000.
         strip: leave EXIF, the ICC profile and other signalling of colours out, after converting
             the colours to sRGB where they can be.
         roi: where quality is wanted, if not everywhere: a map, a Pillow image or an array of any

@@ -30,6 +30,7 @@ ALIASES = {
     "heic-444-psnr": "heic-x265-444-psnr",
     "vvc": "vvenc-fast-420",
     "vtm": "vtm-444",
+    "overfit": "overfit-m",
 }
 """The short names that people write, and what they stand for."""
 
@@ -74,6 +75,12 @@ FAMILIES = (
     ),
     Family("vtm-{420,444}", r"vtm-(420|444)", "vtm-444", programs.vtm),
     Family("lictor-{auto,linear}", r"lictor-(auto|linear)", "lictor-auto", learned.method),
+    Family(
+        "overfit-{s,m,l}[-e{0-9}]",
+        r"overfit-([sml])(?:-e([0-9]))?",
+        "overfit-m",
+        learned.overfitted,
+    ),
 )
 
 

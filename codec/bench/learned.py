@@ -79,6 +79,26 @@ def method(name: str, threads: int) -> Codec:
     )
 
 
+def overfitted(size: str, effort: str | None, threads: int) -> Codec:
+    """Networks of a picture's own, "s", "m" or "l", trained at an effort."""
+    name, chosen = f"overfit-{size}", int(effort or 0)
+
+    def encode(pixels: NDArray[Any], quality: float) -> bytes:
+        return api.encode(pixels, quality=quality, model=name, effort=chosen)
+
+    return Codec(
+        name=name + (f"-e{chosen}" if chosen else ""),
+        label=f"Lictor, overfitted {size}" + (f", effort {chosen}" if chosen else ""),
+        version=f"lictor {version('lictor')}",
+        suffix=".bin",
+        scale=Scale("0 to 100", 0, 100),
+        qualities=_QUALITIES,
+        encode=encode,
+        decode=_decoder([]),
+        settings={"effort": chosen, "threads": threads},
+    )
+
+
 def compressai(architecture: str, threads: int) -> Codec:
     """All imported weights of an architecture, each a point of one curve."""
     from lictor.models import zoo

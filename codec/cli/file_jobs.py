@@ -181,22 +181,36 @@ def _steps_bar() -> Iterator[Callable[[int, int], None] | None]:
     if parent_process() or not sys.stderr.isatty():
         yield None
         return
-    bar: Any = None
+    bar = _Bar()
+    try:
+        yield bar
+    finally:
+        bar.close()
 
-    def progress(done: int, count: int) -> None:
-        nonlocal bar
-        if bar is None:
+
+class _Bar:
+    """Steps, the time that is left, and what is said of how things stand."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._said = ""
+
+    def __call__(self, done: int, count: int) -> None:
+        if self._bar is None:
             from tqdm import tqdm
 
-            bar = tqdm(total=count, unit="step", file=sys.stderr, leave=False, mininterval=0)
-        bar.total = count  # a search for a target begins again, perhaps with another effort
-        bar.update(done - bar.n)
+            options = {"unit": "step", "file": sys.stderr, "leave": False, "mininterval": 0}
+            self._bar = tqdm(total=count, **options)
+        self._bar.total = count  # a search for a target begins again, perhaps with another effort
+        self._bar.set_postfix_str(self._said, refresh=False)
+        self._bar.update(done - self._bar.n)
 
-    try:
-        yield progress
-    finally:
-        if bar is not None:
-            bar.close()
+    def say(self, text: str) -> None:
+        self._said = text
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 # ---- and what becomes of it

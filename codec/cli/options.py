@@ -89,7 +89,8 @@ model = click.option(
     default=zoo.DEFAULT,
     show_default=True,
     metavar="NAME|PATH",
-    help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",
+    help="A checkpoint that `lictor models` lists, or a .safetensors file of your own; or overfit, "
+    "overfit-s, -m or -l: networks of the picture's own, trained for minutes.",
 )
 effort = whole(
     "--effort",
@@ -98,7 +99,8 @@ effort = whole(
     default=0,
     metavar="0-9",
     help="Search for each picture's best latents: 1 takes seconds, 9 minutes a megapixel. Files "
-    "get smaller, pictures better; decoding stays as it is.",
+    "get smaller, pictures better; decoding stays as it is. With --model overfit: how long "
+    "networks are trained.",
 )
 strip = click.option(
     "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."

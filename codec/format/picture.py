@@ -50,6 +50,8 @@ MAP = 7
 COLOUR = 8
 LINEAR = 9
 LOSSLESS = 10
+OVERFIT = 11
+NETWORKS = 12
 _KNOWN_OPTIONAL = {
     LATENTS: False,
     PADDING: True,
@@ -61,9 +63,11 @@ _KNOWN_OPTIONAL = {
     COLOUR: True,
     LINEAR: False,
     LOSSLESS: False,
+    OVERFIT: False,
+    NETWORKS: False,
 }
 """Kinds of section, and whether a reader may skip them."""
-CODED = frozenset((LATENTS, LINEAR, LOSSLESS))
+CODED = frozenset((LATENTS, LINEAR, LOSSLESS, OVERFIT))
 """Kinds whose sections say what the samples are, all of them or those of some blocks: what a method
 of codec/picture/methods/ wrote."""
 NAMES = {
@@ -77,6 +81,8 @@ NAMES = {
     COLOUR: "colour signalling",
     LINEAR: "linear blocks",
     LOSSLESS: "lossless blocks",
+    OVERFIT: "overfitted grids",
+    NETWORKS: "networks of the picture",
 }
 """What users read of the kinds of section."""
 
@@ -469,6 +475,8 @@ def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None
         raise io.complaint("there are latents of no network")
     if not CODED & seen:
         raise io.complaint("nothing in it says what its samples are")
+    if (OVERFIT in seen) != (NETWORKS in seen):
+        raise io.complaint("there are overfitted grids, or networks for such, but not both")
     if (MAP in seen) != header.mapped:
         raise io.complaint("there is a quality map that the header does not know of")
     if (ALPHA in seen) != (header.channels in (2, 4)):

@@ -57,8 +57,10 @@ class Pictures(Kind):
     def check_model(self, name: str) -> None:
         """Loads it, which the next file will not have to."""
         from lictor.codec.runtime import store
+        from lictor.models.overfit import sizes
 
-        store.load(name)
+        if sizes.named(name) is None:
+            store.load(name)
 
     def read(self, name: str, data: bytes | None = None, *, salvage: bool = False) -> Picture:
         """However large: who names a file knows it. Pillow's own limit is for what strangers send.

@@ -12,7 +12,9 @@ from lictor.codec.errors import (
     ImageTooLarge,
     InvalidEffort,
     InvalidMethod,
+    InvalidOption,
     InvalidRegion,
+    InvalidRoi,
     NotALictorFile,
     NotAnImage,
     PictureWarning,
@@ -21,12 +23,14 @@ from lictor.codec.errors import (
 from lictor.codec.format.picture import MAX_PIXELS, MAX_SIDE
 from lictor.codec.quality import LOSSLESS
 from lictor.models.box import Box
+from lictor.models.overfit import sizes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lictor.codec.format.picture import Header
     from lictor.codec.image.pillow import Picture
+    from lictor.models.overfit.sizes import Size
 
 MAX_EFFORT = 9
 AUTO = "auto"
@@ -138,6 +142,25 @@ def method(given: Any, quality: Any, **others: Any) -> str:
             if value is not None and value is not False and not (name == "effort" and value == 0):
                 raise InvalidMethod(f"a lossless file has no {name}; leave it out")
     return str(given)
+
+
+def overfit(model: Any, method: str, roi: Any = None, tune: str = "psnr") -> Size | None:
+    """The size of networks of the picture's own, if the model is named so and is needed.
+
+    Raises:
+        InvalidMethod, InvalidRoi, InvalidOption: the rest does not go with it.
+    """
+    found = sizes.named(model)
+    if found is None or method in ("linear", LOSSLESS):
+        return None
+    if method != AUTO:
+        raise InvalidMethod(f"{model} is no network of the method {method}; leave the method out")
+    whole = f"{model} has one quality for all of a picture; leave"
+    if roi is not None:
+        raise InvalidRoi(f"{whole} the region out")
+    if tune != "psnr":
+        raise InvalidOption(f"{whole} tune={tune} out")
+    return found
 
 
 def box(region: Any, h: Header) -> Box:

@@ -36,6 +36,8 @@ def file_of(picture: Picture, quality: Quality, coded: Sequence[Coded]) -> bytes
         header.model_name = "" if codec.id else codec.name
         header.latents = network.checksum
     others = {kind: made[kind].payload for kind in METHODS if kind in made}
+    for part in coded:
+        others |= part.beside
     others |= _others(picture, header, quality)
     latents, table = (network.payload, network.table) if network else (None, None)
     try:

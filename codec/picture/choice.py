@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lictor.codec.errors import PictureWarning
-from lictor.codec.format.picture import BLOCK, LATENTS, LINEAR, LOSSLESS
+from lictor.codec.format.picture import BLOCK, LATENTS, LINEAR, LOSSLESS, OVERFIT
 from lictor.codec.picture import arguments, blocks
 from lictor.codec.picture.assemble import file_of
 from lictor.codec.picture.methods import METHODS
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from lictor.codec.image.picture import Picture
     from lictor.codec.runtime.runtime import PictureNetwork
+    from lictor.models.overfit.sizes import Size
     from lictor.models.progress import Progress
 
     Mask = NDArray[np.bool_]
@@ -63,6 +64,7 @@ class Task:
     """A picture to be coded.
 
     codec: the network; None: there is none to choose.
+    overfit: the size of networks of the picture's own, if it is to be coded by these.
     """
 
     picture: Picture
@@ -70,6 +72,7 @@ class Task:
     codec: PictureNetwork | None
     effort: int = 0
     progress: Progress | None = None
+    overfit: Size | None = None
 
     @cached_property
     def colours(self) -> NDArray[Any]:
@@ -160,6 +163,8 @@ def encode(task: Task, method: str, plan: Plan | None = None) -> tuple[list[Code
     Raises:
         CodecError: MissingPackage, of what was installed without a C compiler; OutOfMemory.
     """
+    if task.overfit is not None and method == arguments.AUTO:
+        return _overfitted(task), None
     choice = task.codec is None or task.codec.on_ladder
     if method == arguments.AUTO and choice and not _here():
         warnings.warn(
@@ -186,6 +191,22 @@ def encode(task: Task, method: str, plan: Plan | None = None) -> tuple[list[Code
     parts, leaving = _held(task, network, plan, linear)
     whole = _lossless_file(task, parts)
     return parts if whole is None else [whole], replace(plan, linear=leaving)
+
+
+def _overfitted(task: Task) -> list[Coded]:
+    """By networks of the picture's own, but for blocks that break the bound."""
+    wanted = Wanted(
+        task.picture,
+        task.quality,
+        effort=task.effort,
+        progress=task.progress,
+        measured=True,
+        overfit=task.overfit,
+    )
+    own = Tried(task, METHODS[OVERFIT].encode(wanted), np.ones(task.shape, np.bool_))
+    parts, _ = _held(task, own, Plan(own.mask, own.errors > task.bound, None))
+    whole = _lossless_file(task, parts)
+    return parts if whole is None else [whole]
 
 
 def _chosen(task: Task, everything: Mask, linear: Tried) -> tuple[Tried | None, Plan]:

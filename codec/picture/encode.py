@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lictor.codec.picture.choice import Task as ChoiceTask
     from lictor.codec.picture.rate_target import Reached, Target
     from lictor.codec.runtime.runtime import PictureNetwork
+    from lictor.models.overfit.sizes import Size
     from lictor.models.progress import Progress
 
 DEFAULT_MODEL = zoo.DEFAULT
@@ -57,6 +58,7 @@ class Task:
     codec: the network, where one may be needed.
     wanted: how much each place is, 0…1, if not all alike; see `roi.quality_map`.
     offsets: how much better or worse each place is to be, if not all alike; see `eyes.offsets`.
+    overfit: the size of networks of the picture's own, if it is to be coded by these.
     """
 
     picture: Picture
@@ -64,12 +66,14 @@ class Task:
     wanted: NDArray[Any] | None
     options: EncodeOptions
     offsets: NDArray[Any] | None = None
+    overfit: Size | None = None
 
     @classmethod
     def of(cls, picture: Picture, options: EncodeOptions) -> Task:
         """Loads the model, and finds the region."""
+        own = arguments.overfit(options.model, options.method, options.roi, options.tune)
         codec = None
-        if options.method in (arguments.AUTO, "network"):
+        if options.method in (arguments.AUTO, "network") and own is None:
             codec = options.models.load(options.model, options.device)
         if options.strip:
             from lictor.codec.image.pillow import stripped
@@ -79,7 +83,7 @@ class Task:
         roi, drop = options.roi, options.roi_drop
         wanted = None if roi is None else _wanted(picture, roi, drop, codec)
         if options.tune == "psnr":
-            return cls(picture, codec, wanted, options)
+            return cls(picture, codec, wanted, options, overfit=own)
         return cls(picture, codec, None, options, _offsets(picture, wanted, options, codec))
 
     def file(self, quality: Quality, effort: int, plan: Plan | None = None) -> Made:
@@ -95,7 +99,8 @@ class Task:
 
             quality = regions.quality_map(self.wanted, quality, self.options.roi_drop)
         options = self.options
-        task = choice.Task(self.picture, quality, self.codec, effort, options.progress)
+        progress = options.progress
+        task = choice.Task(self.picture, quality, self.codec, effort, progress, self.overfit)
         return make(task, options.method, plan)
 
     def reach(self, target: Target, effort: int) -> Reached:

@@ -40,8 +40,8 @@ class Info:
         tile_width: of one, in pixels.
         tile_height: likewise.
         bytes: size of the file.
-        methods: by which its samples are coded ("network", "linear", "lossless"), and in how many
-            of these bytes.
+        methods: by which its samples are coded ("network", "overfit", "linear", "lossless"), and in
+            how many of these bytes.
         shares: likewise, which share of its blocks of 64x64 pixels each gives, adding up to 1.
         lossless: whether all samples are as they were.
         latent_bytes: of which entropy-coded latents.
@@ -111,7 +111,7 @@ def info(data: Bytes) -> Info:
         tile_width=min(grid.tile_width, h.width),
         tile_height=min(grid.tile_height, h.height),
         bytes=len(data),
-        methods={method.name: sizes[method.kind] for method in methods},
+        methods={m.name: sum(sizes.get(k, 0) for k in (m.kind, *m.beside)) for m in methods},
         shares=shares,
         lossless=list(shares) == ["lossless"],
         latent_bytes=sizes.get(LATENTS, 0),

@@ -89,13 +89,14 @@ def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptio
 
     from lictor.codec.picture.choice import Task
 
-    needed = options.method in (arguments.AUTO, "network")
+    own = arguments.overfit(options.model, options.method)
+    needed = own is None and options.method in (arguments.AUTO, "network")
     codec = options.models.load(options.model) if needed else None
     picture = replace(picture, icc=b"", exif=b"", signalling=signalling.NONE)
     picture = picture if codec is None else viewed(picture, codec)
     decoding = DecodeOptions(models=options.models)
     start = perf_counter()
-    made = make(Task(picture, quality, codec, effort), options.method)
+    made = make(Task(picture, quality, codec, effort, overfit=own), options.method)
     encoded = perf_counter()
     first = decode(made.data, decoding)
     decoded = perf_counter()
@@ -104,7 +105,7 @@ def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptio
     said = info(made.data)
     height, width, channels = picture.pixels.shape
     size = len(made.data) - said.alpha_bytes
-    expected = made.expected
+    expected = made.expected if len(said.methods) == 1 else None
     if expected is None and codec is not None and list(said.methods) == ["network"]:
         expected = estimate(picture, quality, codec)
     seen = ... if picture.alpha is None else picture.alpha > 0
@@ -125,7 +126,7 @@ def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptio
         bpp=8 * len(made.data) / (width * height),
         shares=said.shares,
         worst=worst,
-        held=worst <= _allowed(options.method, codec),
+        held=worst <= (BOUND if own else _allowed(options.method, codec)),
         estimate=expected,
         gap=None if expected is None else (size - expected) / max(expected, 1.0),
         sized=expected is None or size - expected <= slack,

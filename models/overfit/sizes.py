@@ -97,6 +97,16 @@ SIZES = {
 }
 
 
+MODEL = "overfit"
+_DEFAULT = "m"
+
+
+def named(model: object) -> Size | None:
+    """What a model's name asks for: overfit, or overfit-s, -m or -l; None of any other."""
+    first, _, name = str(model).partition("-")
+    return SIZES.get(name or _DEFAULT) if first == MODEL else None
+
+
 def guides(level: int) -> int:
     """How many grids tell about one of the finest: those that are coarser, and the hyper-grids."""
     return LEVELS - 1 - level + len(HYPER_LEVELS)

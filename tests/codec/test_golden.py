@@ -40,6 +40,9 @@ NAMES = (
     "lossless-bilevel",
     "lossless-gray16",
     "metadata",
+    "overfit",
+    "overfit-gray16-alpha",
+    "overfit-tiles",
     "point",
     "rgb-effort",
     "rgb-q0",
@@ -95,7 +98,7 @@ def read(name: str) -> bytes:
 @pytest.mark.parametrize("name", NAMES)
 def test_latents(name: str):
     data = read(name)
-    if name.startswith(("linear", "lossless")):
+    if name.startswith(("linear", "lossless", "overfit")):
         with pytest.raises(NoLatents):
             latents(data)
         return
@@ -116,7 +119,7 @@ def check_picture(name: str, data: bytes) -> None:
     assert picture.pixels.dtype == expected.pixels.dtype
     assert picture.pixels.shape == expected.pixels.shape
     step = 1 if picture.depth == 8 else 257  # one of 255 levels
-    step *= not name.startswith("lossless")
+    step *= not name.startswith(("lossless", "overfit"))
     assert np.abs(picture.colours.astype(int) - expected.colours).max() <= step
     if picture.alpha is not None:
         np.testing.assert_array_equal(picture.alpha, expected.alpha)
@@ -135,6 +138,7 @@ def test_golden_files_are_of_every_kind():
     assert {i.tiles > 1 for i in infos if i.map_bytes} == {True, False}
     methods = {tuple(i.methods) for i in infos}
     assert methods >= {("network",), ("linear",), ("network", "linear"), ("lossless",)}
+    assert ("overfit",) in methods
 
 
 def test_one_bit_of_a_golden_picture_matters(monkeypatch: pytest.MonkeyPatch):

@@ -148,6 +148,18 @@ RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         lambda: (photo("page.png", 40, 30, 210, 150) > 140) * np.uint8(255),
         {"method": "lossless"},
     ),
+    "overfit": (
+        lambda: photo("astronaut.png", 160, 20, 129, 95),
+        {"quality": 40, "model": "overfit", "method": "auto", "effort": 1},
+    ),
+    "overfit-gray16-alpha": (
+        lambda: with_alpha(sixteen_bits(photo("camera.png", 100, 40, 300, 260))),
+        {"quality": 30, "model": "overfit-s", "method": "auto", "effort": 1},
+    ),
+    "overfit-tiles": (
+        lambda: photo("coffee.png", 10, 150, 580, 90),
+        {"quality": 20, "model": "overfit-l", "method": "auto", "effort": 1},
+    ),
     "column": (lambda: photo("chelsea.png", 200, 50, 2, 131), {"quality": 80}),
 }
 

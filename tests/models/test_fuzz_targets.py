@@ -1,4 +1,4 @@
-"""The fuzz targets of the coders of pixels: what they once failed on, and what chance makes up."""
+"""The fuzz targets of the methods in C: what they once failed on, and what chance makes up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLAGS = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,u
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("target", ["linear", "photo", "screen"])
+@pytest.mark.parametrize("target", ["linear", "overfit", "photo", "screen"])
 def test_replay_with_sanitizers(tmp_path: Path, target: str, compiler: str):
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler}")

@@ -11,6 +11,9 @@ from lictor.codec.picture.methods.linear import Linear
 from lictor.codec.picture.methods.lossless import Lossless
 from lictor.codec.picture.methods.method import Method
 from lictor.codec.picture.methods.network import Network
+from lictor.codec.picture.methods.overfit import Overfit
 
-METHODS: dict[int, Method] = {method.kind: method for method in (Network(), Linear(), Lossless())}
+METHODS: dict[int, Method] = {
+    method.kind: method for method in (Network(), Overfit(), Linear(), Lossless())
+}
 """By their kinds of section, which are permanent."""

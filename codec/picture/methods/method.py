@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lictor.codec.picture.file import File
     from lictor.codec.runtime.runtime import PictureNetwork
     from lictor.models.box import Box
+    from lictor.models.overfit.sizes import Size
     from lictor.models.progress import Progress
     from lictor.models.quality import Quality
 
@@ -45,6 +46,7 @@ class Wanted:
     codec: the network, for the method that needs one.
     blocks: bool (rows, columns) of 64x64 pixels, those to be coded; None: all.
     measured: the result is to have bits and samples.
+    overfit: the size of the networks, for the method that trains them.
     """
 
     picture: Picture
@@ -54,6 +56,7 @@ class Wanted:
     progress: Progress | None = None
     blocks: NDArray[np.bool_] | None = None
     measured: bool = False
+    overfit: Size | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,7 @@ class Coded:
         it is not coded.
     samples: likewise, what it decodes to, uint8 or uint16 (H, W, 1 or 3); anything where it is not
         coded.
+    beside: payloads of further sections, by their kinds.
     """
 
     kind: int
@@ -78,6 +82,7 @@ class Coded:
     expected: float | None = None
     bits: NDArray[np.float64] | None = None
     samples: NDArray[Any] | None = None
+    beside: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -115,10 +120,11 @@ class Layer(ABC):
 class Method(ABC):
     """A way to code samples.
 
-    kind: of its section. name: what `info` calls it.
+    kind: of its section. beside: of further sections of its own. name: what `info` calls it.
     """
 
     kind: ClassVar[int]
+    beside: ClassVar[tuple[int, ...]] = ()
     name: ClassVar[str]
 
     @abstractmethod

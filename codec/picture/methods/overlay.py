@@ -15,7 +15,7 @@ from lictor.codec.errors import CodecError, CorruptFile, LatentMismatch
 from lictor.codec.format import overlay as form
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.overlay import Overlay
-from lictor.codec.format.picture import BLOCK, MAP, Header, Table
+from lictor.codec.format.picture import BLOCK, MAP, Header, Table, Tile
 from lictor.codec.picture.methods.method import Coded, DecodeOptions, Layer, Method, Wanted
 from lictor.codec.picture.tiles import Grid, describe
 from lictor.codec.runtime.threads import OwnThreads
@@ -67,6 +67,24 @@ def need(available: bool, error: type[CodecError]) -> None:
         raise error(
             "methods without a network need Lictor's C extensions; install it where there is a C "
             "compiler"
+        )
+
+
+def checked(entry: Tile, stream: Bytes, box: Box) -> None:
+    """Raises CorruptFile where the stream of a tile is not the one that its entry tells of."""
+    if len(stream) != entry.size or zlib.crc32(stream) != entry.check:
+        raise CorruptFile(
+            f"the tile {describe(box)} does not match its checksum; get another copy of the "
+            "file, or decode the rest with --salvage (salvage=True)"
+        )
+
+
+def same(entry: Tile, checksum: int, box: Box) -> None:
+    """Raises LatentMismatch where a tile decodes to something else than its entry says."""
+    if checksum != entry.latents:
+        raise LatentMismatch(
+            f"the file is intact, but the tile {describe(box)} decodes to something else than "
+            "was encoded; decode it on the machine that made it, and report this with the file"
         )
 
 
@@ -199,17 +217,9 @@ class Tiles(Layer):
         box = self.grid.tile(number)
         piece = _piece(box, self._all, self._quality, self._shape)
         entry, stream = self._streams[number]
-        if len(stream) != entry.size or zlib.crc32(stream) != entry.check:
-            raise CorruptFile(
-                f"the tile {describe(box)} does not match its checksum; get another copy of the "
-                "file, or decode the rest with --salvage (salvage=True)"
-            )
+        checked(entry, stream, box)
         found, checksum = self._method.decode_tile(stream, piece)
-        if checksum != entry.latents:
-            raise LatentMismatch(
-                f"the file is intact, but the tile {describe(box)} decodes to something else than "
-                "was encoded; decode it on the machine that made it, and report this with the file"
-            )
+        same(entry, checksum, box)
         part = box.within(region)
         target, source = out[part.seen_from(region).place], found[part.seen_from(box).place]
         if piece.blocks.all():

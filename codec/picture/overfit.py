@@ -1,0 +1,195 @@
+"""Networks of a picture's own: trained and coded; and the samples that grids and networks make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lictor.codec.picture import blocks
+from lictor.codec.picture.tile_threads import workers
+from lictor.codec.picture.tiles import Grid
+from lictor.codec.runtime.threads import OwnThreads
+from lictor.models.box import Box
+from lictor.models.coding.slope import slope
+from lictor.models.overfit import coder, parameters, sizes
+from lictor.models.progress import Progress, Telling
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lictor.codec.picture.methods.method import Coded, Wanted
+    from lictor.models.overfit.coder import Grids
+    from lictor.models.overfit.parameters import Quantised
+
+ITERATIONS = (2000, 500, 1000, 2000, 3000, 5000, 8000, 12000, 20000, 30000)
+"""Of training, by effort 0…9; 0 is what is done where nothing is said."""
+_STRIP = 64
+"""Rows of a picture that a thread makes at once are a multiple of this."""
+_LOOKED_AT = 4
+"""Tiles of a large picture by which steps of parameters are chosen."""
+
+
+@dataclass(frozen=True)
+class CodedTile:
+    """The stream of a tile, and the checksum of its grids."""
+
+    stream: bytes
+    checksum: int
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A picture coded by networks of its own.
+
+    symbols: of all grids, joined. networks: the payload of their section. expected: bytes that the
+    training expected of the grids, and those of the networks.
+    """
+
+    grid: Grid
+    tiles: list[CodedTile]
+    networks: bytes
+    symbols: NDArray[np.int8]
+    expected: float
+
+
+def fitted(wanted: Wanted) -> Fitted:
+    """Train for a picture, and code what came of it. Raises MemoryError."""
+    from lictor.models.overfit.training import train
+
+    assert wanted.overfit is not None
+    colours = wanted.picture.colours
+    height, width, _ = colours.shape
+    most = np.iinfo(colours.dtype).max
+    x = np.empty((3, height, width), np.float32)
+    np.divide(colours.transpose(2, 0, 1), most, out=x, casting="unsafe")
+    weight, iterations = slope(float(wanted.quality)), ITERATIONS[wanted.effort]
+    report = _reported(wanted.progress, iterations, height * width)
+    threads = OwnThreads().count()
+    found = train(x, weight, wanted.overfit, iterations, report, threads)
+    tile_height, tile_width = sizes.tile_sides(height, width)
+    grid = Grid(width, height, tile_width, tile_height)
+    search = _Search(grid, found.grids, colours, weight)
+    best = parameters.chosen(wanted.overfit, found.parameters, search.bits, search.loss)
+    networks = best.payload()
+    tiles = search.coded(networks, range(len(grid)))
+    expected = found.bits / 8 + len(networks)
+    return Fitted(grid, tiles, networks, coder.joined(found.grids), expected)
+
+
+def measured(coded: Coded, found: Fitted, colours: NDArray[Any]) -> Coded:
+    """With what a decoder will have, and about the bits of each block. colours: what was coded."""
+    grid = found.grid
+    shape = grid.height, grid.width
+    symbols = np.zeros_like(found.symbols)
+    grids = coder.parted(symbols, shape)
+    for number, tile in enumerate(found.tiles):
+        box = grid.tile(number)
+        place(coder.decode(found.networks, tile.stream, box[2:]), grids, box)
+    made = np.empty_like(colours)
+    samples(found.networks, symbols, shape, grid.picture, made)
+    shares = blocks.changes(colours)
+    size = len(coded.payload) + len(found.networks)
+    return replace(coded, samples=made, bits=shares * (8 * size / shares.sum()))
+
+
+def place(tile: Grids, grids: Grids, box: Box) -> None:
+    """Put the grids of a tile where they belong in those of a picture."""
+    for target, part in zip(coder.of_tile(grids, box), tile, strict=True):
+        target[...] = part
+
+
+def samples(
+    networks: bytes,
+    symbols: NDArray[np.int8],
+    shape: tuple[int, int],
+    box: Box,
+    out: NDArray[Any],
+) -> None:
+    """Those of a part of a picture, by several threads.
+
+    Args:
+        networks: of the picture.
+        symbols: of its grids, joined.
+        shape: its height and width.
+        box: the part.
+        out: (H, W, 1 or 3), where they go.
+    """
+    units = -(-box.height // _STRIP)
+    rows = _STRIP * -(-units // min(OwnThreads().count(), units))
+
+    def make(top: int) -> None:
+        part = Box(box.top + top, box.left, min(rows, box.height - top), box.width)
+        made = np.empty((part.height, part.width, out.shape[2]), out.dtype)
+        coder.synthesize(networks, symbols, shape, part, made)
+        out[top : top + part.height] = made
+
+    tops = range(0, box.height, rows)
+    with workers(len(tops), OwnThreads()) as (pool, _):
+        for task in [pool.submit(make, top) for top in tops]:
+            task.result()
+
+
+class _Search:
+    """What parameters cost, in bits, by some tiles of a picture.
+
+    Args:
+        grid: its tiles.
+        grids: of the picture.
+        colours: uint8 or uint16 (H, W, 1 or 3).
+        weight: lambda.
+    """
+
+    def __init__(self, grid: Grid, grids: Grids, colours: NDArray[Any], weight: float) -> None:
+        self._grid, self._grids, self._colours = grid, grids, colours
+        self._symbols = coder.joined(grids)
+        step = -(-len(grid) // _LOOKED_AT)
+        self._numbers = range(0, len(grid), step)
+        seen = sum(grid.tile(n).height * grid.tile(n).width for n in self._numbers)
+        self._times = grid.height * grid.width / seen
+        # Squared errors of a pixel are means over its colours, of 0…255.
+        scale = 255 / np.iinfo(colours.dtype).max
+        self._weight = weight * scale**2 / colours.shape[2]
+
+    def coded(self, networks: bytes, numbers: range) -> list[CodedTile]:
+        """Tiles, side by side."""
+
+        def code(number: int) -> CodedTile:
+            box = self._grid.tile(number)
+            tile = coder.of_tile(self._grids, box)
+            return CodedTile(coder.encode(networks, tile, box[2:]), coder.checksum(tile))
+
+        with workers(len(numbers), OwnThreads()) as (pool, _):
+            return [task.result() for task in [pool.submit(code, n) for n in numbers]]
+
+    def bits(self, found: Quantised) -> float:
+        """Of the grids."""
+        tiles = self.coded(found.payload(), self._numbers)
+        return self._times * 8 * sum(len(tile.stream) for tile in tiles)
+
+    def loss(self, found: Quantised) -> float:
+        """Lambda times the squared errors."""
+        networks, shape, total = found.payload(), (self._grid.height, self._grid.width), 0.0
+        for number in self._numbers:
+            box = self._grid.tile(number)
+            wanted = self._colours[box.place]
+            made = np.empty(wanted.shape, wanted.dtype)
+            samples(networks, self._symbols, shape, box, made)
+            for one, other in zip(wanted, made, strict=True):  # in rows, for floats take memory
+                difference = one.astype(np.float32) - other
+                total += float(np.vdot(difference, difference))
+        return self._times * self._weight * total
+
+
+def _reported(progress: Progress | None, iterations: int, pixels: int) -> Any:
+    """What the training tells, as progress; how it stands, to what listens to that."""
+    if progress is None:
+        return None
+
+    def report(iteration: int, bits: float, psnr: float) -> None:
+        if isinstance(progress, Telling):
+            progress.say(f"{bits / pixels:.3f} bpp, {psnr:.2f} dB")
+        progress(iteration, iterations)
+
+    return report
