@@ -43,8 +43,8 @@ class CodedTile:
 class Fitted:
     """A picture coded by networks of its own.
 
-    symbols: of all grids, joined. networks: the payload of their section. expected: bytes that the
-    training expected of the grids, and those of the networks.
+    symbols: of all grids, joined. networks: the payload of their section. expected: bytes that
+    such networks in floating point expect of the grids.
     """
 
     grid: Grid
@@ -56,6 +56,7 @@ class Fitted:
 
 def fitted(wanted: Wanted) -> Fitted:
     """Train for a picture, and code what came of it. Raises MemoryError."""
+    from lictor.models.overfit.fitting import Fit
     from lictor.models.overfit.training import train
 
     assert wanted.overfit is not None
@@ -72,10 +73,10 @@ def fitted(wanted: Wanted) -> Fitted:
     grid = Grid(width, height, tile_width, tile_height)
     search = _Search(grid, found.grids, colours, weight)
     best = parameters.chosen(wanted.overfit, found.parameters, search.bits, search.loss)
-    networks = best.payload()
+    networks, symbols = best.payload(), coder.joined(found.grids)
     tiles = search.coded(networks, range(len(grid)))
-    expected = found.bits / 8 + len(networks)
-    return Fitted(grid, tiles, networks, coder.joined(found.grids), expected)
+    again = Fit(x, wanted.overfit, threads).loss(symbols.astype(np.float32), best.values)
+    return Fitted(grid, tiles, networks, symbols, again.bits / 8)
 
 
 def measured(coded: Coded, found: Fitted, colours: NDArray[Any]) -> Coded:

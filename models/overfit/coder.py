@@ -23,6 +23,8 @@ Grid = NDArray[np.int8]
 Grids = Sequence[Grid]
 """Of a picture or a tile, int8 (h, w) of `sizes.grid_shapes`."""
 
+STREAM_BYTES = 8
+"""Of the shortest stream: the coder's state."""
 REACH = 256
 """Pixels beyond a part of the picture, from which on no tile changes it."""
 

@@ -57,7 +57,7 @@ static inline double NAME(laplace)(const float *value, float *out, float *d_out,
         vf near = choose(centre, half - a, a - half), far = a + .5f;
         vf e1 = exp_of(-near * sharp), e2 = exp_of(-far * sharp);
         vf p = choose(centre, 1.f - .5f * (e1 + e2), .5f * (e1 - e2));
-        vf least = splat(0x1p-16f);
+        vf least = splat(0x1p-21f);
         vi floored = LESS(p, least);
         p = choose(floored, least, p);
         vf bits = -log2_of(p);

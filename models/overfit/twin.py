@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from lictor.models.overfit import sizes
 from lictor.models.overfit.sizes import Size
 
-FLOOR = 2.0**-16
-"""No probability is taken to be less, so that a symbol far off has a gradient."""
+FLOOR = 2.0**-21
+"""No probability is less: that of the least interval (laplace.h)."""
 _CUBIC = -0.75
 _GRAY = 0.5
 

@@ -17,7 +17,15 @@ from lictor.codec import CodecError, decode_picture, info, latents
 from lictor.codec.errors import CorruptFile, LatentMismatch, NoLatents, UnsupportedFeature
 from lictor.codec.format import overlay as form
 from lictor.codec.format import picture as bitstream
-from lictor.codec.format.picture import LATENTS, LINEAR, LOSSLESS, MAP, Header, Section
+from lictor.codec.format.picture import (
+    LATENTS,
+    LINEAR,
+    LOSSLESS,
+    MAP,
+    OVERFIT,
+    Header,
+    Section,
+)
 from lictor.codec.image.pillow import Picture
 from lictor.codec.kinds.pictures import Pictures
 from lictor.codec.picture import methods, tiles
@@ -97,7 +105,12 @@ def some(shape: tuple[int, ...], *places: tuple[int, int]) -> np.ndarray:
 
 def test_the_table_of_this_release():
     names = {kind: m.name for kind, m in METHODS.items() if kind < KIND}
-    assert names == {LATENTS: "network", LINEAR: "linear", LOSSLESS: "lossless"}
+    assert list(names.items()) == [
+        (LATENTS, "network"),
+        (OVERFIT, "overfit"),
+        (LINEAR, "linear"),
+        (LOSSLESS, "lossless"),
+    ]
     assert all(kind == method.kind for kind, method in methods.METHODS.items())
 
 

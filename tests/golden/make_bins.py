@@ -90,7 +90,11 @@ def spotlight(height: int, width: int) -> np.ndarray:
     return np.rint(255 * np.clip(1.2 - 2.4 * distance, 0, 1)).astype(np.uint8)
 
 
-REGIONS = {"tiles": (720, 700, 96, 130), "roi-tiles": (690, 700, 130, 96)}
+REGIONS = {
+    "tiles": (720, 700, 96, 130),
+    "roi-tiles": (690, 700, 130, 96),
+    "overfit-tiles": (280, 20, 80, 50),
+}
 """Of these, NAME.png has only a part: x, y, width, height."""
 
 RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {

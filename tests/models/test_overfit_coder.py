@@ -106,10 +106,7 @@ def test_any_networks_come_back(seed: int):
 
 @EVERY_SIZE
 @pytest.mark.parametrize("shape", SHAPES)
-def test_bytes_are_those_that_the_twin_expects(
-    size: Size, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(twin, "FLOOR", 2.0**-21)
+def test_bytes_are_those_that_the_twin_expects(size: Size, shape: tuple[int, int]):
     found = parameters.quantised(size, twin.flat(networks(size)), FINE)
     grids = drawn(shape)
     stream = round_trip(found.payload(), grids, shape)

@@ -33,6 +33,7 @@ class Overfit(Method):
     def encode(self, wanted: Wanted) -> Coded:
         """All of the picture: trains, which takes minutes."""
         from lictor.codec.picture import overfit
+        from lictor.models.overfit.coder import STREAM_BYTES
 
         assert wanted.overfit is not None and wanted.blocks is None
         need(_available(), MissingPackage)
@@ -44,8 +45,9 @@ class Overfit(Method):
         header = Header(width=width, height=height)
         streams = b"".join(tile.stream for tile in found.tiles)
         payload = form.write(Overlay(form.everything(header), table, streams), header)
-        beside = {NETWORKS: found.networks}
-        made = Coded(self.kind, payload, expected=found.expected, beside=beside)
+        fixed = len(payload) - len(streams) + len(grid) * STREAM_BYTES + len(found.networks)
+        expected, beside = found.expected + fixed, {NETWORKS: found.networks}
+        made = Coded(self.kind, payload, expected=expected, beside=beside)
         return overfit.measured(made, found, wanted.picture.colours) if wanted.measured else made
 
     def layer(self, file: File, options: DecodeOptions) -> Pyramid:
