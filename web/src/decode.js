@@ -138,7 +138,8 @@ export function pullLatents(network, { header, sections, table }, quality) {
 
 /**
  * Shows a part of the picture, from the latents that it depends on.
- * @param {import("./network.js").Network} network @param {import("./format.js").Header} header
+ * @param {import("./network.js").Network} network
+ * @param {Pick<import("./format.js").Header, "width" | "height" | "channels" | "depth">} header
  * @param {Float32Array} latents @param {Int16Array} quality @param {Box} part
  * @param {import("./coders.js").Samples} colours
  */

@@ -1,12 +1,14 @@
-/** Lictor in JavaScript: decodes .bin files to pictures, exactly as the Python package does. */
+/** Lictor in JavaScript: .bin files to pictures, as the Python package decodes them, and back. */
 
 import { ask } from "./client.js";
 import { readHeader } from "./format.js";
+import { fromRgba, readImage } from "./pixels.js";
 
 export * from "./errors.js";
 
 /** @typedef {import("./decode.js").Picture} Picture */
 /** @typedef {import("./jobs.js").Options} Options */
+/** @typedef {import("./encode.js").Image} Image */
 
 /** @param {ArrayBuffer | Uint8Array | Blob} data */
 async function bytesOf(data) {
@@ -28,6 +30,17 @@ export async function decode(data, options) {
  */
 export function toPng(picture, options) {
   return ask("png", picture, options);
+}
+
+/**
+ * A file of a picture: of samples, of an ImageData, or of a file that the browser reads.
+ * @param {Image | ImageData | Blob} image @param {Options} [options] quality 0…100 (40), model, method
+ * @returns {Promise<Uint8Array>}
+ */
+export async function encode(image, options) {
+  const own = image instanceof Blob ? await readImage(image) : "samples" in image ? image : fromRgba(image);
+  const { width, height, channels, depth, samples } = own;
+  return ask("encode", { width, height, channels, depth, samples }, options);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What a page can ask for, in whichever thread it is done. */
 
 import { decode } from "./decode.js";
+import { encode } from "./encode.js";
 import { toPng } from "./png.js";
 import { Session } from "./session.js";
 
@@ -35,14 +36,17 @@ const JOBS = {
     const own = await session(options.weights);
     return toPng(picture, own.coders.crc32, { compress: true });
   },
+  encode: async (/** @type {import("./encode.js").Image} */ image, /** @type {Options} */ options) =>
+    encode(await session(options.weights), image, options),
 };
 
 /**
- * @typedef {object} Options
+ * @typedef {object} Shared
  * @property {URL | string} [weights] the folder of index.json and the weights
- * @property {number} [maxPixels]
+ * @property {number} [maxPixels] of what is decoded; 1e8 unless said otherwise
  * @property {import("./weights.js").Progress} [progress] of what is fetched
  */
+/** @typedef {Shared & Omit<import("./encode.js").EncodeOptions, "progress">} Options */
 
 /** @typedef {keyof typeof JOBS} Kind */
 

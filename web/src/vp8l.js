@@ -243,7 +243,7 @@ function byBytes(of) {
 const byteOf = (pixel, shift) => (pixel >>> shift) & 255;
 
 /** @param {number} left @param {number} above @param {number} corner */
-function select(left, above, corner) {
+export function select(left, above, corner) {
   let toLeft = 0, toAbove = 0;
   for (let s = 0; s < 32; s += 8) {
     toLeft += Math.abs(byteOf(above, s) - byteOf(corner, s));
