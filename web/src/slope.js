@@ -5,7 +5,7 @@ import { STEPS } from "./format.js";
 const LAMBDA_MIN = 0.0005, LAMBDA_OCTAVES = 8, BITS = 26, BOUND = 1.25;
 
 /** Bits per pixel that a squared error on 0…255 is worth. @param {number} step 0…400, or beyond */
-function slope(step) {
+export function slope(step) {
   return LAMBDA_MIN * 2 ** ((LAMBDA_OCTAVES * step) / STEPS);
 }
 

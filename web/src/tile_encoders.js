@@ -18,21 +18,22 @@ const USUAL = [[1, 1, 1], [1, 0, -1], [1, -2, 1]];
 /** @typedef {import("./wasm.js").Machine} Machine */
 
 /**
- * A tile by the linear method; samples: what it decodes to.
+ * A tile by the linear method; samples: what it decodes to; bits: of each block.
  * @param {Machine} machine @param {Samples} samples @param {Piece} piece
- * @param {Float64Array | number[]} quality the step of each block
+ * @param {number[]} quality the step of each block
  */
 export function encodeLinear(machine, samples, piece, quality) {
   const { height, width, channels, depth, mask } = piece, { call } = machine;
-  const lowest = Math.min(...Array.from(quality).filter((_, i) => mask[i]));
+  const lowest = Math.min(...quality.filter((_, i) => mask[i]));
   const fineness = Uint8Array.from(mask, (coded, i) =>
     coded ? Math.min(MOST_FINENESS, Math.ceil((quality[i] - lowest) / STEPS_A_FINENESS - 1e-6)) : 0);
   const step = Math.min(MOST_STEP, Math.max(LEAST_STEP, quantiser(lowest, channels)));
   return machine.using((take) => {
-    const at = machine.put(samples, take), length = take(4);
+    const at = machine.put(samples, take), length = take(4), shares = take(4 * mask.length);
+    machine.floats(shares, mask.length).fill(0);
     const stream = call.linear_tile_encode(
       at, height, width, channels, depth, machine.put(mask, take), machine.put(fineness, take),
-      take(4 * mask.length), Math.round(256 * step), machine.put(colourMatrix(samples, piece), take),
+      shares, Math.round(256 * step), machine.put(colourMatrix(samples, piece), take),
       SLOPE, length,
     );
     if (!stream) throw noMemory();
@@ -41,7 +42,8 @@ export function encodeLinear(machine, samples, piece, quality) {
     new Uint8Array(made.buffer).set(machine.bytes(at, made.byteLength));
     blank(made, piece);
     const check = machine.crc32(new Uint8Array(made.buffer));
-    return { stream: withChecksum(check, body), checksum: check, samples: made };
+    const bits = machine.floats(shares, mask.length).slice();
+    return { stream: withChecksum(check, body), checksum: check, samples: made, bits };
   });
 }
 
