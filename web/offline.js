@@ -2,7 +2,16 @@
 // Weights are kept apart, by the code that fetches them (src/weights.js).
 
 const CACHE = "lictor-page";
-const FILES = ["./", "index.html", "page.css", "page.js"];
+const PAGE = "index.html";
+// A test holds this against the folder.
+const FILES = [
+  "index.html", "page.css", "page.js", "src/boxes.js", "src/client.js", "src/coders.js",
+  "src/decode.js", "src/element.js", "src/encode.js", "src/errors.js", "src/format.js",
+  "src/index.js", "src/jobs.js", "src/lictor.wasm", "src/metadata.js", "src/methods.js",
+  "src/network.js", "src/pixels.js", "src/png.js", "src/reader.js", "src/session.js",
+  "src/slope.js", "src/tile_encoders.js", "src/vp8l.js", "src/vp8l_write.js", "src/wasm.js",
+  "src/weights.js", "src/worker.js", "src/write.js",
+];
 
 self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(FILES)));
@@ -10,27 +19,23 @@ self.addEventListener("install", (event) => {
 });
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 
-function isOwn(request) {
-  const url = new URL(request.url), scope = new URL(self.registration.scope);
-  const own = url.origin === scope.origin && url.pathname.startsWith(scope.pathname);
-  const list = url.pathname.endsWith("/index.json"); // of the weights, wherever they are
-  return request.method === "GET" && (own || list) && !url.pathname.endsWith(".safetensors")
-    && !url.pathname.endsWith(".bin");
-}
+const OWN = new Set(FILES.map((file) => new URL(file, self.registration.scope).pathname));
 
 async function answer(request) {
-  const cache = await caches.open(CACHE);
+  const cache = await caches.open(CACHE), page = request.mode === "navigate";
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(request, response.clone());
+    if (response.ok && !page) await cache.put(request, response.clone());
     return response;
   } catch (error) {
-    const kept = await cache.match(request, { ignoreSearch: request.mode === "navigate" });
+    const kept = await cache.match(page ? PAGE : request);
     if (kept) return kept;
     throw error;
   }
 }
 
 self.addEventListener("fetch", (event) => {
-  if (isOwn(event.request)) event.respondWith(answer(event.request));
+  const { request } = event;
+  const own = request.mode === "navigate" || OWN.has(new URL(request.url).pathname);
+  if (own && request.method === "GET") event.respondWith(answer(request));
 });

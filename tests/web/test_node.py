@@ -14,6 +14,11 @@ import numpy as np
 import pytest
 
 from lictor.codec import decode_picture, encode
+from lictor.codec.image import pillow
+from lictor.codec.image.picture import Picture
+from lictor.codec.picture import blocks
+from lictor.models.coding.slope import BOUND, water_level
+from lictor.models.pixels import sums
 
 WEB = Path(__file__).parents[2] / "web"
 OLDEST = 20
@@ -115,6 +120,27 @@ def test_any_picture(tmp_path):
             np.testing.assert_array_equal(samples[:, :, -1], wanted.alpha, name)
         methods |= set(own["methods"])
     assert methods == {"network", "linear", "lossless"}
+
+
+def test_python_reads_what_javascript_writes(tmp_path):
+    """Exact alpha, and no block further off than the bound of its quality."""
+    quality, files = 45, [tmp_path / f"{number}.png" for number in range(len(PICTURES))]
+    made = [Picture(np.ascontiguousarray(make())) for make in PICTURES.values()]
+    for path, picture in zip(files, made, strict=True):
+        with path.open("wb") as file:
+            pillow.write(picture, file)
+    node("tests/encode.mjs", quality, *files)
+    for name, given, path in zip(PICTURES, made, files, strict=True):
+        found = decode_picture(Path(f"{path}.bin").read_bytes())
+        assert found.pixels.shape == given.pixels.shape, name
+        seen = None if given.alpha is None else given.alpha > 0
+        visible = np.ones(given.pixels.shape[:2]) if seen is None else seen
+        errors = blocks.squared_errors(given.colours, found.colours, seen)
+        # A little more, for the synthesis rounds otherwise here.
+        most = BOUND * water_level(quality) * 1.01 * sums(visible)
+        assert (errors <= most).all(), name
+        if given.alpha is not None:
+            np.testing.assert_array_equal(found.alpha, given.alpha, name)
 
 
 def build() -> ModuleType:

@@ -60,15 +60,28 @@ export class Shelf {
 
   /** @returns {Promise<Entry[]>} */
   index() {
-    this.listed ??= this.read(new URL("index.json", this.place))
-      .then((data) => JSON.parse(new TextDecoder().decode(data)).checkpoints)
-      .catch((error) => {
-        this.listed = undefined;
-        throw new ModelUnavailable(
-          `there is no list of weights at ${this.place} (${error.message}); put checkpoints/ there`,
-        );
-      });
+    this.listed ??= this.#list().catch((error) => {
+      this.listed = undefined;
+      throw new ModelUnavailable(
+        `there is no list of weights at ${this.place} (${error.message}); put checkpoints/ there`,
+      );
+    });
     return this.listed;
+  }
+
+  /** As it is now or, without a network, was last. @returns {Promise<Entry[]>} */
+  async #list() {
+    const url = new URL("index.json", this.place), cache = await openCache();
+    let data;
+    try {
+      data = await this.read(url);
+      await cache?.put(url, new Response(/** @type {BodyInit} */ (data))).catch(() => {});
+    } catch (error) {
+      const kept = await cache?.match(url);
+      if (!kept) throw error;
+      data = new Uint8Array(await kept.arrayBuffer());
+    }
+    return JSON.parse(new TextDecoder().decode(data)).checkpoints;
   }
 
   /** The weights that a file was written with. @param {import("./format.js").Header} header */
@@ -102,7 +115,7 @@ export class Shelf {
    * @param {Entry} entry @param {(data: Uint8Array) => string} sha256 @param {Progress} [progress]
    */
   async bytes(entry, sha256, progress) {
-    const cache = await globalThis.caches?.open(CACHE).catch(() => undefined);
+    const cache = await openCache();
     // Of what is kept, the name is the hash, wherever it came from.
     const key = new URL(`/lictor-weights/${entry.sha256}${SUFFIX}`, "https://weights.invalid");
     const kept = await cache?.match(key);
@@ -123,6 +136,11 @@ export class Shelf {
     await cache?.put(key, new Response(new Uint8Array(data))).catch(() => {}); // no room: again next time
     return data;
   }
+}
+
+/** What the browser keeps; undefined where it keeps nothing. */
+async function openCache() {
+  return globalThis.caches?.open(CACHE).catch(() => undefined);
 }
 
 /** @typedef {(done: number, all: number) => void} Progress bytes; `all` is 0 if it is not known */

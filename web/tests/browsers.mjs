@@ -6,7 +6,7 @@
 // FOLDER holds NAME.bin and NAME.png, what the Python package decodes it to. Each file is decoded three
 // times by the page's worker, weights in memory; the time is the least, of the wall and of all processes.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,7 +26,7 @@ const names = readdirSync(folder).filter((f) => f.endsWith(".bin")).map((f) => f
 const server = createServer(({ url }, response) => {
   const path = decodeURIComponent(new URL(url, "http://x").pathname);
   const file = path.startsWith("/files/") ? join(folder, path.slice(7)) : join(ROOT, path);
-  if (!existsSync(file)) return response.writeHead(404).end();
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return response.writeHead(404).end();
   const type = TYPES[file.split(".").pop()] ?? "application/octet-stream";
   return response.writeHead(200, { "content-type": type }).end(readFileSync(file));
 }).listen(0);
