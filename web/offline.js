@@ -8,7 +8,7 @@ const FILES = [
   "index.html", "page.css", "page.js", "src/boxes.js", "src/client.js", "src/coders.js",
   "src/decode.js", "src/element.js", "src/encode.js", "src/errors.js", "src/format.js",
   "src/index.js", "src/jobs.js", "src/lictor.wasm", "src/metadata.js", "src/methods.js",
-  "src/network.js", "src/pixels.js", "src/png.js", "src/reader.js", "src/session.js",
+  "src/network.js", "src/overfit.js", "src/pixels.js", "src/png.js", "src/reader.js", "src/session.js",
   "src/slope.js", "src/tile_encoders.js", "src/vp8l.js", "src/vp8l_write.js", "src/wasm.js",
   "src/weights.js", "src/worker.js", "src/write.js",
 ];

@@ -6,6 +6,7 @@ import { LatentMismatch, OutOfMemory } from "./errors.js";
 import { BLOCK, blocksOf, checkTile, KIND, OVERLAYS, parse } from "./format.js";
 import { inflate, partOf, readAlpha, readQuality, readSignalling } from "./metadata.js";
 import { CELL } from "./network.js";
+import { showOverfit } from "./overfit.js";
 
 /** What a browser may be asked to hold: 100 megapixels. */
 export const MOST_PIXELS = 1e8;
@@ -91,7 +92,9 @@ async function decodeColours(session, file, progress) {
   }
   for (const name of OVERLAYS) {
     const overlay = file.overlays.get(KIND[name]);
-    if (overlay) showOverlay(session.coders, name, header, overlay, colours);
+    if (!overlay) continue;
+    if (name === "overfit") showOverfit(session.coders, file, colours);
+    else showOverlay(session.coders, name, header, overlay, colours);
   }
   return { colours, model };
 }

@@ -22,7 +22,7 @@ const MAX_SECTION = 2 ** 40;
 
 export const KIND = /** @type {const} */ ({
   latents: 1, padding: 2, alpha: 3, icc: 4, exif: 5, tiles: 6, map: 7, colour: 8, linear: 9,
-  lossless: 10,
+  lossless: 10, overfit: 11, networks: 12,
 });
 
 /** What users read of the kinds of section, and whether a reader may skip them. */
@@ -37,10 +37,12 @@ const SECTIONS = new Map(/** @type {[number, [string, boolean]][]} */ ([
   [KIND.colour, ["colour signalling", true]],
   [KIND.linear, ["linear blocks", false]],
   [KIND.lossless, ["lossless blocks", false]],
+  [KIND.overfit, ["overfitted grids", false]],
+  [KIND.networks, ["networks of the picture", false]],
 ]));
 
 /** Methods that code blocks, the lowest first. */
-export const OVERLAYS = /** @type {const} */ (["linear", "lossless"]);
+export const OVERLAYS = /** @type {const} */ (["overfit", "linear", "lossless"]);
 
 /**
  * @typedef {object} Header
@@ -252,6 +254,9 @@ function checkSections(header, kinds) {
   }
   if (!header.network && !OVERLAYS.some((name) => has(KIND[name]))) {
     throw damaged("nothing in it says what its samples are");
+  }
+  if (has(KIND.overfit) !== has(KIND.networks)) {
+    throw damaged("there are overfitted grids, or networks for such, but not both");
   }
   if (has(KIND.map) !== header.mapped) {
     throw damaged("there is a quality map that the header does not know of");

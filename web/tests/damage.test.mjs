@@ -87,7 +87,7 @@ test("other files", async () => {
   await refuses(golden("rgb-q50"), OutOfMemory, { maxPixels: 1000 });
 });
 
-for (const name of ["rgb-q0", "lossless", "blocks", "roi-map"]) {
+for (const name of ["rgb-q0", "lossless", "blocks", "roi-map", "overfit"]) {
   test(`every length of ${name}`, async () => {
     const data = golden(name);
     for (let size = 0; size < data.length; size += 1 + (size >> 5)) {

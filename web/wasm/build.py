@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 OUT = HERE.parent / "src" / "lictor.wasm"
 COMPILER = "ziglang==0.17.1"
-UNITS = ("model.c", "linear.c", "photo.c", "screen.c", "checks.c")
+UNITS = ("model.c", "linear.c", "photo.c", "screen.c", "overfit.c", "checks.c")
 FLAGS = (
     "--target=wasm32-wasi",
     "-mexec-model=reactor",
