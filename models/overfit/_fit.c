@@ -1,6 +1,6 @@
 /*
- * lictor.models.overfit._fit: the loss of an overfitted picture and its gradients as a Python module;
- * fitting.py says what is what.
+ * lictor.models.overfit._fit: the loss of an overfitted picture and its gradients as a Python
+ * module; fitting.py says what is what.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -37,7 +37,8 @@ static int sensible(const Fit *f, Py_ssize_t picture, int threads)
            && f->tile_width <= TILE && f->tile_width % 64 == 0 && f->neighbours > 0
            && f->neighbours <= MOST_NEIGHBOURS && f->features > 0 && f->features <= 6
            && (n == 8 || n == 16 || n == 24) && f->hidden > 0 && f->hidden % 8 == 0
-           && f->hidden <= MOST_HIDDEN && f->convs > 0 && f->convs <= 2 && threads > 0 && threads <= 256;
+           && f->hidden <= MOST_HIDDEN && f->convs > 0 && f->convs <= 2 && threads > 0
+           && threads <= 256;
 }
 
 static PyObject *create(PyObject *Py_UNUSED(self), PyObject *args)
@@ -76,8 +77,8 @@ static PyObject *create(PyObject *Py_UNUSED(self), PyObject *args)
     return capsule;
 }
 
-/* loss(fit, latents, parameters, gradient, x_hat or None, temperature, deviation, seed, rate weight,
-   error weight, learn, move) gives bits of each grid and the sum of squared errors. */
+/* loss(fit, latents, parameters, gradient, x_hat or None, temperature, deviation, seed, rate
+   weight, error weight, learn, move) gives bits of each grid and the sum of squared errors. */
 static PyObject *loss(PyObject *Py_UNUSED(self), PyObject *args)
 {
     PyObject *capsule;
@@ -85,8 +86,9 @@ static PyObject *loss(PyObject *Py_UNUSED(self), PyObject *args)
     float temperature, deviation, rate_weight, error_weight;
     unsigned int seed;
     int learn, move;
-    if (!PyArg_ParseTuple(args, "Oy*y*w*z*ffIffpp", &capsule, &latents, &parameters, &gradient, &x_hat,
-                          &temperature, &deviation, &seed, &rate_weight, &error_weight, &learn, &move))
+    if (!PyArg_ParseTuple(args, "Oy*y*w*z*ffIffpp", &capsule, &latents, &parameters, &gradient,
+                          &x_hat, &temperature, &deviation, &seed, &rate_weight, &error_weight,
+                          &learn, &move))
         return NULL;
     PyObject *result = NULL;
     Handle *handle = PyCapsule_GetPointer(capsule, CAPSULE);
@@ -96,7 +98,8 @@ static PyObject *loss(PyObject *Py_UNUSED(self), PyObject *args)
             || (size_t)parameters.len != (size_t)fit->at.count * sizeof(float)
             || gradient.len != parameters.len || (move && !learn) || !(temperature >= 0)
             || (x_hat.buf
-                && ((size_t)x_hat.len != 3 * (size_t)fit->height * (size_t)fit->width * sizeof(float)
+                && ((size_t)x_hat.len
+                        != 3 * (size_t)fit->height * (size_t)fit->width * sizeof(float)
                     || x_hat.readonly)))) {
         complain();
     } else if (fit) {
@@ -114,14 +117,12 @@ static PyObject *loss(PyObject *Py_UNUSED(self), PyObject *args)
             fit->error_weight = error_weight;
             fit->learn = learn;
             fit->move = move;
-            Py_BEGIN_ALLOW_THREADS
-            error = fit_loss(fit, handle->kernels, sums, bits);
-            Py_END_ALLOW_THREADS
-            for (int i = 0; i < fit->at.count; i++)
-                ((float *)gradient.buf)[i] = (float)sums[i];
+            Py_BEGIN_ALLOW_THREADS error = fit_loss(fit, handle->kernels, sums, bits);
+            Py_END_ALLOW_THREADS for (int i = 0; i < fit->at.count; i++)((float *)gradient.buf)[i] =
+                (float)sums[i];
             free(sums);
-            result = Py_BuildValue("(dddddddddd)d", bits[0], bits[1], bits[2], bits[3], bits[4], bits[5],
-                                   bits[6], bits[7], bits[8], bits[9], error);
+            result = Py_BuildValue("(dddddddddd)d", bits[0], bits[1], bits[2], bits[3], bits[4],
+                                   bits[5], bits[6], bits[7], bits[8], bits[9], error);
         }
     }
     PyBuffer_Release(&latents);
@@ -131,14 +132,15 @@ static PyObject *loss(PyObject *Py_UNUSED(self), PyObject *args)
     return result;
 }
 
-/* step(fit, latents, mean, square, size, root, epsilon): a step of Adam by the gradients of the last loss. */
+/* step(fit, latents, mean, square, size, root, epsilon): a step of Adam by the gradients of the
+ * last loss. */
 static PyObject *step(PyObject *Py_UNUSED(self), PyObject *args)
 {
     PyObject *capsule;
     Py_buffer buffers[3];
     float size, root, epsilon;
-    if (!PyArg_ParseTuple(args, "Ow*w*w*fff", &capsule, &buffers[0], &buffers[1], &buffers[2], &size, &root,
-                          &epsilon))
+    if (!PyArg_ParseTuple(args, "Ow*w*w*fff", &capsule, &buffers[0], &buffers[1], &buffers[2],
+                          &size, &root, &epsilon))
         return NULL;
     PyObject *result = NULL;
     Handle *handle = PyCapsule_GetPointer(capsule, CAPSULE);
@@ -153,17 +155,16 @@ static PyObject *step(PyObject *Py_UNUSED(self), PyObject *args)
         fit->step_size = size;
         fit->root = root;
         fit->epsilon = epsilon;
-        Py_BEGIN_ALLOW_THREADS
-        pool_run(fit, handle->kernels->step_grids, symbol_jobs(fit));
-        Py_END_ALLOW_THREADS
-        result = Py_NewRef(Py_None);
+        Py_BEGIN_ALLOW_THREADS pool_run(fit, handle->kernels->step_grids, symbol_jobs(fit));
+        Py_END_ALLOW_THREADS result = Py_NewRef(Py_None);
     }
     for (int i = 0; i < 3; i++)
         PyBuffer_Release(&buffers[i]);
     return result;
 }
 
-/* inside(fit, values, gradients) copies what the last loss took for symbols, and its gradients by them. */
+/* inside(fit, values, gradients) copies what the last loss took for symbols, and its gradients by
+ * them. */
 static PyObject *inside(PyObject *Py_UNUSED(self), PyObject *args)
 {
     PyObject *capsule;

@@ -12,15 +12,15 @@ typedef struct {
     size_t packed; /* floats of weights as products read them */
     void (*pack)(Fit *);
     size_t (*scratch)(const Fit *);
-    Job quantise, features, context, features_back, join_gradients, upsample, synthesis, upsample_back,
-        step_grids;
+    Job quantise, features, context, features_back, join_gradients, upsample, synthesis,
+        upsample_back, step_grids;
 } Kernels;
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
 #define FIT_X86 1
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
-                             apply_to = function)
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
@@ -94,8 +94,8 @@ static void stage(Fit *fit, Job job, int jobs, double *gradient)
             gradient[k] += fit->partial[(size_t)i * count + k];
 }
 
-/* Loss and gradients. bits: of each grid. Returns the sum of squared errors. gradient: of parameters,
-   cleared before; gradients of symbols stay in fit. */
+/* Loss and gradients. bits: of each grid. Returns the sum of squared errors. gradient: of
+   parameters, cleared before; gradients of symbols stay in fit. */
 static double fit_loss(Fit *fit, const Kernels *k, double *gradient, double bits[GRIDS])
 {
     k->pack(fit);
@@ -126,7 +126,8 @@ static int cut_strips(const Fit *fit, Strip *strips)
         int high = fit->tile_height >> SHIFTS[g], wide = fit->tile_width >> SHIFTS[g];
         for (int top = 0; top < fit->rows[g]; top += high)
             for (int x = 0; x < fit->columns[g]; x += wide)
-                for (int y = top; y < at_most(top + high, fit->rows[g]); y += CONTEXT_ROWS, count++) {
+                for (int y = top; y < at_most(top + high, fit->rows[g]);
+                     y += CONTEXT_ROWS, count++) {
                     if (!strips)
                         continue;
                     int rows = at_most(CONTEXT_ROWS, at_most(top + high, fit->rows[g]) - y);
@@ -150,8 +151,8 @@ static void fit_end(Fit *fit)
     if (!fit)
         return;
     pool_stop(fit->pool);
-    float *planes[] = {fit->packed, fit->picture, fit->value, fit->slope, fit->gradient, fit->finest,
-                       fit->above, fit->partial};
+    float *planes[] = {fit->packed,   fit->picture, fit->value, fit->slope,
+                       fit->gradient, fit->finest,  fit->above, fit->partial};
     for (size_t i = 0; i < sizeof planes / sizeof *planes; i++)
         free(planes[i]);
     for (int g = 0; g < FEATURE_GRIDS; g++) {
@@ -206,7 +207,8 @@ static int fit_begin(Fit *fit, const Kernels *k, int threads)
     fit->strips = calloc((size_t)fit->strip_count, sizeof *fit->strips);
     fit->bits = calloc((size_t)fit->strip_count, sizeof *fit->bits);
     /* Bands whose planes fill about half a megabyte. */
-    int rows = (int)((1 << 17) / ((size_t)(LATENT_GRIDS + 6 + 6 * fit->convs) * stride_of(fit->width)));
+    int rows =
+        (int)((1 << 17) / ((size_t)(LATENT_GRIDS + 6 + 6 * fit->convs) * stride_of(fit->width)));
     fit->band_rows = rows < 8 * fit->convs ? 8 * fit->convs : rows;
     fit->bands = (fit->height + fit->band_rows - 1) / fit->band_rows;
     fit->error = calloc((size_t)fit->bands, sizeof *fit->error);
@@ -222,7 +224,8 @@ static int fit_begin(Fit *fit, const Kernels *k, int threads)
         above += REACH * (size_t)fit->strips[i].width;
     fit->above = plane(above, &failed);
     fit->pool = pool_start(fit, threads);
-    if (failed || !fit->pool || !(fit->scratch = calloc((size_t)fit->pool->threads, sizeof *fit->scratch)))
+    if (failed || !fit->pool
+        || !(fit->scratch = calloc((size_t)fit->pool->threads, sizeof *fit->scratch)))
         return 0;
     above = 0;
     for (int i = 0; i < fit->strip_count; i++) {

@@ -11,7 +11,8 @@ typedef struct {
 typedef struct {
     float feature[8 * CHUNK], first[MOST_CHANNELS * CHUNK], second[MOST_CHANNELS * CHUNK];
     float out[2 * CHUNK], d_out[2 * CHUNK], skipped[2 * CHUNK];
-    float d_second[MOST_CHANNELS * CHUNK], d_first[MOST_CHANNELS * CHUNK], d_in[MOST_CHANNELS * CHUNK];
+    float d_second[MOST_CHANNELS * CHUNK], d_first[MOST_CHANNELS * CHUNK],
+        d_in[MOST_CHANNELS * CHUNK];
     float pair[8][MARGIN + TILE + CHUNK]; /* gradients of features of two rows */
     NAME(ContextSums) sums;
 } NAME(Context);
@@ -23,7 +24,7 @@ typedef struct {
     float out[2 * MOST_CHANNELS], skip[2 * MOST_CHANNELS];
 } NAME(ContextWeights);
 
-static void NAME(pack_context)(const Fit *fit, NAME(ContextWeights) *w)
+static void NAME(pack_context)(const Fit *fit, NAME(ContextWeights) * w)
 {
     int n = fit->channels;
     const float *p = fit->parameters;
@@ -40,9 +41,10 @@ static void NAME(pack_context)(const Fit *fit, NAME(ContextWeights) *w)
         }
 }
 
-/* Bits of `count` symbols; out becomes gradients, 0 after them. d_value: gradients of the symbols. */
-static inline double NAME(laplace)(const float *value, float *out, float *d_out,
-                                   float *d_value, int count, int length, float weight)
+/* Bits of `count` symbols; out becomes gradients, 0 after them. d_value: gradients of the symbols.
+ */
+static inline double NAME(laplace)(const float *value, float *out, float *d_out, float *d_value,
+                                   int count, int length, float weight)
 {
     vf sum = splat(0.f), half = splat(.5f);
     for (int x = 0; x < length; x += LANES) {
@@ -76,8 +78,8 @@ static inline double NAME(laplace)(const float *value, float *out, float *d_out,
 }
 
 /* Features of `count` symbols of a row from column x on; each stands for two. */
-static inline void NAME(spread_features)(const Fit *fit, const Strip *strip, int row, int x, int length,
-                                         NAME(Context) *c)
+static inline void NAME(spread_features)(const Fit *fit, const Strip *strip, int row, int x,
+                                         int length, NAME(Context) * c)
 {
     int g = strip->grid, coarse = g + 1;
     for (int f = 0; f < fit->features; f++) {
@@ -97,7 +99,7 @@ static inline void NAME(spread_features)(const Fit *fit, const Strip *strip, int
 }
 
 /* Gradients of features, summed over 2x2 symbols, when both rows of them are there. */
-static inline void NAME(fold_features)(Fit *fit, const Strip *strip, int row, NAME(Context) *c)
+static inline void NAME(fold_features)(Fit *fit, const Strip *strip, int row, NAME(Context) * c)
 {
     int g = strip->grid, width = strip->width;
     if (g >= FEATURE_GRIDS || (!(row & 1) && row + 1 < strip->rows))
@@ -105,7 +107,8 @@ static inline void NAME(fold_features)(Fit *fit, const Strip *strip, int row, NA
     for (int f = 0; f < fit->features; f++) {
         float *in = c->pair[f] + MARGIN;
         float *out = fit->feature_gradient[g] + (size_t)f * fit->pyramid[g]
-                     + (size_t)((strip->y + row) >> 1) * (size_t)fit->columns[g + 1] + (strip->x >> 1);
+                     + (size_t)((strip->y + row) >> 1) * (size_t)fit->columns[g + 1]
+                     + (strip->x >> 1);
         in[width] = 0;
         for (int i = 0; i < (width + 1) / 2; i++)
             out[i] = in[2 * i] + in[2 * i + 1];
@@ -113,8 +116,8 @@ static inline void NAME(fold_features)(Fit *fit, const Strip *strip, int row, NA
 }
 
 /* One chunk: `in` has the rows of symbols and features, d_rows where gradients of the former go. */
-static inline __attribute__((always_inline)) double
-NAME(chunk)(Fit *fit, int n, NAME(Context) *c, const float *const *in, float *const *d_rows,
+FORCED double
+NAME(chunk)(Fit *fit, int n, NAME(Context) * c, const float *const *in, float *const *d_rows,
             const float *value, float *d_value, int count, int length)
 {
     const NAME(ContextWeights) *w = (const void *)fit->packed;
@@ -122,14 +125,17 @@ NAME(chunk)(Fit *fit, int n, NAME(Context) *c, const float *const *in, float *co
     const float *firsts[MOST_CHANNELS], *seconds[MOST_CHANNELS], *ds[MOST_CHANNELS];
     for (int k = 0; k < n; k++)
         firsts[k] = c->first + k * CHUNK, seconds[k] = c->second + k * CHUNK;
-    NAME(product)(n, RECTIFIED, c->first, CHUNK, w->there[0], n, p + fit->at.bias[0], in, n, NULL, length);
-    NAME(product)(n, RECTIFIED, c->second, CHUNK, w->there[1], n, p + fit->at.bias[1], firsts, n, NULL,
+    NAME(product)(n, RECTIFIED, c->first, CHUNK, w->there[0], n, p + fit->at.bias[0], in, n, NULL,
                   length);
-    NAME(product)(2, PLAIN, c->out, CHUNK, w->out, 2, p + fit->at.out_bias, seconds, n, NULL, length);
+    NAME(product)(n, RECTIFIED, c->second, CHUNK, w->there[1], n, p + fit->at.bias[1], firsts, n,
+                  NULL, length);
+    NAME(product)(2, PLAIN, c->out, CHUNK, w->out, 2, p + fit->at.out_bias, seconds, n, NULL,
+                  length);
     NAME(product)(2, PLAIN, c->skipped, CHUNK, w->skip, 2, NULL, in, n, NULL, length);
     for (int m = 0; m < 2; m++)
         for (int x = 0; x < length; x += LANES)
-            store(c->out + m * CHUNK + x, load(c->out + m * CHUNK + x) + load(c->skipped + m * CHUNK + x));
+            store(c->out + m * CHUNK + x,
+                  load(c->out + m * CHUNK + x) + load(c->skipped + m * CHUNK + x));
     double bits = NAME(laplace)(value, c->out, c->d_out, c->d_in, count, length, fit->rate_weight);
     if (!fit->learn && !fit->move)
         return bits;
@@ -137,7 +143,8 @@ NAME(chunk)(Fit *fit, int n, NAME(Context) *c, const float *const *in, float *co
         d_value[x] += c->d_in[x];
 
     const float *d_outs[2] = {c->d_out, c->d_out + CHUNK};
-    NAME(product)(n, MASKED, c->d_second, CHUNK, p + fit->at.out, n, NULL, d_outs, 2, c->second, length);
+    NAME(product)(n, MASKED, c->d_second, CHUNK, p + fit->at.out, n, NULL, d_outs, 2, c->second,
+                  length);
     for (int k = 0; k < n; k++)
         ds[k] = c->d_second + k * CHUNK;
     NAME(product)(n, MASKED, c->d_first, CHUNK, w->back[1], n, NULL, ds, n, c->first, length);
@@ -166,7 +173,7 @@ NAME(chunk)(Fit *fit, int n, NAME(Context) *c, const float *const *in, float *co
 }
 
 /* Adds sums to gradients of parameters. */
-static void NAME(flush_context)(const Fit *fit, const NAME(ContextSums) *s, float *partial)
+static void NAME(flush_context)(const Fit *fit, const NAME(ContextSums) * s, float *partial)
 {
     int n = fit->channels;
     for (int layer = 0; layer < 2; layer++) {
@@ -197,7 +204,8 @@ static void NAME(context)(Fit *fit, int job, int thread)
     memset(gradients - MARGIN, 0, area * sizeof *gradients);
     for (int row = -strip->top; row < strip->rows; row++)
         memcpy(symbols + (size_t)(row + REACH) * stride,
-               fit->value + start + (ptrdiff_t)row * (ptrdiff_t)columns, (size_t)width * sizeof *symbols);
+               fit->value + start + (ptrdiff_t)row * (ptrdiff_t)columns,
+               (size_t)width * sizeof *symbols);
 
     double bits = 0;
     for (int row = 0; row < strip->rows; row++) {
@@ -223,9 +231,15 @@ static void NAME(context)(Fit *fit, int job, int thread)
             const float *value = symbols + line + x;
             float *d_value = gradients + line + x;
             switch (n) { /* constants make loops short */
-            case 8: bits += NAME(chunk)(fit, 8, c, in, d_rows, value, d_value, count, length); break;
-            case 16: bits += NAME(chunk)(fit, 16, c, in, d_rows, value, d_value, count, length); break;
-            default: bits += NAME(chunk)(fit, 24, c, in, d_rows, value, d_value, count, length); break;
+            case 8:
+                bits += NAME(chunk)(fit, 8, c, in, d_rows, value, d_value, count, length);
+                break;
+            case 16:
+                bits += NAME(chunk)(fit, 16, c, in, d_rows, value, d_value, count, length);
+                break;
+            default:
+                bits += NAME(chunk)(fit, 24, c, in, d_rows, value, d_value, count, length);
+                break;
             }
         }
         if (fit->learn)
@@ -237,9 +251,10 @@ static void NAME(context)(Fit *fit, int job, int thread)
     if (!fit->move)
         return;
     for (int row = 0; row < strip->rows; row++)
-        memcpy(fit->gradient + start + (size_t)row * columns, gradients + (size_t)(row + REACH) * stride,
-               (size_t)width * sizeof(float));
+        memcpy(fit->gradient + start + (size_t)row * columns,
+               gradients + (size_t)(row + REACH) * stride, (size_t)width * sizeof(float));
     for (int row = 0; row < strip->top; row++)
         memcpy(strip->above + (size_t)row * (size_t)width,
-               gradients + (size_t)(row + REACH - strip->top) * stride, (size_t)width * sizeof(float));
+               gradients + (size_t)(row + REACH - strip->top) * stride,
+               (size_t)width * sizeof(float));
 }

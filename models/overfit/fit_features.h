@@ -61,7 +61,8 @@ static void NAME(features_back)(Fit *fit, int job, int thread)
     for (int level = g + 1; level < LATENT_GRIDS; level++) {
         int rows = fit->rows[level], columns = fit->columns[level];
         int hyper = NAME(inputs_of)(g, level, 1);
-        w[NAME(inputs_of)(g, level, 0)] = dot(plane, fit->value + fit->start[level], fit->size[level]);
+        w[NAME(inputs_of)(g, level, 0)] =
+            dot(plane, fit->value + fit->start[level], fit->size[level]);
         if (hyper >= 0)
             w[hyper] = dot(plane, fit->value + fit->start[level + 3], fit->size[level]);
         float *next = plane + fit->size[level];
@@ -92,8 +93,8 @@ static void NAME(features_back)(Fit *fit, int job, int thread)
     }
 }
 
-/* Adds to a grid's gradient what contexts of strips below and features of finer grids left. A job is
-   a grid. */
+/* Adds to a grid's gradient what contexts of strips below and features of finer grids left. A job
+   is a grid. */
 static void NAME(join_gradients)(Fit *fit, int job, int thread)
 {
     (void)thread;
@@ -103,7 +104,9 @@ static void NAME(join_gradients)(Fit *fit, int job, int thread)
         if (strip->grid != job)
             continue;
         for (int row = 0; row < strip->top; row++) {
-            float *out = gradient + (size_t)(strip->y - strip->top + row) * (size_t)fit->columns[job] + strip->x;
+            float *out = gradient
+                         + (size_t)(strip->y - strip->top + row) * (size_t)fit->columns[job]
+                         + strip->x;
             for (int x = 0; x < strip->width; x++)
                 out[x] += strip->above[row * strip->width + x];
         }

@@ -1,6 +1,6 @@
 /*
- * All stages for one kind of machine, and their table. Included once for each, with LANES, VECTORS and
- * NAME defined.
+ * All stages for one kind of machine, and their table. Included once for each, with LANES, VECTORS
+ * and NAME defined.
  */
 #include "fit_lanes.h"
 #include "fit_products.h"
@@ -28,8 +28,19 @@ static size_t NAME(scratch)(const Fit *fit)
 }
 
 static const Kernels NAME(kernels) = {
-    LANES, (sizeof(NAME(ContextWeights)) + sizeof(NAME(SynthesisWeights))) / sizeof(float), NAME(pack), NAME(scratch), NAME(quantise), NAME(features), NAME(context), NAME(features_back),
-    NAME(join_gradients), NAME(upsample), NAME(synthesis), NAME(upsample_back), NAME(step_grids),
+    LANES,
+    (sizeof(NAME(ContextWeights)) + sizeof(NAME(SynthesisWeights))) / sizeof(float),
+    NAME(pack),
+    NAME(scratch),
+    NAME(quantise),
+    NAME(features),
+    NAME(context),
+    NAME(features_back),
+    NAME(join_gradients),
+    NAME(upsample),
+    NAME(synthesis),
+    NAME(upsample_back),
+    NAME(step_grids),
 };
 
 #undef vf

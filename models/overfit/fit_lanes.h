@@ -1,7 +1,8 @@
 /*
- * Vectors of LANES floats, and the functions of them that fitting needs. Included once for each kind
- * of machine, with LANES, VECTORS (vectors that a block of a matrix product is wide) and NAME defined.
- * GCC and clang turn these types into whatever registers there are; with one lane all of it is C.
+ * Vectors of LANES floats, and the functions of them that fitting needs. Included once for each
+ * kind of machine, with LANES, VECTORS (vectors that a block of a matrix product is wide) and NAME
+ * defined. GCC and clang turn these types into whatever registers there are; with one lane all of
+ * it is C.
  */
 #if LANES > 1
 typedef float NAME(vf) __attribute__((vector_size(4 * LANES)));

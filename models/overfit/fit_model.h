@@ -19,21 +19,31 @@ enum {
     MOST_NEIGHBOURS = 18,
     MOST_CHANNELS = 24,
     MOST_HIDDEN = 40,
-    REACH = 3,       /* rows and columns that contexts reach */
-    MARGIN = 16,     /* floats before a row, of which some are read */
-    TILE = 512, /* pixels of the largest tile, which contexts do not leave */
+    REACH = 3,   /* rows and columns that contexts reach */
+    MARGIN = 16, /* floats before a row, of which some are read */
+    TILE = 512,  /* pixels of the largest tile, which contexts do not leave */
     CONTEXT_ROWS = 32,
-    CHUNK = 128,     /* symbols that go through the networks together */
+    CHUNK = 128,      /* symbols that go through the networks together */
     SLACK = 2 * CHUNK /* floats after a plane that vectors may read */
 };
 
-enum { PLAIN, RECTIFIED, MASKED }; /* what becomes of a product: all, max(0, .), 0 where a mask is */
+enum {
+    PLAIN,
+    RECTIFIED,
+    MASKED
+}; /* what becomes of a product: all, max(0, .), 0 where a mask is */
+#ifdef __GNUC__ /* for arguments that are constants where it is called, and loops that they end */
+#define FORCED static inline __attribute__((always_inline))
+#else
+#define FORCED static inline
+#endif
+
 enum { SYMBOLS_OF_JOB = 1 << 14 };
 
 static const int SHIFTS[GRIDS] = {0, 1, 2, 3, 4, 5, 6, 4, 5, 6};
 static const int NEIGHBOURS[MOST_NEIGHBOURS][2] = {
-    {0, -1},  {-1, 0}, {-1, -1}, {-1, 1},  {0, -2},  {-2, 0},  {-2, -1}, {-2, 1}, {-1, -2},
-    {-1, 2},  {0, -3}, {-3, 0},  {-2, -2}, {-2, 2},  {-1, -3}, {-1, 3},  {-3, -1}, {-3, 1}};
+    {0, -1}, {-1, 0}, {-1, -1}, {-1, 1},  {0, -2}, {-2, 0},  {-2, -1}, {-2, 1},  {-1, -2},
+    {-1, 2}, {0, -3}, {-3, 0},  {-2, -2}, {-2, 2}, {-1, -3}, {-1, 3},  {-3, -1}, {-3, 1}};
 
 /* Rows of a grid inside a tile whose contexts are computed together. */
 typedef struct {
@@ -63,17 +73,19 @@ typedef struct {
     float *value, *slope, *gradient; /* of all symbols, grid after grid */
     float *feature[FEATURE_GRIDS], *feature_gradient[FEATURE_GRIDS]; /* (features, pyramid) */
     size_t pyramid[FEATURE_GRIDS];
-    float *chain[LATENT_GRIDS][LATENT_GRIDS]; /* a grid, filtered, and doubled to each finer scale */
-    float *half[LATENT_GRIDS]; /* gradient of the last doubling, columns undone: (height, columns[1]) */
+    float
+        *chain[LATENT_GRIDS][LATENT_GRIDS]; /* a grid, filtered, and doubled to each finer scale */
+    float *half[LATENT_GRIDS]; /* gradient of the last doubling, columns undone: (height,
+                                  columns[1]) */
     float *finest;             /* gradient of the filtered finest grid: (height, width) */
     float *x_hat;              /* (3, height, width), or none asked for */
 
     Strip *strips;
     float *above;
     int strip_count, band_rows, bands;
-    float *partial;                /* gradients of parameters, of each job */
-    double *bits, *error;          /* of each strip, each band */
-    float **scratch;               /* of each thread */
+    float *partial;       /* gradients of parameters, of each job */
+    double *bits, *error; /* of each strip, each band */
+    float **scratch;      /* of each thread */
     int threads;
     Pool *pool;
 

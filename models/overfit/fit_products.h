@@ -5,11 +5,11 @@
 enum { NAME(WIDE) = VECTORS * LANES };
 #define WIDE NAME(WIDE)
 
-/* out[m] = f(bias[m] + sum over k of w[k * pitch + m] in[k]) for M channels of one block. f: nothing,
-   max(0, .), or 0 where mask[m] is not positive. */
-static inline __attribute__((always_inline)) void
-NAME(block)(int M, int mode, float *out, size_t stride, const float *w, int pitch, const float *bias,
-            const float *const *in, int K, const float *mask, int length)
+/* out[m] = f(bias[m] + sum over k of w[k * pitch + m] in[k]) for M channels of one block. f:
+   nothing, max(0, .), or 0 where mask[m] is not positive. */
+FORCED void
+NAME(block)(int M, int mode, float *out, size_t stride, const float *w, int pitch,
+            const float *bias, const float *const *in, int K, const float *mask, int length)
 {
     for (int x = 0; x < length; x += WIDE) {
         vf sum[8][VECTORS];
@@ -46,15 +46,16 @@ NAME(block)(int M, int mode, float *out, size_t stride, const float *w, int pitc
 }
 
 /* All M channels: multiples of 8, or what is left by two or one. */
-static inline __attribute__((always_inline)) void
-NAME(product)(int M, int mode, float *out, size_t stride, const float *w, int pitch, const float *bias,
-              const float *const *in, int K, const float *mask, int length)
+FORCED void
+NAME(product)(int M, int mode, float *out, size_t stride, const float *w, int pitch,
+              const float *bias, const float *const *in, int K, const float *mask, int length)
 {
     int m = 0;
-#define PART(count)                                                                              \
-    for (; m + count <= M; m += count)                                                           \
-        NAME(block)(count, mode, out + (size_t)m * stride, stride, w + m, pitch, bias ? bias + m : NULL, in, K, \
-                    mask ? mask + (size_t)m * stride : NULL, length);
+#define PART(count)                                                                                \
+    for (; m + count <= M; m += count)                                                             \
+        NAME(block)(count, mode, out + (size_t)m * stride, stride, w + m, pitch,                   \
+                    bias ? bias + m : NULL, in, K, mask ? mask + (size_t)m * stride : NULL,        \
+                    length);
     PART(8)
     PART(2)
     PART(1)
@@ -62,9 +63,8 @@ NAME(product)(int M, int mode, float *out, size_t stride, const float *w, int pi
 }
 
 /* total[m * pitch + k] += the sum of d[m] in[k], lane by lane, for M x N. */
-static inline __attribute__((always_inline)) void
-NAME(corner)(int M, int N, vf *sums, int pitch, const float *d, size_t stride,
-             const float *const *in, int length)
+FORCED void NAME(corner)(int M, int N, vf *sums, int pitch, const float *d, size_t stride,
+                         const float *const *in, int length)
 {
     vf sum[4][4];
 #pragma GCC unroll 4

@@ -1,6 +1,6 @@
 /*
- * What stands for rounding while grids are fitted, and their steps. Sources: soft rounding of C3 (Kim
- * et al., CVPR 2024), section 3.2; Adam (Kingma and Ba 2015).
+ * What stands for rounding while grids are fitted, and their steps. Sources: soft rounding of C3
+ * (Kim et al., CVPR 2024), section 3.2; Adam (Kingma and Ba 2015).
  */
 
 /* Four halves of random words added are near enough to normal; the variance of each is 1/12. */
@@ -48,12 +48,14 @@ static void NAME(quantise)(Fit *fit, int job, int thread)
         each[i] = (uint32_t)from + i;
     vu place;
     memcpy(&place, each, sizeof place);
-    for (size_t i = from; i < to; i += LANES) { /* what is written has slack, what is read has none */
+    for (size_t i = from; i < to;
+         i += LANES) { /* what is written has slack, what is read has none */
         float rest[LANES] = {0};
         if (to - i < LANES)
             memcpy(rest, fit->latents + i, (to - i) * sizeof *rest);
         vf inner, outer, x = load(to - i < LANES ? rest : fit->latents + i);
-        x = NAME(soft_round)(x, sharp, scale, &inner) + NAME(normal)(place, fit->seed) * fit->deviation;
+        x = NAME(soft_round)(x, sharp, scale, &inner)
+            + NAME(normal)(place, fit->seed) * fit->deviation;
         store(fit->value + i, NAME(soft_round)(x, sharp, scale, &outer));
         store(fit->slope + i, inner * outer);
         place += LANES;
@@ -70,7 +72,8 @@ static void NAME(step_grids)(Fit *fit, int job, int thread)
         float g = fit->gradient[i] * fit->slope[i];
         float mean = fit->mean[i] = .9f * fit->mean[i] + .1f * g;
         float square = fit->square[i] = .999f * fit->square[i] + .001f * g * g;
-        float x = fit->latents[i] - fit->step_size * mean / (sqrtf(square) * fit->root + fit->epsilon);
+        float x =
+            fit->latents[i] - fit->step_size * mean / (sqrtf(square) * fit->root + fit->epsilon);
         fit->latents[i] = x < -64 ? -64 : x > 63 ? 63 : x;
     }
 }

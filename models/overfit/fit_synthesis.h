@@ -1,16 +1,19 @@
 /*
- * From planes at the picture's size to the picture, its error, and back, in bands of rows that stay in
- * the second cache. A band computes some rows of its neighbours again, as many as its convolutions see.
+ * From planes at the picture's size to the picture, its error, and back, in bands of rows that stay
+ * in the second cache. A band computes some rows of its neighbours again, as many as its
+ * convolutions see.
  */
 
 typedef struct {
-    vf hidden[MOST_HIDDEN * (LATENT_GRIDS + 1)], colour[3 * (MOST_HIDDEN + 1)], direct[3 * LATENT_GRIDS];
+    vf hidden[MOST_HIDDEN * (LATENT_GRIDS + 1)], colour[3 * (MOST_HIDDEN + 1)],
+        direct[3 * LATENT_GRIDS];
     vf conv[2][81], conv_bias[2][3];
     double up[TAPS];
 } NAME(SynthesisSums);
 
 typedef struct {
-    float hidden[MOST_HIDDEN * CHUNK], d_hidden[MOST_HIDDEN * CHUNK], d_plane[(LATENT_GRIDS + 1) * CHUNK];
+    float hidden[MOST_HIDDEN * CHUNK], d_hidden[MOST_HIDDEN * CHUNK],
+        d_plane[(LATENT_GRIDS + 1) * CHUNK];
     float ones[CHUNK];
     NAME(SynthesisSums) sums;
 } NAME(Synthesis);
@@ -26,7 +29,7 @@ static inline NAME(SynthesisWeights) * NAME(synthesis_weights)(const Fit *fit)
     return (void *)((NAME(ContextWeights) *)fit->packed + 1);
 }
 
-static void NAME(pack_synthesis)(const Fit *fit, NAME(SynthesisWeights) *w)
+static void NAME(pack_synthesis)(const Fit *fit, NAME(SynthesisWeights) * w)
 {
     const float *p = fit->parameters;
     int n = fit->hidden;
@@ -50,14 +53,14 @@ typedef struct {
     size_t stride, area; /* of a row, of a plane */
 } NAME(Band);
 
-static inline float *NAME(line)(const NAME(Band) *band, float *planes, int plane, int row)
+static inline float *NAME(line)(const NAME(Band) * band, float *planes, int plane, int row)
 {
     return planes + (size_t)plane * band->area + (size_t)(row - band->low) * band->stride + MARGIN;
 }
 
 /* A convolution of three planes, edges repeated; its identity is in the weights. */
-static void NAME(convolve)(const Fit *fit, const NAME(Band) *band, float *out, float *in, const float *w,
-                           const float *bias, int from, int to)
+static void NAME(convolve)(const Fit *fit, const NAME(Band) * band, float *out, float *in,
+                           const float *w, const float *bias, int from, int to)
 {
     for (int y = from; y < to; y++) {
         const float *rows[9];
@@ -86,7 +89,7 @@ static void NAME(convolve)(const Fit *fit, const NAME(Band) *band, float *out, f
 }
 
 /* Gradients of a convolution's output (0 outside of the picture) to those of its input. */
-static void NAME(convolve_back)(const Fit *fit, const NAME(Band) *band, float *d_in, float *d_out,
+static void NAME(convolve_back)(const Fit *fit, const NAME(Band) * band, float *d_in, float *d_out,
                                 const float *w, int from, int to)
 {
     for (int y = from; y < to; y++) {
@@ -123,8 +126,8 @@ static void NAME(convolve_back)(const Fit *fit, const NAME(Band) *band, float *d
 }
 
 /* Gradients of a convolution's weights, from rows that the band owns. */
-static void NAME(convolve_learn)(const Fit *fit, const NAME(Band) *band, vf *sums, vf *bias, float *in,
-                                 float *d_out)
+static void NAME(convolve_learn)(const Fit *fit, const NAME(Band) * band, vf *sums, vf *bias,
+                                 float *in, float *d_out)
 {
     for (int y = band->own_low; y < band->own_high; y++)
         for (int o = 0; o < 3; o++) {
@@ -151,21 +154,26 @@ static void NAME(convolve_learn)(const Fit *fit, const NAME(Band) *band, vf *sum
 }
 
 /* Planes of a row at the picture's size. */
-static void NAME(finest_planes)(const Fit *fit, const NAME(Band) *band, float *planes, int y, float *row)
+static void
+NAME(finest_planes)(const Fit *fit, const NAME(Band) * band, float *planes, int y, float *row)
 {
-    NAME(filter_down)(row, fit->value, y, fit->height, fit->width, fit->parameters + fit->at.before);
-    NAME(filter_across)(NAME(line)(band, planes, 0, y), row, fit->width, fit->parameters + fit->at.before);
+    NAME(filter_down)(row, fit->value, y, fit->height, fit->width,
+                      fit->parameters + fit->at.before);
+    NAME(filter_across)(NAME(line)(band, planes, 0, y), row, fit->width,
+                        fit->parameters + fit->at.before);
     for (int g = 1; g < LATENT_GRIDS; g++) {
-        NAME(double_down)(row, fit->chain[g][1], y, fit->rows[1], fit->columns[1], fit->parameters + fit->at.up);
-        NAME(double_across)(NAME(line)(band, planes, g, y), row, fit->width, fit->parameters + fit->at.up);
+        NAME(double_down)(row, fit->chain[g][1], y, fit->rows[1], fit->columns[1],
+                          fit->parameters + fit->at.up);
+        NAME(double_across)(NAME(line)(band, planes, g, y), row, fit->width,
+                            fit->parameters + fit->at.up);
     }
     for (int g = 0; g < LATENT_GRIDS; g++)
         memset(NAME(line)(band, planes, g, y) + band->width, 0, CHUNK * sizeof *planes);
 }
 
 /* Colours of a row before the convolutions, its ends repeated. */
-static void NAME(colours)(const Fit *fit, const NAME(Band) *band, float *planes, float *out, int y,
-                          NAME(Synthesis) *s)
+static void NAME(colours)(const Fit *fit, const NAME(Band) * band, float *planes, float *out, int y,
+                          NAME(Synthesis) * s)
 {
     const NAME(SynthesisWeights) *w = NAME(synthesis_weights)(fit);
     const float *p = fit->parameters, *in[LATENT_GRIDS], *hidden[MOST_HIDDEN];
@@ -184,8 +192,10 @@ static void NAME(colours)(const Fit *fit, const NAME(Band) *band, float *planes,
         NAME(repeat_ends)(NAME(line)(band, out, c, y), band->width, 1);
 }
 
-/* The picture of a row, in `out` with the convolutions' output, becomes gradients; the error of it. */
-static double NAME(compare)(const Fit *fit, const NAME(Band) *band, float *planes, float *out, int y)
+/* The picture of a row, in `out` with the convolutions' output, becomes gradients; the error of it.
+ */
+static double
+NAME(compare)(const Fit *fit, const NAME(Band) * band, float *planes, float *out, int y)
 {
     const NAME(SynthesisWeights) *w = NAME(synthesis_weights)(fit);
     int own = y >= band->own_low && y < band->own_high;
@@ -193,7 +203,8 @@ static double NAME(compare)(const Fit *fit, const NAME(Band) *band, float *plane
     for (int c = 0; c < 3; c++) {
         size_t line = ((size_t)c * (size_t)fit->height + (size_t)y) * (size_t)band->width;
         const float *picture = fit->picture + line, *in[LATENT_GRIDS];
-        float *x_hat = fit->x_hat && own ? fit->x_hat + line : NULL, *d = NAME(line)(band, out, c, y);
+        float *x_hat = fit->x_hat && own ? fit->x_hat + line : NULL,
+              *d = NAME(line)(band, out, c, y);
         for (int k = 0; k < LATENT_GRIDS; k++)
             in[k] = NAME(line)(band, planes, k, y);
         vf sum = splat(0.f), zero = splat(0.f), one = splat(1.f);
@@ -204,7 +215,8 @@ static double NAME(compare)(const Fit *fit, const NAME(Band) *band, float *plane
             if (x_hat)
                 memcpy(x_hat + x, &value, 4 * (size_t)at_most(LANES, band->width - x));
             value = choose(LESS(value, zero), zero, choose(LESS(one, value), one, value));
-            vf off = choose(first(at_most(LANES, band->width - x)), value - load(picture + x), zero);
+            vf off =
+                choose(first(at_most(LANES, band->width - x)), value - load(picture + x), zero);
             sum += off * off;
             store(d + x, off * (2 * fit->error_weight));
         }
@@ -216,10 +228,11 @@ static double NAME(compare)(const Fit *fit, const NAME(Band) *band, float *plane
 }
 
 /* From gradients of colours and of the picture to those of the planes, of a row. */
-static void NAME(colours_back)(Fit *fit, const NAME(Band) *band, float *planes, float *d_colour,
-                               float *d_picture, int y, NAME(Synthesis) *s)
+static void NAME(colours_back)(Fit *fit, const NAME(Band) * band, float *planes, float *d_colour,
+                               float *d_picture, int y, NAME(Synthesis) * s)
 {
-    const float *p = fit->parameters, *in[LATENT_GRIDS + 1], *d_in[MOST_HIDDEN], *hidden[MOST_HIDDEN];
+    const float *p = fit->parameters, *in[LATENT_GRIDS + 1], *d_in[MOST_HIDDEN],
+                *hidden[MOST_HIDDEN];
     const float *d_out[3], *d_all[3];
     const NAME(SynthesisWeights) *w = NAME(synthesis_weights)(fit);
     int n = fit->hidden, inputs = LATENT_GRIDS;
@@ -237,14 +250,16 @@ static void NAME(colours_back)(Fit *fit, const NAME(Band) *band, float *planes, 
             d_all[c] = NAME(line)(band, d_picture, c, y) + x;
         }
         NAME(product)(n, RECTIFIED, s->hidden, CHUNK, w->hidden, n, bias, in, inputs, NULL, length);
-        NAME(product)(n, MASKED, s->d_hidden, CHUNK, p + fit->at.colour, n, NULL, d_out, 3, s->hidden, length);
+        NAME(product)(n, MASKED, s->d_hidden, CHUNK, p + fit->at.colour, n, NULL, d_out, 3,
+                      s->hidden, length);
         if (fit->learn) {
             NAME(outer)(n, inputs + 1, s->sums.hidden, s->d_hidden, CHUNK, in, length);
             NAME(outer)(3, n, s->sums.colour, d_out[0], band->area, hidden, length);
             NAME(gather)(3, s->sums.colour + 3 * n, d_out[0], band->area, length);
             NAME(outer)(3, inputs, s->sums.direct, d_all[0], band->area, in, length);
         }
-        NAME(block)(7, PLAIN, s->d_plane, CHUNK, p + fit->at.hidden, inputs, NULL, d_in, n, NULL, length);
+        NAME(block)(7, PLAIN, s->d_plane, CHUNK, p + fit->at.hidden, inputs, NULL, d_in, n, NULL,
+                    length);
         for (int k = 0; k < inputs; k++) {
             float *out = NAME(line)(band, planes, k, y) + x;
             for (int i = 0; i < length; i += LANES) {
@@ -258,7 +273,8 @@ static void NAME(colours_back)(Fit *fit, const NAME(Band) *band, float *planes, 
 }
 
 /* Gradients of the planes of a row, back across the last doubling. */
-static void NAME(finest_back)(Fit *fit, const NAME(Band) *band, float *planes, int y, int thread, float *d_taps)
+static void NAME(finest_back)(Fit *fit, const NAME(Band) * band, float *planes, int y, int thread,
+                              float *d_taps)
 {
     const float *taps = fit->parameters + fit->at.up;
     float *rows[NAME(ROWS)];
@@ -269,12 +285,13 @@ static void NAME(finest_back)(Fit *fit, const NAME(Band) *band, float *planes, i
            (size_t)fit->width * sizeof(float));
     for (int g = 1; g < LATENT_GRIDS; g++) {
         NAME(double_down)(rows[0], fit->chain[g][1], y, fit->rows[1], half, taps);
-        NAME(double_across_back)(fit->half[g] + (size_t)y * (size_t)half, NAME(line)(band, planes, g, y),
-                                 fit->width, taps, rows[0], d_taps, rows[1], rows[2], rows[3]);
+        NAME(double_across_back)(fit->half[g] + (size_t)y * (size_t)half,
+                                 NAME(line)(band, planes, g, y), fit->width, taps, rows[0], d_taps,
+                                 rows[1], rows[2], rows[3]);
     }
 }
 
-static void NAME(flush_synthesis)(const Fit *fit, const NAME(SynthesisSums) *s, float *partial)
+static void NAME(flush_synthesis)(const Fit *fit, const NAME(SynthesisSums) * s, float *partial)
 {
     int n = fit->hidden, inputs = LATENT_GRIDS;
     const Places *at = &fit->at;
@@ -338,8 +355,8 @@ static void NAME(synthesis)(Fit *fit, int job, int thread)
     for (int c = 0; c < convs; c++) {
         from[c + 1] = from[c] ? from[c] + 1 : 0;
         to[c + 1] = to[c] == fit->height ? to[c] : to[c] - 1;
-        NAME(convolve)(fit, &band, at[c + 1], at[c], w->conv[c], fit->parameters + fit->at.conv_bias[c],
-                       from[c + 1], to[c + 1]);
+        NAME(convolve)(fit, &band, at[c + 1], at[c], w->conv[c],
+                       fit->parameters + fit->at.conv_bias[c], from[c + 1], to[c + 1]);
         for (int y = from[c + 1]; c + 1 < convs && y < to[c + 1]; y++)
             for (int k = 0; k < 3; k++) {
                 float *line = NAME(line)(&band, at[c + 1], k, y);
@@ -356,7 +373,8 @@ static void NAME(synthesis)(Fit *fit, int job, int thread)
         return;
     for (int c = convs; c-- > 0;) {
         if (fit->learn)
-            NAME(convolve_learn)(fit, &band, s->sums.conv[c], s->sums.conv_bias[c], at[c], d[c + 1]);
+            NAME(convolve_learn)(fit, &band, s->sums.conv[c], s->sums.conv_bias[c], at[c],
+                                 d[c + 1]);
         from[c] = from[c + 1] ? from[c + 1] + 1 : 0;
         to[c] = to[c + 1] == fit->height ? fit->height : to[c + 1] - 1;
         NAME(convolve_back)(fit, &band, d[c], d[c + 1], w->conv[c], from[c], to[c]);

@@ -29,15 +29,16 @@ static inline const float *NAME(row_of)(const float *plane, int row, int rows, i
 }
 
 /* Row y of a filtered plane, before it is filtered across, with its ends repeated. */
-static inline void NAME(filter_down)(float *out, const float *plane, int y, int rows, int columns,
-                                     const float *taps)
+static inline void
+NAME(filter_down)(float *out, const float *plane, int y, int rows, int columns, const float *taps)
 {
     const float *r[7];
     for (int i = 0; i < 7; i++)
         r[i] = NAME(row_of)(plane, y - 3 + i, rows, columns);
     float a = taps[0], b = taps[1], c = taps[2], d = taps[3] + 1;
     for (int x = 0; x < columns; x++)
-        out[x] = a * (r[0][x] + r[6][x]) + b * (r[1][x] + r[5][x]) + c * (r[2][x] + r[4][x]) + d * r[3][x];
+        out[x] = a * (r[0][x] + r[6][x]) + b * (r[1][x] + r[5][x]) + c * (r[2][x] + r[4][x])
+                 + d * r[3][x];
     NAME(repeat_ends)(out, columns, 3);
 }
 
@@ -45,13 +46,15 @@ static inline void NAME(filter_across)(float *out, const float *in, int columns,
 {
     float a = taps[0], b = taps[1], c = taps[2], d = taps[3] + 1;
     for (int x = 0; x < columns; x++)
-        out[x] = a * (in[x - 3] + in[x + 3]) + b * (in[x - 2] + in[x + 2]) + c * (in[x - 1] + in[x + 1]) + d * in[x];
+        out[x] = a * (in[x - 3] + in[x + 3]) + b * (in[x - 2] + in[x + 2])
+                 + c * (in[x - 1] + in[x + 1]) + d * in[x];
 }
 
-/* Gradients of a filtered plane (which they take the place of, filtered back across) to those of the
-   plane, added, and of taps. Rows are scratch, with margins. */
-static void NAME(filter_back)(float *d, const float *plane, int rows, int columns, const float *taps,
-                              float *d_taps, float *d_plane, float *row, float *other)
+/* Gradients of a filtered plane (which they take the place of, filtered back across) to those of
+   the plane, added, and of taps. Rows are scratch, with margins. */
+static void
+NAME(filter_back)(float *d, const float *plane, int rows, int columns, const float *taps,
+                  float *d_taps, float *d_plane, float *row, float *other)
 {
     for (int y = 0; y < rows; y++) {
         float *line = d + (size_t)y * (size_t)columns;
@@ -84,8 +87,8 @@ static void NAME(filter_back)(float *d, const float *plane, int rows, int column
 static const int NAME(DOUBLING)[2][5] = {{0, 2, 3, 1, -1}, {-1, 1, 3, 2, 0}};
 
 /* Row y of the doubled plane, before it is doubled across, with its ends repeated. */
-static inline void NAME(double_down)(float *out, const float *plane, int y, int rows, int columns,
-                                     const float *taps)
+static inline void
+NAME(double_down)(float *out, const float *plane, int y, int rows, int columns, const float *taps)
 {
     const float *r[4];
     float w[4];
@@ -99,8 +102,7 @@ static inline void NAME(double_down)(float *out, const float *plane, int y, int 
 }
 
 /* `columns` values, of half as many. */
-static inline void NAME(double_across)(float *restrict out, const float *restrict in, int columns,
-                                       const float *taps)
+static inline void NAME(double_across)(float *out, const float *in, int columns, const float *taps)
 {
     float a = taps[0], b = taps[1], c = taps[2], d = taps[3];
     for (int x = 0; x < columns / 2; x++) {
@@ -113,10 +115,11 @@ static inline void NAME(double_across)(float *restrict out, const float *restric
     }
 }
 
-/* Gradients of a doubled row to those of the row (`half` values), with the row for those of taps. */
-static inline void NAME(double_across_back)(float *restrict out, const float *restrict d, int columns,
-                                            const float *taps, const float *in, float *d_taps, float *even,
-                                            float *odd, float *sum)
+/* Gradients of a doubled row to those of the row (`half` values), with the row for those of taps.
+ */
+static inline void
+NAME(double_across_back)(float *out, const float *d, int columns, const float *taps,
+                         const float *in, float *d_taps, float *even, float *odd, float *sum)
 {
     int half = (columns + 1) / 2;
     for (int i = 1; i <= 4; i++)
@@ -145,14 +148,15 @@ static inline void NAME(double_across_back)(float *restrict out, const float *re
 }
 
 /* Gradients of a plane doubled down, `doubled` rows, to those of the plane. */
-static void NAME(double_down_back)(float *out, const float *d, int doubled, const float *plane, int rows,
-                                   int columns, const float *taps, float *d_taps)
+static void NAME(double_down_back)(float *out, const float *d, int doubled, const float *plane,
+                                   int rows, int columns, const float *taps, float *d_taps)
 {
     memset(out, 0, (size_t)rows * (size_t)columns * sizeof *out);
     for (int y = 0; y < doubled; y++) {
         const float *line = d + (size_t)y * (size_t)columns;
         for (int i = 0; i < 4; i++) {
-            int tap = NAME(DOUBLING)[y & 1][(y & 1) + i], to = clamped((y >> 1) - 2 + (y & 1) + i, rows);
+            int tap = NAME(DOUBLING)[y & 1][(y & 1) + i],
+                to = clamped((y >> 1) - 2 + (y & 1) + i, rows);
             float *o = out + (size_t)to * (size_t)columns, w = taps[tap];
             if (d_taps)
                 d_taps[tap] += dot(line, plane + (size_t)to * (size_t)columns, (size_t)columns);
@@ -169,7 +173,8 @@ static inline float *NAME(scratch_row)(const Fit *fit, int thread, int which)
     return fit->scratch[thread] + MARGIN + (size_t)which * stride_of(fit->width);
 }
 
-/* A grid, filtered and doubled till it is half as fine as the picture. A job is a grid but the first. */
+/* A grid, filtered and doubled till it is half as fine as the picture. A job is a grid but the
+ * first. */
 static void NAME(upsample)(Fit *fit, int job, int thread)
 {
     int g = job + 1;
@@ -181,12 +186,14 @@ static void NAME(upsample)(Fit *fit, int job, int thread)
         for (int y = 0; y < fit->rows[g]; y++) {
             const float *taps = fit->parameters + fit->at.before + g * TAPS;
             NAME(filter_down)(row, grid, y, fit->rows[g], fit->columns[g], taps);
-            NAME(filter_across)(fit->chain[g][g] + (size_t)y * (size_t)fit->columns[g], row, fit->columns[g], taps);
+            NAME(filter_across)(fit->chain[g][g] + (size_t)y * (size_t)fit->columns[g], row,
+                                fit->columns[g], taps);
         }
     for (int level = g - 1; level >= 1; level--)
         for (int y = 0; y < fit->rows[level]; y++) {
             const float *taps = fit->parameters + fit->at.up + level * TAPS;
-            NAME(double_down)(row, fit->chain[g][level + 1], y, fit->rows[level + 1], fit->columns[level + 1], taps);
+            NAME(double_down)(row, fit->chain[g][level + 1], y, fit->rows[level + 1],
+                              fit->columns[level + 1], taps);
             NAME(double_across)(fit->chain[g][level] + (size_t)y * (size_t)fit->columns[level], row,
                                 fit->columns[level], taps);
         }
@@ -203,19 +210,22 @@ static void NAME(upsample_back)(Fit *fit, int job, int thread)
     const float *p = fit->parameters;
     float *d = g ? NULL : fit->finest;
     for (int level = 0; level < g; level++) {
-        int rows = fit->rows[level], half_rows = fit->rows[level + 1], half = fit->columns[level + 1];
+        int rows = fit->rows[level], half_rows = fit->rows[level + 1],
+            half = fit->columns[level + 1];
         const float *taps = p + fit->at.up + level * TAPS, *coarse = fit->chain[g][level + 1];
         float *d_taps = partial + fit->at.up + level * TAPS;
         float *across = fit->half[g]; /* which the synthesis filled for the finest */
         if (level)
             for (int y = 0; y < rows; y++) {
                 NAME(double_down)(row, coarse, y, half_rows, half, taps);
-                NAME(double_across_back)(across + (size_t)y * (size_t)half, d + (size_t)y * (size_t)fit->columns[level],
+                NAME(double_across_back)(across + (size_t)y * (size_t)half,
+                                         d + (size_t)y * (size_t)fit->columns[level],
                                          fit->columns[level], taps, row, d_taps, even, odd, other);
             }
         /* The finer plane of the chain is done with, and is large enough; at the finest there is
            the scratch plane behind `half`. */
-        float *next = level ? fit->chain[g][level] : fit->half[g] + (size_t)fit->height * (size_t)half;
+        float *next =
+            level ? fit->chain[g][level] : fit->half[g] + (size_t)fit->height * (size_t)half;
         NAME(double_down_back)(next, across, rows, coarse, half_rows, half, taps, d_taps);
         d = next;
     }
@@ -225,5 +235,6 @@ static void NAME(upsample_back)(Fit *fit, int job, int thread)
             out[i] += d[i];
     else
         NAME(filter_back)(d, fit->value + fit->start[g], fit->rows[g], fit->columns[g],
-                          p + fit->at.before + g * TAPS, partial + fit->at.before + g * TAPS, out, row, other);
+                          p + fit->at.before + g * TAPS, partial + fit->at.before + g * TAPS, out,
+                          row, other);
 }
