@@ -1,8 +1,9 @@
 """Fits grids and networks to a picture: the schedule of an overfitted encode.
 
-First some starts are tried and the best is kept; then grids and networks move together while soft
-rounding hardens and noise falls; at last grids are rounded and only networks learn. Source of the
-phases: Cool-Chic 5 (Ladune et al., ICCV 2023, and later versions).
+Networks start where photos left them, or some starts are tried and the best is kept; then grids and
+networks move together while soft rounding hardens and noise falls; at last grids are rounded and
+only networks learn. Source of the phases: Cool-Chic 5 (Ladune et al., ICCV 2023, and later
+versions).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lictor.models.overfit import starts
 from lictor.models.overfit.fitting import ROUNDED, Fit, Loss, Noise, Weights
 from lictor.models.overfit.sizes import Size
 from lictor.models.overfit.soap import Soap
@@ -111,7 +113,8 @@ class Training:
         size: of `sizes.SIZES`.
         iterations: of all phases together.
         threads: results do not depend on how many.
-        start: parameters to start from; no others are tried then.
+        start: parameters to start from. None: those of `starts`.
+        shared: whether those of `starts` are taken, else some of chance are tried.
         seed: of first values and of noise. The same gives the same on one machine.
     """
 
@@ -123,8 +126,12 @@ class Training:
         iterations: int,
         threads: int = 1,
         start: NDArray[np.float32] | None = None,
+        shared: bool = True,
         seed: int = 0,
     ) -> None:
+        number = starts.nearest(size, weight) if shared else 0
+        if start is None and number:
+            start = starts.parameters(size, number)
         self.fit = Fit(x, size, threads)
         self.size, self.seed, self.iterations = size, seed, iterations
         self.bit = 1 / (weight * LEVELS_OF_255)  # of a bit per pixel against an error of 1
@@ -188,6 +195,7 @@ class Training:
             "best_latents": self.best[0],
             "best_parameters": self.best[1],
             "best_loss": np.array([self.best_loss.bits, self.best_loss.mse]),
+            "bit": np.array(self.bit),
             "counts": np.array([self.iterations, self.step, self.draws, soap.count, self.seed]),
         }
         for number, (c, basis) in enumerate(zip(soap.correlations, soap.bases, strict=True)):
@@ -207,9 +215,14 @@ class Training:
         with np.load(path, allow_pickle=False) as held:
             counts = [int(count) for count in held["counts"]]
             state = self._begin(0)
-            same = counts[0] == self.iterations and counts[4] == self.seed
-            if not same or held["latents"].shape != state.latents.shape:
-                raise ValueError(f"{path} is of another picture, or of other iterations or seed")
+            same = (counts[0], counts[4], float(held["bit"])) == (
+                self.iterations,
+                self.seed,
+                self.bit,
+            )
+            shapes = [held[name].shape for name in ("latents", "parameters")]
+            if not same or shapes != [state.latents.shape, state.parameters.shape]:
+                raise ValueError(f"{path} is of another picture, or of other arguments")
             state.latents, state.parameters = held["latents"], held["parameters"]
             state.mean, state.square = held["mean"], held["square"]
             soap = state.optimiser
@@ -297,11 +310,12 @@ def train(
     progress: Progress | None = None,
     threads: int = 1,
     start: NDArray[np.float32] | None = None,
+    shared: bool = True,
     stop: Stop | None = None,
     seed: int = 0,
 ) -> Result:
     """Fit a picture: `Training` from first to last. Where `stop` says so, the best so far."""
-    training = Training(x, weight, size, iterations, threads, start, seed)
+    training = Training(x, weight, size, iterations, threads, start, shared, seed)
     training.run(progress, stop)
     return training.result()
 
