@@ -54,5 +54,6 @@ setup(
         extension("_linear", "models/linear", *LINEAR),
         extension("_fit", "models/overfit", *FIT, flags=("-ffp-contract=fast", "-pthread")),
         extension("_overfit", "models/overfit", *OVERFIT),
+        extension("_field", "codec/arrays", *sorted(glob("codec/arrays/*.h"))),
     ],
 )

@@ -66,6 +66,14 @@ class Grid:
         """Values in a channel."""
         return self.count * self.height * self.width
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Values of a channel in each pass."""
+        rows, columns = (self.height + 1) // 2, (self.width + 1) // 2
+        odd = (self.height // 2) * (self.width // 2)
+        first, second = self.count * rows * columns, self.count * odd
+        return first, second, self.plane - first - second
+
     @cached_property
     def places(self) -> tuple[IntArray, ...]:
         """For each pass the flat places of its values in a channel, in order of coding."""

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.arrays import context, predictor_fit
+from lictor.codec.arrays import field as fields
 from lictor.codec.arrays.context import LEVELS, MAX_SYMBOL, PASSES, Grid, IntArray, Weights
+from lictor.codec.arrays.field import Field
 from lictor.codec.errors import CodecError, CorruptFile
 from lictor.codec.format.picture import Bytes
 from lictor.entropy import (
@@ -335,15 +337,15 @@ def _contexts(
     return cost, (kept, [fitted.shape(h) for h in joined], contexts)
 
 
-def decode(data: Bytes, g: Grid) -> IntArray:
-    """The tensor of a stream, int64 (channels, plane). Raises CorruptFile."""
+def decode(data: Bytes, g: Grid) -> npt.NDArray[np.int32]:
+    """The tensor of a stream, int32 (channels, plane). Raises CorruptFile."""
     try:
         return _decode(data, g)
     except CorruptStream as e:
         raise _damaged(f"does not decode ({e})") from e
 
 
-def _decode(data: Bytes, g: Grid) -> IntArray:
+def _decode(data: Bytes, g: Grid) -> npt.NDArray[np.int32]:
     decoder = Decoder(data, checksum=False)
     io = Pull(decoder)
     model = _model_syntax(io, g, Model([]))
@@ -351,40 +353,39 @@ def _decode(data: Bytes, g: Grid) -> IntArray:
         tables = fitted.tables(model.shapes)
     except ValueError as e:
         raise _damaged(f"has a table that is none ({e})") from e
-    coded, errors = np.zeros((2, g.channels, g.plane))
-    values = np.zeros(coded.shape, np.int64)
+    field = fields.of(g)
+    contexts = np.searchsorted(model.bounds, np.arange(LEVELS), side="right").astype(np.uint8)
     for c in range(g.channels):
         for turn in range(PASSES):
-            _decode_pass(io, tables, g, model, values, coded, errors, c, turn)
+            if not g.sizes[turn]:
+                continue
+            w = model.weights[c][turn]
+            if model.mode == RESIDUAL:
+                predictions, index = field.expect(c, turn, w, contexts)
+                good = field.restore(c, turn, predictions, io.code(None, index, tables))
+            else:
+                predictions, _ = field.expect(c, turn, w, None)
+                good = _decode_direct(io, tables, model, field, predictions, c, turn)
+            if not good:
+                raise _damaged("has a value outside its range")
     decoder.close()
-    return values
+    return field.values
 
 
-def _decode_pass(
+def _decode_direct(
     io: SymbolIo,
     tables: Tables,
-    g: Grid,
     model: Model,
-    values: IntArray,
-    coded: npt.NDArray[np.float64],
-    errors: npt.NDArray[np.float64],
+    field: Field,
+    predictions: IntArray,
     c: int,
     turn: int,
-) -> None:
-    places = g.places[turn]
-    if not places.size:
-        return
-    w = model.weights[c][turn]
-    prediction = context.predict(g, coded, c, turn, w)
-    key = prediction if model.mode != RESIDUAL else context.levels(g, errors, c, turn, w)
-    index = np.searchsorted(model.bounds, key, side="right").astype(np.uint8)
-    if model.mode != RESIDUAL:
-        symbols = _code_split(io, None, index, tables, model.low)
-    else:
-        symbols = io.code(None, index, tables).astype(np.int64)
-        errors[c][places] = np.abs(symbols)
-        symbols += context.rounded(prediction)
-    if int(np.abs(symbols).max()) > MAX_SYMBOL:
-        raise _damaged("has a value outside its range")
-    coded[c][places] = symbols if model.mode != ROOT else _roots(symbols)
-    values[c][places] = symbols
+) -> bool:
+    """A pass whose symbols are the values themselves; whether all are in range."""
+    index = np.searchsorted(model.bounds, predictions, side="right").astype(np.uint8)
+    values = _code_split(io, None, index, tables, model.low)
+    if int(np.abs(values).max()) > MAX_SYMBOL:
+        return False
+    seen = values if model.mode != ROOT else _roots(values)
+    field.store(c, turn, seen.astype(np.int32), values.astype(np.int32))
+    return True

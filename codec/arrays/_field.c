@@ -1,0 +1,295 @@
+/*
+ * lictor.codec.arrays._field: field.h and field_fit.h as a Python module; field.py says what is
+ * what.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "field_fit.h"
+
+typedef struct {
+    PyObject_HEAD
+    int busy;
+    Field field;
+} FieldObject;
+
+static int enter(FieldObject *self)
+{
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "this field is in use by another thread");
+        return -1;
+    }
+    self->busy = 1;
+    return 0;
+}
+
+static void field_dealloc(FieldObject *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    field_free(&self->field);
+    release(self);
+    Py_DECREF(type);
+}
+
+/* Field(channels, count, height, width) */
+static PyObject *field_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
+{
+    int channels, count, height, width;
+    if (!PyArg_ParseTuple(args, "iiii", &channels, &count, &height, &width))
+        return NULL;
+    if (channels < 1 || count < 1 || height < 1 || width < 1
+        || (double)channels * count * height * width > 1e11) {
+        PyErr_SetString(PyExc_ValueError, "a field of no such shape");
+        return NULL;
+    }
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    FieldObject *self = (FieldObject *)alloc(type, 0);
+    if (self != NULL && field_init(&self->field, channels, count, height, width)) {
+        Py_DECREF((PyObject *)self);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)self;
+}
+
+static int is_there(const Field *f, int channel, int pass)
+{
+    if (channel >= 0 && channel < f->channels && pass >= 0 && pass < FIELD_PASSES)
+        return 1;
+    PyErr_SetString(PyExc_ValueError, "there is no such channel or pass");
+    return 0;
+}
+
+/* Whether a buffer holds just `count` aligned values of a size. */
+static int holds(const Py_buffer *buffer, size_t count, size_t size)
+{
+    if ((size_t)buffer->len == count * size && (uintptr_t)buffer->buf % size == 0)
+        return 1;
+    PyErr_SetString(PyExc_ValueError, "a buffer of another size");
+    return 0;
+}
+
+static int are_taps(const Field *f, int channel, int pass, const Py_buffer *taps, FieldWeights *w)
+{
+    size_t count = (size_t)taps->len / sizeof(FieldTap);
+    int good = taps->len % (Py_ssize_t)sizeof(FieldTap) == 0 && count <= FIELD_MAX_TAPS
+               && (uintptr_t)taps->buf % sizeof(int32_t) == 0;
+    w->taps = taps->buf;
+    w->count = (int32_t)count;
+    for (size_t i = 0; good && i < count; i++) {
+        const FieldTap *t = w->taps + i;
+        good = t->distance >= 0 && t->distance <= channel && t->place >= 0 && t->place < 9
+               && t->weight >= -FIELD_MAX_WEIGHT && t->weight <= FIELD_MAX_WEIGHT
+               && field_has(f, t->place);
+        int own = t->distance > 0;
+        for (int k = 0; k < 4; k++)
+            own |= FIELD_OWN[pass][k] == t->place;
+        good = good && own;
+    }
+    for (int i = 0; i < 3; i++)
+        good = good && w->spread[i] >= 0 && w->spread[i] <= (i ? FIELD_MAX_WEIGHT : 1 << 30);
+    if (!good)
+        PyErr_SetString(PyExc_ValueError, "weights that there are not");
+    return good;
+}
+
+/* expect(channel, pass, taps, bias, spread0, spread1, spread2, contexts u8[64] or None,
+   predictions i64[n], index u8[n] or None) */
+static PyObject *expect(FieldObject *self, PyObject *args)
+{
+    Py_buffer taps, predictions, contexts = {0}, index = {0};
+    int channel, pass;
+    FieldWeights w;
+    if (!PyArg_ParseTuple(args, "iiy*iiiiz*w*z*", &channel, &pass, &taps, &w.bias, &w.spread[0],
+                          &w.spread[1], &w.spread[2], &contexts, &predictions, &index))
+        return NULL;
+    PyObject *result = NULL;
+    Field *f = &self->field;
+    if (is_there(f, channel, pass) && are_taps(f, channel, pass, &taps, &w)
+        && holds(&predictions, field_pass(f, pass), 8)
+        && (!contexts.buf
+            || (holds(&contexts, FIELD_LEVELS, 1) && holds(&index, field_pass(f, pass), 1)
+                && !index.readonly))
+        && !enter(self)) {
+        int error;
+        Py_BEGIN_ALLOW_THREADS
+        error = field_predict(f, channel, pass, &w, predictions.buf);
+        if (!error && contexts.buf) {
+            FieldContexts own;
+            field_contexts(&own, contexts.buf);
+            field_levels(f, channel, pass, &w, &own, index.buf);
+        }
+        Py_END_ALLOW_THREADS
+        self->busy = 0;
+        result = error ? PyErr_NoMemory() : Py_NewRef(Py_None);
+    } else if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ValueError, "a buffer that cannot be written to");
+    }
+    PyBuffer_Release(&taps);
+    PyBuffer_Release(&predictions);
+    PyBuffer_Release(&contexts);
+    PyBuffer_Release(&index);
+    return result;
+}
+
+/* restore(channel, pass, predictions i64[n], residuals i32[n], plane i32[…]) -> whether all values
+   are in range; they are stored, and put into the plane */
+static PyObject *restore(FieldObject *self, PyObject *args)
+{
+    Py_buffer predictions, residuals, plane;
+    int channel, pass;
+    if (!PyArg_ParseTuple(args, "iiy*w*w*", &channel, &pass, &predictions, &residuals, &plane))
+        return NULL;
+    PyObject *result = NULL;
+    Field *f = &self->field;
+    if (is_there(f, channel, pass)) {
+        size_t n = field_pass(f, pass);
+        size_t whole = (size_t)f->count * (size_t)f->height * (size_t)f->width;
+        if (holds(&predictions, n, 8) && holds(&residuals, n, 4) && holds(&plane, whole, 4)
+            && !enter(self)) {
+            int32_t *values = malloc((n + 1) * sizeof *values);
+            int wrong = 0;
+            Py_BEGIN_ALLOW_THREADS
+            if (values) {
+                wrong = field_values(predictions.buf, residuals.buf, n, values, residuals.buf);
+                if (!wrong) {
+                    field_store(f, channel, pass, values);
+                    field_store_errors(f, channel, pass, residuals.buf);
+                    field_scatter(f, pass, values, plane.buf);
+                }
+            }
+            Py_END_ALLOW_THREADS
+            self->busy = 0;
+            result = values ? PyBool_FromLong(!wrong) : PyErr_NoMemory();
+            free(values);
+        }
+    }
+    PyBuffer_Release(&predictions);
+    PyBuffer_Release(&residuals);
+    PyBuffer_Release(&plane);
+    return result;
+}
+
+/* store(channel, pass, seen i32[n], values i32[n], plane i32[…]) */
+static PyObject *store(FieldObject *self, PyObject *args)
+{
+    Py_buffer seen, values, plane;
+    int channel, pass;
+    if (!PyArg_ParseTuple(args, "iiy*y*w*", &channel, &pass, &seen, &values, &plane))
+        return NULL;
+    PyObject *result = NULL;
+    Field *f = &self->field;
+    if (is_there(f, channel, pass)) {
+        size_t n = field_pass(f, pass);
+        size_t whole = (size_t)f->count * (size_t)f->height * (size_t)f->width;
+        if (holds(&seen, n, 4) && holds(&values, n, 4) && holds(&plane, whole, 4)
+            && field_largest(seen.buf, n) <= FIELD_MAX_SYMBOL && !enter(self)) {
+            field_store(f, channel, pass, seen.buf);
+            field_scatter(f, pass, values.buf, plane.buf);
+            self->busy = 0;
+            result = Py_NewRef(Py_None);
+        } else if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_ValueError, "a value outside its range");
+        }
+    }
+    PyBuffer_Release(&seen);
+    PyBuffer_Release(&values);
+    PyBuffer_Release(&plane);
+    return result;
+}
+
+/* fit(seen i32[all], counts i32[P], taps i32[P * 64 * 3], biases i32[P], spreads i32[P * 3],
+   residuals i32[all], levels u8[all], predictions i64[all] or None) -> how many taps */
+static PyObject *fit(FieldObject *self, PyObject *args)
+{
+    Py_buffer seen, counts, taps, biases, spreads, residuals, levels, predictions = {0};
+    if (!PyArg_ParseTuple(args, "y*w*w*w*w*w*w*z*", &seen, &counts, &taps, &biases, &spreads,
+                          &residuals, &levels, &predictions))
+        return NULL;
+    PyObject *result = NULL;
+    Field *f = &self->field;
+    size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width;
+    size_t all = plane * (size_t)f->channels, units = (size_t)f->channels * FIELD_PASSES;
+    if (holds(&seen, all, 4) && holds(&counts, units, 4) && holds(&biases, units, 4)
+        && holds(&taps, units * FIELD_MAX_TAPS * 3, 4) && holds(&spreads, units * 3, 4)
+        && holds(&residuals, all, 4) && holds(&levels, all, 1)
+        && (!predictions.buf || holds(&predictions, all, 8))
+        && field_largest(seen.buf, all) <= FIELD_MAX_SYMBOL && !enter(self)) {
+        FitResult out = {counts.buf, taps.buf, biases.buf, spreads.buf, residuals.buf,
+                         levels.buf, predictions.buf, 0};
+        int32_t *pass_values = malloc((plane + 1) * sizeof *pass_values);
+        int error = pass_values == NULL;
+        Py_BEGIN_ALLOW_THREADS
+        for (int32_t c = 0; !error && c < f->channels; c++)
+            for (int pass = 0; pass < FIELD_PASSES; pass++) {
+                field_gather(f, pass, (int32_t *)seen.buf + (size_t)c * plane, pass_values);
+                field_store(f, c, pass, pass_values);
+            }
+        error = error || fit_field(f, &out);
+        Py_END_ALLOW_THREADS
+        self->busy = 0;
+        free(pass_values);
+        result = error ? PyErr_NoMemory() : PyLong_FromSize_t(out.used);
+    } else if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ValueError, "a value outside its range");
+    }
+    PyBuffer_Release(&seen);
+    PyBuffer_Release(&counts);
+    PyBuffer_Release(&taps);
+    PyBuffer_Release(&biases);
+    PyBuffer_Release(&spreads);
+    PyBuffer_Release(&residuals);
+    PyBuffer_Release(&levels);
+    PyBuffer_Release(&predictions);
+    return result;
+}
+
+static PyMethodDef field_methods[] = {
+    {"expect", (PyCFunction)expect, METH_VARARGS, "Predictions and contexts; see field.Field."},
+    {"restore", (PyCFunction)restore, METH_VARARGS, "Residuals to values; see field.Field."},
+    {"store", (PyCFunction)store, METH_VARARGS, "Values of a pass; see field.Field."},
+    {"fit", (PyCFunction)fit, METH_VARARGS, "Everything of an encoder; see field.Field."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot field_slots[] = {
+    {Py_tp_doc, "The C twin of lictor.codec.arrays.field.Slow."},
+    {Py_tp_new, field_new},
+    {Py_tp_dealloc, field_dealloc},
+    {Py_tp_methods, field_methods},
+    {0, NULL},
+};
+
+static PyType_Spec field_spec = {
+    .name = "lictor.codec.arrays._field.Field",
+    .basicsize = sizeof(FieldObject),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = field_slots,
+};
+
+static int field_exec(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &field_spec, NULL);
+    if (type == NULL)
+        return -1;
+    int error = PyModule_AddType(module, (PyTypeObject *)type);
+    Py_DECREF(type);
+    return error;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, field_exec},
+    {0, NULL},
+};
+
+static PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_field",
+    .m_doc = "Fields of integers in C; see field.py.",
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__field(void)
+{
+    return PyModuleDef_Init(&module);
+}

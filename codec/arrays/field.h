@@ -1,0 +1,500 @@
+/*
+ * field.h: the integers of an array as FEATURES.md sees them, channels of planes, with the
+ * predictions and levels of their passes. context.py is the same, slowly; _field.c wraps it,
+ * tests/fuzz drives it alone.
+ *
+ * Each plane is kept as four subplanes, of even and odd rows and columns, with an edge of mirrored
+ * values. A pass is then one or two subplanes, and each tap of it a subplane at a constant
+ * distance, so that all loops run along memory. What is computed in the edges is never looked at.
+ */
+#ifndef LICTOR_FIELD_H
+#define LICTOR_FIELD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
+#define FIELD_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#else
+#define FIELD_CLONES
+#endif
+
+enum {
+    FIELD_FRACTION = 8,
+    FIELD_PASSES = 3,
+    FIELD_LEVELS = 64,
+    FIELD_MAX_TAPS = 64,
+    FIELD_MAX_WEIGHT = 1 << 14,
+    FIELD_CENTRE = 4,
+    FIELD_MAX_SYMBOL = 1 << 28,
+    FIELD_ALIGN = 16
+};
+
+typedef struct {
+    int32_t channels, count, height, width;
+    int32_t rows, stride;       /* of a subplane, edges and all */
+    size_t inner;               /* values of all planes' subplanes of one kind */
+    size_t margin, each;        /* before and behind them, and with that */
+    int32_t *values, *errors;   /* (channels, 4, each) */
+    int32_t *total, *spread;    /* (inner,) what a pass works with */
+    int64_t *wide;              /* (inner,) likewise, where 32 bits may not do; NULL until then */
+    int64_t most, most_error;   /* no value, and no error, is further from 0 */
+} Field;
+
+typedef struct {
+    int32_t distance, place, weight;
+} FieldTap;
+
+typedef struct {
+    const FieldTap *taps;
+    int32_t count, bias;
+    int32_t spread[3];
+} FieldWeights;
+
+static void field_free(Field *f)
+{
+    free(f->values);
+    free(f->errors);
+    free(f->total);
+    free(f->spread);
+    free(f->wide);
+    memset(f, 0, sizeof *f);
+}
+
+/* Of a shape whose values fit memory; -1 if they do not. */
+static int field_init(Field *f, int32_t channels, int32_t count, int32_t height, int32_t width)
+{
+    memset(f, 0, sizeof *f);
+    f->channels = channels;
+    f->count = count;
+    f->height = height;
+    f->width = width;
+    f->rows = (height + 1) / 2 + 2 * (height > 1);
+    f->stride = (width + 1) / 2 + 2 * (width > 1);
+    f->inner = (size_t)count * (size_t)f->rows * (size_t)f->stride;
+    f->margin = ((size_t)f->stride + 2 + FIELD_ALIGN - 1) / FIELD_ALIGN * FIELD_ALIGN;
+    f->each = (f->inner + 2 * f->margin + FIELD_ALIGN - 1) / FIELD_ALIGN * FIELD_ALIGN;
+    if (f->each > SIZE_MAX / 16 / (size_t)channels)
+        return -1;
+    f->values = calloc((size_t)channels * 4 * f->each, sizeof *f->values);
+    f->errors = calloc((size_t)channels * 4 * f->each, sizeof *f->errors);
+    f->total = malloc((f->inner + 1) * sizeof *f->total);
+    f->spread = malloc((f->inner + 1) * sizeof *f->spread);
+    if (f->values && f->errors && f->total && f->spread)
+        return 0;
+    field_free(f);
+    return -1;
+}
+
+static inline int32_t *field_sub(const Field *f, int32_t *of, int32_t channel, int sub)
+{
+    return of + ((size_t)channel * 4 + (size_t)sub) * f->each + f->margin;
+}
+
+/* Which subplanes a pass has: 2 * (odd row) + (odd column). */
+static const int8_t FIELD_SUBS[FIELD_PASSES][2] = {{0, -1}, {3, -1}, {1, 2}};
+/* For each pass, the places that are coded before in the same channel. */
+static const int8_t FIELD_OWN[FIELD_PASSES][4] = {{-1, -1, -1, -1}, {0, 2, 6, 8}, {1, 3, 5, 7}};
+
+static inline int field_has(const Field *f, int place)
+{
+    return (f->height > 1 || place / 3 == 1) && (f->width > 1 || place % 3 == 1);
+}
+
+static inline int field_rows(const Field *f, int sub)
+{
+    return (f->height + 1 - sub / 2) / 2;
+}
+
+static inline int field_columns(const Field *f, int sub)
+{
+    return (f->width + 1 - sub % 2) / 2;
+}
+
+/* How many values of a channel a pass has. */
+static size_t field_pass(const Field *f, int pass)
+{
+    size_t found = 0;
+    for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++)
+        found += (size_t)field_rows(f, FIELD_SUBS[pass][i])
+                 * (size_t)field_columns(f, FIELD_SUBS[pass][i]);
+    return found * (size_t)f->count;
+}
+
+/* What a tap takes for the values of a subplane: one at a distance from it. */
+static const int32_t *field_at(const Field *f, int32_t *of, int32_t channel, int sub, int place)
+{
+    int y = sub / 2 + place / 3 - 1, x = sub % 2 + place % 3 - 1;
+    ptrdiff_t down = y < 0 ? -1 : y / 2, right = x < 0 ? -1 : x / 2;
+    return field_sub(f, of, channel, (y & 1) * 2 + (x & 1)) + down * f->stride + right;
+}
+
+/* The rows of a pass in order: of subplane `sub`, values from `at` on, in all subplanes alike. */
+typedef struct {
+    int32_t plane, row;
+    int pass, sub, columns;
+    size_t at;
+} FieldRow;
+
+static int field_next(const Field *f, FieldRow *r)
+{
+    do {
+        r->row += r->pass == 2 ? 1 : 2;
+        if (r->row >= f->height) {
+            r->row = r->pass == 1;
+            if (++r->plane >= f->count || r->row >= f->height)
+                return 0;
+        }
+        r->sub = r->pass == 0 ? 0 : r->pass == 1 ? 3 : r->row & 1 ? 2 : 1;
+        r->columns = field_columns(f, r->sub);
+    } while (!r->columns);
+    r->at = ((size_t)r->plane * (size_t)f->rows + (size_t)(r->row / 2 + (f->height > 1)))
+                * (size_t)f->stride
+            + (size_t)(f->width > 1);
+    return 1;
+}
+
+/* Before the first row of a pass. */
+static FieldRow field_first(int pass)
+{
+    FieldRow r = {0, (pass == 1) - (pass == 2 ? 1 : 2), pass, 0, 0, 0};
+    return r;
+}
+
+/* Mirrors the edges of the subplanes of a pass. */
+static void field_mirror(Field *f, int32_t *of, int32_t channel, int pass)
+{
+    size_t stride = (size_t)f->stride, plane = (size_t)f->rows * stride;
+    for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
+        int sub = FIELD_SUBS[pass][i], rows = field_rows(f, sub), columns = field_columns(f, sub);
+        if (!rows || !columns)
+            continue;
+        int32_t *start = field_sub(f, of, channel, sub);
+        for (int32_t n = 0; n < f->count; n++) {
+            int32_t *p = start + (size_t)n * plane + (f->height > 1) * stride + (f->width > 1);
+            if (f->width > 1)
+                for (int y = 0; y < rows; y++) {
+                    int32_t *row = p + (size_t)y * stride;
+                    if (sub % 2)
+                        row[-1] = row[0];
+                    if ((f->width & 1) == sub % 2)
+                        row[f->width / 2] = row[f->width / 2 - 1];
+                }
+            if (f->height > 1) {
+                int32_t *first = p - (f->width > 1);
+                if (sub / 2)
+                    memcpy(first - stride, first, stride * sizeof *p);
+                if ((f->height & 1) == sub / 2) {
+                    int32_t *last = first + (size_t)(f->height / 2) * stride;
+                    memcpy(last, last - stride, stride * sizeof *p);
+                }
+            }
+        }
+    }
+}
+
+/* ---- predictions */
+
+FIELD_CLONES
+static void field_add(int32_t *restrict total, const int32_t *restrict from, int32_t weight,
+                      size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        total[i] += weight * from[i];
+}
+
+FIELD_CLONES
+static void field_add_two(int32_t *restrict total, const int32_t *a, int32_t wa,
+                          const int32_t *b, int32_t wb, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        total[i] += wa * a[i] + wb * b[i];
+}
+
+/* Sums of one subplane with 32 bits. The caller has seen that none leaves them. */
+static void field_sum(Field *f, int32_t channel, int sub, const FieldWeights *w)
+{
+    for (size_t i = 0; i < f->inner; i++)
+        f->total[i] = w->bias;
+    int32_t t = 0;
+    for (; t + 1 < w->count; t += 2) {
+        const FieldTap *a = w->taps + t, *b = a + 1;
+        field_add_two(f->total, field_at(f, f->values, channel - a->distance, sub, a->place),
+                      a->weight, field_at(f, f->values, channel - b->distance, sub, b->place),
+                      b->weight, f->inner);
+    }
+    if (t < w->count)
+        field_add(f->total,
+                  field_at(f, f->values, channel - w->taps[t].distance, sub, w->taps[t].place),
+                  w->taps[t].weight, f->inner);
+}
+
+/* Likewise with 64 bits, which always do: 65 terms below 2^42, and a bias. */
+static void field_sum_wide(Field *f, int32_t channel, int sub, const FieldWeights *w)
+{
+    for (size_t i = 0; i < f->inner; i++)
+        f->wide[i] = w->bias;
+    for (int32_t t = 0; t < w->count; t++) {
+        const FieldTap *tap = w->taps + t;
+        const int32_t *from = field_at(f, f->values, channel - tap->distance, sub, tap->place);
+        for (size_t i = 0; i < f->inner; i++)
+            f->wide[i] += (int64_t)tap->weight * from[i];
+    }
+}
+
+/* Predictions times 2^FRACTION of a pass in the order of coding, int64. -1: no memory. */
+static int field_predict(Field *f, int32_t channel, int pass, const FieldWeights *w, int64_t *out)
+{
+    int64_t bound = w->bias < 0 ? -(int64_t)w->bias : w->bias;
+    for (int32_t t = 0; t < w->count; t++)
+        bound += (w->taps[t].weight < 0 ? -(int64_t)w->taps[t].weight : w->taps[t].weight)
+                 * f->most;
+    int wide = bound > INT32_MAX;
+    if (wide && !f->wide) {
+        f->wide = malloc((f->inner + 1) * sizeof *f->wide);
+        if (!f->wide)
+            return -1;
+    }
+    for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
+        int sub = FIELD_SUBS[pass][i];
+        if (!field_rows(f, sub) || !field_columns(f, sub))
+            continue;
+        if (wide)
+            field_sum_wide(f, channel, sub, w);
+        else
+            field_sum(f, channel, sub, w);
+        size_t place = 0;
+        FieldRow r = field_first(pass);
+        while (field_next(f, &r)) {
+            size_t n = (size_t)r.columns;
+            if (r.sub == sub) {
+                if (wide)
+                    memcpy(out + place, f->wide + r.at, n * sizeof *out);
+                else
+                    for (size_t k = 0; k < n; k++)
+                        out[place + k] = f->total[r.at + k];
+            }
+            place += n;
+        }
+    }
+    return 0;
+}
+
+static inline int32_t field_rounded(int64_t prediction)
+{
+    int64_t half = prediction + (1 << (FIELD_FRACTION - 1)), whole = half >> FIELD_FRACTION;
+    return whole < -FIELD_MAX_SYMBOL ? -FIELD_MAX_SYMBOL
+           : whole > FIELD_MAX_SYMBOL ? FIELD_MAX_SYMBOL : (int32_t)whole;
+}
+
+/* ---- levels */
+
+/* How many of the 63 bounds are at or below an expected error. */
+static inline int field_level(int64_t expected)
+{
+    if (expected < 8)
+        return 0;
+    int m = 3;
+    while (m < 62 && expected >> (m + 1))
+        m++;
+    int64_t second = (int64_t)20 << (m - 3) >> 1, third = (int64_t)25 << (m - 3) >> 1;
+    int level = 3 * (m - 3) + 1 + (expected >= second) + (expected >= third);
+    return level < FIELD_LEVELS - 1 ? level : FIELD_LEVELS - 1;
+}
+
+/* The sums of errors around the values of a subplane: `near` of the channel itself, `before` of an
+   earlier one. Errors are below 2^30, so that 32 bits without a sign hold 4 of one or 6 of another
+   only where they are small; the caller looks. */
+static void field_terms(const Field *f, int32_t channel, int pass, int sub, int32_t distance,
+                        size_t at, int64_t *near, int64_t *before)
+{
+    *near = *before = 0;
+    for (int k = 0; pass && k < 4; k++)
+        if (field_has(f, FIELD_OWN[pass][k]))
+            *near += field_at(f, f->errors, channel, sub, FIELD_OWN[pass][k])[at];
+    if (channel == 0)
+        return;
+    *before = 2 * (int64_t)field_at(f, f->errors, channel - distance, sub, FIELD_CENTRE)[at];
+    for (int k = 0; k < 4; k++)
+        if (field_has(f, FIELD_OWN[2][k]))
+            *before += field_at(f, f->errors, channel - distance, sub, FIELD_OWN[2][k])[at];
+}
+
+static int32_t field_distance(const FieldWeights *w)
+{
+    for (int32_t t = 0; t < w->count; t++)
+        if (w->taps[t].distance > 0)
+            return w->taps[t].distance;
+    return 1;
+}
+
+FIELD_CLONES
+static void field_add_one(int32_t *restrict total, const int32_t *restrict from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        total[i] += from[i];
+}
+
+/* The two sums for a whole subplane, of small errors: near in `total`, before in `spread`. */
+static void field_term_planes(Field *f, int32_t channel, int pass, int sub, int32_t distance)
+{
+    memset(f->total, 0, f->inner * sizeof *f->total);
+    memset(f->spread, 0, f->inner * sizeof *f->spread);
+    for (int k = 0; pass && k < 4; k++)
+        if (field_has(f, FIELD_OWN[pass][k]))
+            field_add_one(f->total, field_at(f, f->errors, channel, sub, FIELD_OWN[pass][k]),
+                          f->inner);
+    if (channel == 0)
+        return;
+    for (int k = 0; k < 4; k++)
+        if (field_has(f, FIELD_OWN[2][k]))
+            field_add_one(f->spread,
+                          field_at(f, f->errors, channel - distance, sub, FIELD_OWN[2][k]),
+                          f->inner);
+    field_add(f->spread, field_at(f, f->errors, channel - distance, sub, FIELD_CENTRE), 2,
+              f->inner);
+}
+
+/* Levels of small expected errors by the bits of a float, which has them exactly: exponent and
+   four bits behind it tell apart all bounds. */
+enum { FIELD_SMALL = 1 << 24, FIELD_STEPS = 26 * 16 };
+
+typedef struct {
+    uint8_t of[FIELD_LEVELS];       /* what a level becomes */
+    uint8_t small[FIELD_STEPS];
+} FieldContexts;
+
+static inline unsigned field_step(int32_t expected)
+{
+    float x = (float)expected;
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 19) - (127u << 4);
+}
+
+static void field_contexts(FieldContexts *c, const uint8_t *of)
+{
+    memcpy(c->of, of, FIELD_LEVELS);
+    for (unsigned k = 0; k < FIELD_STEPS; k++) {
+        /* The least whole number of this step; where there is none it is never asked for. */
+        int64_t least = (int64_t)(16 + k % 16) << (k / 16), whole = (least + 15) >> 4;
+        c->small[k] = of[field_level(whole)];
+    }
+}
+
+/* The contexts of the values of a pass, in the order of coding. */
+static void field_levels(Field *f, int32_t channel, int pass, const FieldWeights *w,
+                         const FieldContexts *c, uint8_t *out)
+{
+    int32_t distance = field_distance(w);
+    int64_t bound = w->spread[0] + (4 * (int64_t)w->spread[1] + 6 * (int64_t)w->spread[2])
+                                       * f->most_error;
+    int small = bound < FIELD_SMALL && 6 * f->most_error < FIELD_SMALL;
+    for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
+        int sub = FIELD_SUBS[pass][i];
+        if (!field_rows(f, sub) || !field_columns(f, sub))
+            continue;
+        if (small)
+            field_term_planes(f, channel, pass, sub, distance);
+        size_t place = 0;
+        FieldRow r = field_first(pass);
+        while (field_next(f, &r)) {
+            size_t n = (size_t)r.columns;
+            for (size_t k = 0; r.sub == sub && k < n; k++) {
+                if (small) {
+                    int32_t expected = w->spread[0] + w->spread[1] * f->total[r.at + k]
+                                       + w->spread[2] * f->spread[r.at + k];
+                    out[place + k] = expected < 1 ? c->of[0] : c->small[field_step(expected)];
+                } else {
+                    int64_t near, before;
+                    field_terms(f, channel, pass, sub, distance, r.at + k, &near, &before);
+                    out[place + k] = c->of[field_level(w->spread[0] + w->spread[1] * near
+                                                       + w->spread[2] * before)];
+                }
+            }
+            place += n;
+        }
+    }
+}
+
+/* ---- what becomes known */
+
+static int64_t field_largest(const int32_t *values, size_t n)
+{
+    int32_t low = 0, high = 0;
+    for (size_t i = 0; i < n; i++) {
+        low = values[i] < low ? values[i] : low;
+        high = values[i] > high ? values[i] : high;
+    }
+    return high > -(int64_t)low ? high : -(int64_t)low;
+}
+
+static void field_put(Field *f, int32_t *of, int32_t channel, int pass, const int32_t *values)
+{
+    FieldRow r = field_first(pass);
+    while (field_next(f, &r)) {
+        memcpy(field_sub(f, of, channel, r.sub) + r.at, values,
+               (size_t)r.columns * sizeof *values);
+        values += r.columns;
+    }
+    field_mirror(f, of, channel, pass);
+}
+
+/* Takes the values of a pass in, in the order of coding. */
+static void field_store(Field *f, int32_t channel, int pass, const int32_t *values)
+{
+    int64_t most = field_largest(values, field_pass(f, pass));
+    f->most = most > f->most ? most : f->most;
+    field_put(f, f->values, channel, pass, values);
+}
+
+/* Likewise their errors, 0 or more. */
+static void field_store_errors(Field *f, int32_t channel, int pass, const int32_t *errors)
+{
+    int64_t most = field_largest(errors, field_pass(f, pass));
+    f->most_error = most > f->most_error ? most : f->most_error;
+    field_put(f, f->errors, channel, pass, errors);
+}
+
+/* From a plane as it is in the array to a pass in order, and back. */
+static void field_gather(const Field *f, int pass, const int32_t *plane, int32_t *out)
+{
+    FieldRow r = field_first(pass);
+    while (field_next(f, &r)) {
+        const int32_t *row = plane + ((size_t)r.plane * (size_t)f->height + (size_t)r.row)
+                                         * (size_t)f->width;
+        for (int k = 0; k < r.columns; k++)
+            *out++ = row[2 * k + r.sub % 2];
+    }
+}
+
+static void field_scatter(const Field *f, int pass, const int32_t *in, int32_t *plane)
+{
+    FieldRow r = field_first(pass);
+    while (field_next(f, &r)) {
+        int32_t *row = plane + ((size_t)r.plane * (size_t)f->height + (size_t)r.row)
+                                   * (size_t)f->width;
+        for (int k = 0; k < r.columns; k++)
+            row[2 * k + r.sub % 2] = *in++;
+    }
+}
+
+/* Residuals of a pass to its values; -1 where one is out of range. errors: of as many. */
+static int field_values(const int64_t *predictions, const int32_t *residuals, size_t n,
+                        int32_t *values, int32_t *errors)
+{
+    int wrong = 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t value = (int64_t)residuals[i] + field_rounded(predictions[i]);
+        int64_t size = residuals[i] < 0 ? -(int64_t)residuals[i] : residuals[i];
+        wrong |= value > FIELD_MAX_SYMBOL || value < -FIELD_MAX_SYMBOL
+                 || size > 2 * (int64_t)FIELD_MAX_SYMBOL;
+        values[i] = (int32_t)value;
+        errors[i] = (int32_t)size;
+    }
+    return wrong ? -1 : 0;
+}
+
+#endif
