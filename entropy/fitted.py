@@ -7,6 +7,7 @@ symbols, and become integers again by integer arithmetic alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +26,7 @@ MAX_LOG = 56
 _QUARTERS = np.array([16, 19, 23, 27], np.int64)
 _ENTRY_BITS = 2.5
 _TABLE_BITS = 30.0
+_TOGETHER, _PART = 2**20, 2**19
 
 
 @dataclass
@@ -66,8 +68,14 @@ class Histogram:
         return int(self.counts.sum())
 
 
-def histograms(symbols: IntArray, contexts: npt.NDArray[np.intp], count: int) -> list[Histogram]:
+def histograms(
+    symbols: npt.NDArray[Any], contexts: npt.NDArray[Any], count: int
+) -> list[Histogram]:
     """What each context holds. Far symbols are counted at the edge, as they will be escapes."""
+    low = int(symbols.min(initial=0))
+    width = int(symbols.max(initial=0)) - low + 1
+    if width * count <= _TOGETHER:
+        return _together(symbols, contexts, count, low, width)
     order = np.argsort(contexts, kind="stable")
     ends = np.searchsorted(contexts[order], np.arange(count + 1))
     found = []
@@ -87,6 +95,26 @@ def histograms(symbols: IntArray, contexts: npt.NDArray[np.intp], count: int) ->
     return found
 
 
+def _together(
+    symbols: npt.NDArray[Any], contexts: npt.NDArray[Any], count: int, low: int, width: int
+) -> list[Histogram]:
+    """All contexts' counts at once, a part of the symbols at a time."""
+    counts = np.zeros(count * width, np.int64)
+    for start in range(0, symbols.size, _PART):
+        part = slice(start, start + _PART)
+        places = contexts[part].astype(np.int64) * width + (symbols[part] - low)
+        counts += np.bincount(places, minlength=counts.size)
+    found = []
+    for own in counts.reshape(count, width):
+        there = np.flatnonzero(own)
+        if not there.size:
+            found.append(Histogram(0, np.zeros(0, np.int64)))
+            continue
+        first, last = int(there[0]), int(there[-1])
+        found.append(Histogram(low + first, own[first : last + 1]))
+    return found
+
+
 def merged(a: Histogram, b: Histogram) -> Histogram:
     """Both together."""
     if not a.size or not b.size:
@@ -96,6 +124,14 @@ def merged(a: Histogram, b: Histogram) -> Histogram:
     for h in (a, b):
         counts[h.low - low : h.low - low + h.counts.size] += h.counts
     return Histogram(low, counts, a.far or b.far)
+
+
+def joined(found: list[Histogram], starts: list[int]) -> list[Histogram] | None:
+    """Those of the runs that `merge` found; None where they have to be counted anew."""
+    if any(h.far for h in found):
+        return None
+    ends = [*starts[1:], len(found)]
+    return [reduce(merged, found[a:b]) for a, b in zip(starts, ends, strict=True)]
 
 
 def bits(h: Histogram) -> float:

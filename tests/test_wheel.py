@@ -21,6 +21,7 @@ BUILT = (
     "lictor/models/lossless/_photo",
     "lictor/models/lossless/_screen",
     "lictor/models/linear/_linear",
+    "lictor/codec/arrays/_field",
 )
 
 pytestmark = pytest.mark.slow

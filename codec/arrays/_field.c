@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include "field_fit.h"
+#include "quantise.h"
 
 typedef struct {
     PyObject_HEAD
@@ -244,10 +245,36 @@ static PyObject *fit(FieldObject *self, PyObject *args)
     return result;
 }
 
+/* order(values i32[all], out i32[all]): in the order of coding */
+static PyObject *order(FieldObject *self, PyObject *args)
+{
+    Py_buffer values, out;
+    if (!PyArg_ParseTuple(args, "y*w*", &values, &out))
+        return NULL;
+    PyObject *result = NULL;
+    Field *f = &self->field;
+    size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width;
+    size_t all = plane * (size_t)f->channels;
+    if (holds(&values, all, 4) && holds(&out, all, 4) && !enter(self)) {
+        int32_t *to = out.buf;
+        for (int32_t c = 0; c < f->channels; c++)
+            for (int pass = 0; pass < FIELD_PASSES; pass++) {
+                field_gather(f, pass, (int32_t *)values.buf + (size_t)c * plane, to);
+                to += field_pass(f, pass);
+            }
+        self->busy = 0;
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&values);
+    PyBuffer_Release(&out);
+    return result;
+}
+
 static PyMethodDef field_methods[] = {
     {"expect", (PyCFunction)expect, METH_VARARGS, "Predictions and contexts; see field.Field."},
     {"restore", (PyCFunction)restore, METH_VARARGS, "Residuals to values; see field.Field."},
     {"store", (PyCFunction)store, METH_VARARGS, "Values of a pass; see field.Field."},
+    {"order", (PyCFunction)order, METH_VARARGS, "Values in order; see field.Fitted."},
     {"fit", (PyCFunction)fit, METH_VARARGS, "Everything of an encoder; see field.Field."},
     {NULL, NULL, 0, NULL},
 };
@@ -265,6 +292,92 @@ static PyType_Spec field_spec = {
     .basicsize = sizeof(FieldObject),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = field_slots,
+};
+
+/* ---- numbers; all buffers of float or, if `wide`, double */
+
+static int are_numbers(const Py_buffer *x, int wide, size_t *count)
+{
+    size_t size = wide ? sizeof(double) : sizeof(float);
+    *count = (size_t)x->len / size;
+    return holds(x, *count, size);
+}
+
+/* quantise(x, wide, step, dead, out i32[n] or None) -> sum of squared errors */
+static PyObject *quantise(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    Py_buffer x, out = {0};
+    int wide;
+    double step, dead, sum = 0;
+    size_t n;
+    if (!PyArg_ParseTuple(args, "y*pddz*", &x, &wide, &step, &dead, &out))
+        return NULL;
+    int good = are_numbers(&x, wide, &n) && (!out.buf || holds(&out, n, 4));
+    if (good && !(step > 0)) {
+        PyErr_SetString(PyExc_ValueError, "a step that is none");
+        good = 0;
+    }
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        sum = wide ? quantise_double(x.buf, n, step, dead, out.buf)
+                   : quantise_float(x.buf, n, step, dead, out.buf);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&x);
+    PyBuffer_Release(&out);
+    return good ? PyFloat_FromDouble(sum) : NULL;
+}
+
+/* grid(x, wide, step, zero, most) -> sum of squared errors */
+static PyObject *grid(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    Py_buffer x;
+    int wide;
+    double step, zero, most, sum = 0;
+    size_t n;
+    if (!PyArg_ParseTuple(args, "y*pddd", &x, &wide, &step, &zero, &most))
+        return NULL;
+    int good = are_numbers(&x, wide, &n);
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        sum = wide ? grid_double(x.buf, n, step, zero, most)
+                   : grid_float(x.buf, n, step, zero, most);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&x);
+    return good ? PyFloat_FromDouble(sum) : NULL;
+}
+
+/* compare(a, b, wide) -> sum of squared differences, and the largest */
+static PyObject *compare(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    Py_buffer a, b;
+    int wide;
+    double sum = 0, largest = 0;
+    size_t n, other;
+    if (!PyArg_ParseTuple(args, "y*y*p", &a, &b, &wide))
+        return NULL;
+    int good = are_numbers(&a, wide, &n) && are_numbers(&b, wide, &other);
+    if (good && n != other) {
+        PyErr_SetString(PyExc_ValueError, "arrays of two sizes");
+        good = 0;
+    }
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        sum = wide ? compare_double(a.buf, b.buf, n, &largest)
+                   : compare_float(a.buf, b.buf, n, &largest);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&a);
+    PyBuffer_Release(&b);
+    return good ? Py_BuildValue("dd", sum, largest) : NULL;
+}
+
+static PyMethodDef functions[] = {
+    {"quantise", quantise, METH_VARARGS, "Integers of numbers; see quick.py."},
+    {"grid", grid, METH_VARARGS, "The error of a grid; see quick.py."},
+    {"compare", compare, METH_VARARGS, "How far apart arrays are; see quick.py."},
+    {NULL, NULL, 0, NULL},
 };
 
 static int field_exec(PyObject *module)
@@ -286,6 +399,7 @@ static PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_field",
     .m_doc = "Fields of integers in C; see field.py.",
+    .m_methods = functions,
     .m_slots = module_slots,
 };
 

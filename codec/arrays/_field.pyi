@@ -1,4 +1,4 @@
-from typing import final
+from typing import Any, final
 
 from numpy import int32, int64, uint8
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class Field:
         plane: NDArray[int32],
         /,
     ) -> None: ...
+    def order(self, values: NDArray[int32], out: NDArray[int32], /) -> None: ...
     def fit(
         self,
         seen: NDArray[int32],
@@ -50,3 +51,9 @@ class Field:
         predictions: NDArray[int64] | None,
         /,
     ) -> int: ...
+
+def quantise(
+    x: NDArray[Any], wide: bool, step: float, dead: float, out: NDArray[int32] | None, /
+) -> float: ...
+def grid(x: NDArray[Any], wide: bool, step: float, zero: float, most: float, /) -> float: ...
+def compare(a: NDArray[Any], b: NDArray[Any], wide: bool, /) -> tuple[float, float]: ...

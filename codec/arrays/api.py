@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec import quality as qualities
-from lictor.codec.arrays import methods, rate_search
+from lictor.codec.arrays import methods, quick, rate_search
 from lictor.codec.arrays.dtypes import AnyArray, as_array, bits_of, is_big_endian, to_float64
 from lictor.codec.arrays.info import view
+from lictor.codec.arrays.lossless import pack
 from lictor.codec.arrays.methods import Exact, Learned, Mixed, Predicted
 from lictor.codec.arrays.quantiser import Quantiser
 from lictor.codec.arrays.stream import Uncodable
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=Array)
 
+_MUCH = 2
+"""So many times smaller than the exact array, as seen from parts of it, what was coded is taken."""
 _THRESHOLDS = 4
 """Sizes below which components do not matter: so many are tried for an array of so many bits."""
 _FINER = 2
@@ -62,6 +65,7 @@ def encode_features(
     mse: float | None = None,
     bits: float | None = None,
     axis: int | None = None,
+    effort: int = 0,
     model: str | os.PathLike[str] | None = None,
     quality: float | None = None,
     kind: str | None = None,
@@ -79,6 +83,9 @@ def encode_features(
             possible, at least 0.98 of it if the array has that much to say. More bits never mean a
             coarser step, and an array that fits as it is comes back exactly.
         axis: of the channels: values that share a meaning. Found by trial if None.
+        effort: 0 codes large arrays, of 2^16 values or more, without a search; from 1 on (to 9, no
+            different) all are searched for components of which channels are mixtures, the best
+            axis, and more to predict from, which takes a hundred times as long.
         model: name of weights that learned what such arrays look like, or path of a .safetensors
             file that `lictor train-features` made. It has no max_error.
         quality: of the model, 0 (smallest file) to 100, 50 if nothing is given; found by search for
@@ -97,7 +104,7 @@ def encode_features(
         CodecError: InvalidTarget, InvalidQuality, ModelUnavailable, or UnsupportedArray (complex,
             object, ...).
     """
-    target = Target(max_error, mse, bits)
+    target, effort = Target(max_error, mse, bits), qualities.effort(effort)
     way = _way(model, quality, target, models)
     named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
     kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
@@ -109,7 +116,9 @@ def encode_features(
     file = File(kind, metadata=_texts(metadata or {}))
     try:
         with np.errstate(all="ignore"):  # what overflows is found when it is decoded
-            file.arrays += [_encode_named(*item, target, axis, way) for item in named.items()]
+            file.arrays += [
+                _encode_named(*item, target, axis, way, effort) for item in named.items()
+            ]
         return _written(file)
     except CodecError:
         raise  # some are ValueErrors, too
@@ -124,14 +133,14 @@ def _texts(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _encode_named(
-    name: str, array: AnyArray, target: Target, axis: int | None, way: _Way | None
+    name: str, array: AnyArray, target: Target, axis: int | None, way: _Way | None, effort: int
 ) -> Array:
     """An array of the file; errors name it."""
     if not isinstance(name, str):
         raise UnsupportedArray(f"{name!r} is no name of an array; name arrays with str")
     try:
         dtype, raw = bits_of(array)
-        coded = _encode_array(name, dtype, raw, target, axis, way)
+        coded = _encode_array(name, dtype, raw, target, axis, way, effort)
     except (UnsupportedArray, InvalidTarget, SelfCheckFailed) as e:
         raise (type(e)(f"{name}: {e}") if name else e) from e
     coded.big_endian = is_big_endian(array)
@@ -220,10 +229,16 @@ def _encode_array(
     target: Target,
     axis: int | None,
     way: _Way | None = None,
+    effort: int = 0,
 ) -> Array:
+    own = whole_axis(axis, raw.ndim) if dtype in FLOATS and raw.size else None
+    if way is None and effort == 0 and dtype in FLOATS:
+        for coded, promise in _quickly(name, dtype, raw, own, target):
+            small = size_of(coded) * _MUCH < _exact_size(raw)
+            if small and promise is not None and _kept(coded, raw, promise, None):
+                return coded
     exact = Exact.encode(name, dtype, raw)
     _check_exact(exact, raw)
-    own = whole_axis(axis, raw.ndim) if dtype in FLOATS and raw.size else None
     if dtype not in FLOATS or not np.isfinite(to_float64(dtype, raw)).any():
         return exact
     model = way.model if way else None
@@ -233,6 +248,14 @@ def _encode_array(
         if promise is None or _kept(coded, raw, promise, model):
             return coded
     return exact
+
+
+def _exact_size(raw: npt.NDArray[Any]) -> float:
+    """About the bytes of an array that is kept exactly, from parts of it."""
+    flat, size = raw.reshape(-1), 2**12
+    starts = range(0, flat.size - size + 1, max(size, (flat.size // 16) | 1))
+    packed = sum(len(pack(flat[start : start + size])) for start in starts)
+    return packed / (len(starts) * size) * flat.size
 
 
 def _check_exact(exact: Array, raw: npt.NDArray[Any]) -> None:
@@ -249,7 +272,40 @@ def _kept(coded: Array, raw: npt.NDArray[Any], promise: Promise, model: Any) -> 
         back = coded.decode(model)
     except (CorruptFile, LatentMismatch):
         return False
-    return promise.kept(coded.dtype, raw, back)
+    kept = quick.kept(promise, coded.dtype, raw, back)
+    return kept or promise.kept(coded.dtype, raw, back)
+
+
+def _quickly(
+    name: str, dtype: str, raw: npt.NDArray[Any], axis: int | None, target: Target
+) -> Candidates:
+    """Without a search, where that is possible."""
+    way = quick.Quick.of(dtype, raw, axis) if target.bits is None else None
+    if way is None:
+        return
+    if target.max_error is not None:
+        promise, found = Promise(bound=target.max_error), way.bounded(target.max_error)
+    else:
+        near = way.int8() if target.mse is None else Distance.of_mse(target.mse)
+        promise, found = Promise(distance=near), way.within(near)
+    if found is None:
+        return
+    try:
+        own, coded = way.encode(found)
+    except Uncodable:
+        return
+    yield (
+        Predicted(
+            name,
+            dtype,
+            raw.shape,
+            axis=-1 if own is None else own,
+            patch=found.patch,
+            coded=coded,
+            step=found.step,
+        ),
+        promise,
+    )
 
 
 def _candidates(

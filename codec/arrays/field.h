@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
-#define FIELD_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+#define FIELD_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define FIELD_CLONES
 #endif
@@ -297,7 +297,7 @@ static inline int field_level(int64_t expected)
     if (expected < 8)
         return 0;
     int m = 3;
-    while (m < 62 && expected >> (m + 1))
+    while (m < 60 && expected >> (m + 1))
         m++;
     int64_t second = (int64_t)20 << (m - 3) >> 1, third = (int64_t)25 << (m - 3) >> 1;
     int level = 3 * (m - 3) + 1 + (expected >= second) + (expected >= third);

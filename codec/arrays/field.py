@@ -77,6 +77,7 @@ class _Quick:
     def expect(
         self, channel: int, turn: int, w: Weights, contexts: NDArray[uint8] | None
     ) -> tuple[NDArray[int64], NDArray[uint8]]:
+        """As Field.expect."""
         size = self._sizes[turn]
         predictions = np.empty(size, np.int64)
         index = np.empty(size if contexts is not None else 0, np.uint8)
@@ -88,9 +89,11 @@ class _Quick:
     def restore(
         self, channel: int, turn: int, predictions: NDArray[int64], residuals: NDArray[int32]
     ) -> bool:
+        """As Field.restore."""
         return bool(self._c.restore(channel, turn, predictions, residuals, self.values[channel]))
 
     def store(self, channel: int, turn: int, seen: NDArray[int32], values: NDArray[int32]) -> None:
+        """As Field.store."""
         self._c.store(channel, turn, seen, values, self.values[channel])
 
 
@@ -105,6 +108,7 @@ class Slow:
     def expect(
         self, channel: int, turn: int, w: Weights, contexts: NDArray[uint8] | None
     ) -> tuple[NDArray[int64], NDArray[uint8]]:
+        """As Field.expect."""
         predictions = context.predict(self._g, self._coded, channel, turn, w)
         if contexts is None:
             return predictions, np.empty(0, np.uint8)
@@ -114,6 +118,7 @@ class Slow:
     def restore(
         self, channel: int, turn: int, predictions: NDArray[int64], residuals: NDArray[int32]
     ) -> bool:
+        """As Field.restore."""
         values = residuals + context.rounded(predictions)
         if values.size and int(np.abs(values).max()) > MAX_SYMBOL:
             return False
@@ -123,6 +128,7 @@ class Slow:
         return True
 
     def store(self, channel: int, turn: int, seen: NDArray[int32], values: NDArray[int32]) -> None:
+        """As Field.store."""
         self._coded[channel][self._g.places[turn]] = seen
         self.values[channel][self._g.places[turn]] = values
 
@@ -130,24 +136,35 @@ class Slow:
 class Fitted:
     """What an encoder finds for a whole field at once, in C.
 
+    Args:
+        g: the cut of the array.
+        seen: what predictions are made of, int32 (channels, plane), contiguous.
+
     Attributes:
         weights: of each channel, of each pass.
         residuals: of all values in the order of coding, int32. levels: likewise, uint8.
-        predictions: likewise, int64, times 2^FRACTION; None if they were not asked for.
+        predictions: likewise, int64, times 2^FRACTION.
     """
 
-    def __init__(self, g: Grid, seen: NDArray[int32], predictions: bool) -> None:
+    def __init__(self, g: Grid, seen: NDArray[int32]) -> None:
         assert _field is not None
         units, size = g.channels * context.PASSES, g.channels * g.plane
         counts, biases = np.empty((2, units), np.int32)
         taps = np.empty((units * context.MAX_TAPS, 3), np.int32)
         spreads = np.empty((units, 3), np.int32)
         self.residuals, self.levels = np.empty(size, np.int32), np.empty(size, np.uint8)
-        self.predictions = np.empty(size, np.int64) if predictions else None
-        _field.Field(g.channels, g.count, g.height, g.width).fit(
+        self.predictions = np.empty(size, np.int64)
+        self._c = _field.Field(g.channels, g.count, g.height, g.width)
+        self._c.fit(
             seen, counts, taps, biases, spreads, self.residuals, self.levels, self.predictions
         )
         self.weights = _weights(counts, taps, biases, spreads)
+
+    def ordered(self, values: NDArray[int32]) -> NDArray[int32]:
+        """Values (channels, plane) in the order of coding."""
+        found = np.empty(values.size, np.int32)
+        self._c.order(values, found)
+        return found
 
 
 def _weights(

@@ -15,22 +15,28 @@
 
 enum {
     FIT_LEAST_ROWS = 768, FIT_MOST_ROWS = 4096, /* places that are looked at, */
-    FIT_SHARE = 8,                              /* one of so many, between these */
+    FIT_SHARE = 4,                             /* one of so many, between these */
+    FIT_WORK = 2500,                             /* squares of taps offered · rows / places */
+    FIT_LEAST = 24,                             /* taps offered all the same */
     FIT_RANKED = 256,                           /* for the order of earlier channels */
-    FIT_WINDOWED = 4, FIT_CENTRED = 16,         /* earlier channels, with their window or alone */
-    FIT_COLUMNS = 64,                           /* taps offered, and what is wanted: padded */
-    FIT_FLUSH = 256
+    FIT_WINDOWED = 16, FIT_CENTRED = 24,        /* earlier channels, with their window or alone */
+    FIT_COLUMNS = 128,                          /* taps offered, and what is wanted */
+    FIT_LANES = 16, FIT_FLUSH = 256, FIT_SPREAD = 512
 };
 #define FIT_TAP_BITS 24.0
 #define FIT_FLOOR 0.06
+#define FIT_CHANCE 1.44     /* bits that a tap of no use seems to save, and then loses, by rows */
 
 typedef struct {
     size_t rows;                    /* places looked at in a pass */
     size_t *places;                 /* (rows,) each as its place in the subplanes */
     int8_t *subs;                   /* (rows,) and in which */
-    size_t ranked;
-    float *centred;                 /* (channels, ranked) of unit length; 0 where all is alike */
-    float *columns;                 /* (rows, FIT_COLUMNS) */
+    float *alike;                   /* (channels, FIT_RANKED) of unit length; 0 where all is one */
+    float *centred;                 /* (channels, padded), less their means, */
+    double *means;                  /* (channels,), which are these */
+    size_t room;                    /* taps that may be offered */
+    size_t padded;                  /* rows to a multiple of FIT_LANES */
+    float *columns;                 /* (FIT_COLUMNS, padded), 0 behind the rows */
     double gram[FIT_COLUMNS][FIT_COLUMNS];
 } Fit;
 
@@ -38,14 +44,35 @@ static void fit_free(Fit *fit)
 {
     free(fit->places);
     free(fit->subs);
+    free(fit->alike);
     free(fit->centred);
+    free(fit->means);
     free(fit->columns);
     memset(fit, 0, sizeof *fit);
 }
 
-static double fit_value(const Field *f, int32_t channel, int sub, int place, size_t at)
+FIELD_CLONES
+static void fit_centre(float *column, size_t n, float mean)
 {
-    return field_at(f, f->values, channel, sub, place)[at];
+    for (size_t r = 0; r < n; r++)
+        column[r] -= mean;
+}
+
+/* What a tap takes in the places looked at, less its mean, which is given back. */
+static double fit_column(const Fit *fit, const Field *f, int32_t channel, int place, float *column)
+{
+    int64_t sum = 0;
+    const int32_t *at[4];
+    for (int sub = 0; sub < 4; sub++)
+        at[sub] = field_at(f, f->values, channel, sub, place);
+    for (size_t r = 0; r < fit->rows; r++) {
+        int32_t v = at[fit->subs[r]][fit->places[r]];
+        column[r] = (float)v;
+        sum += v;
+    }
+    double mean = (double)sum / (double)fit->rows;
+    fit_centre(column, fit->rows, (float)mean);
+    return mean;
 }
 
 /* Chooses the places of a pass, and makes the channels comparable there. -1: no memory. */
@@ -59,9 +86,13 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
         return 0;
     fit->places = malloc(most * sizeof *fit->places);
     fit->subs = malloc(most);
-    fit->columns = malloc(most * FIT_COLUMNS * sizeof *fit->columns);
-    fit->centred = malloc((size_t)f->channels * FIT_RANKED * sizeof *fit->centred);
-    if (!fit->places || !fit->subs || !fit->columns || !fit->centred) {
+    fit->padded = (most + FIT_LANES - 1) / FIT_LANES * FIT_LANES;
+    fit->columns = calloc(fit->padded * FIT_COLUMNS, sizeof *fit->columns);
+    fit->alike = calloc((size_t)f->channels * FIT_RANKED, sizeof *fit->alike);
+    fit->centred = calloc((size_t)f->channels * fit->padded, sizeof *fit->centred);
+    fit->means = malloc((size_t)f->channels * sizeof *fit->means);
+    if (!fit->places || !fit->subs || !fit->columns || !fit->alike || !fit->centred
+        || !fit->means) {
         fit_free(fit);
         return -1;
     }
@@ -74,22 +105,20 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
         }
         place += (size_t)r.columns;
     }
-    fit->ranked = fit->rows < FIT_RANKED ? fit->rows : FIT_RANKED;
-    size_t every = fit->ranked ? fit->rows / fit->ranked : 1;
+    double work = sqrt((double)FIT_WORK * (double)n / (double)fit->rows);
+    fit->room = work < FIT_LEAST ? FIT_LEAST : (size_t)work;
+    size_t ranked = fit->rows < FIT_RANKED ? fit->rows : FIT_RANKED;
+    size_t every = ranked ? fit->rows / ranked : 1;
     for (int32_t c = 0; c < f->channels; c++) {
-        float *own = fit->centred + (size_t)c * FIT_RANKED;
-        double mean = 0, power = 0;
-        for (size_t i = 0; i < fit->ranked; i++) {
-            own[i] = (float)fit_value(f, c, fit->subs[i * every], FIELD_CENTRE,
-                                      fit->places[i * every]);
-            mean += own[i];
-        }
-        mean /= (double)fit->ranked;
-        for (size_t i = 0; i < fit->ranked; i++)
-            power += (own[i] - mean) * (own[i] - mean);
+        float *own = fit->centred + (size_t)c * fit->padded;
+        float *unit = fit->alike + (size_t)c * FIT_RANKED;
+        fit->means[c] = fit_column(fit, f, c, FIELD_CENTRE, own);
+        double power = 0;
+        for (size_t i = 0; i < ranked; i++)
+            power += own[i * every] * own[i * every];
         float scale = power > 1e-9 ? (float)(1 / sqrt(power)) : 0;
-        for (size_t i = 0; i < FIT_RANKED; i++)
-            own[i] = i < fit->ranked ? (own[i] - (float)mean) * scale : 0;
+        for (size_t i = 0; i < ranked; i++)
+            unit[i] = own[i * every] * scale;
     }
     return 0;
 }
@@ -111,9 +140,9 @@ static int fit_order(const Fit *fit, int32_t channel, int32_t *found)
 {
     float best[FIT_CENTRED];
     int count = 0;
-    const float *own = fit->centred + (size_t)channel * FIT_RANKED;
+    const float *own = fit->alike + (size_t)channel * FIT_RANKED;
     for (int32_t c = 0; c < channel; c++) {
-        float like = fabsf(fit_alike(fit->centred + (size_t)c * FIT_RANKED, own));
+        float like = fabsf(fit_alike(fit->alike + (size_t)c * FIT_RANKED, own));
         if (!(like > 0) || (count == FIT_CENTRED && !(like > best[count - 1])))
             continue;
         int k = count < FIT_CENTRED ? count++ : count - 1;
@@ -132,76 +161,60 @@ static int fit_offer(const Fit *fit, const Field *f, int32_t channel, int pass, 
 {
     int count = 0;
     size_t room = fit->rows / 6 < 4 ? 4 : fit->rows / 6;    /* with fewer, chance is found */
+    room = room < fit->room ? room : fit->room;
     for (int k = 0; pass && k < 4; k++)
         if (field_has(f, FIELD_OWN[pass][k]))
             taps[count++] = (FieldTap){0, FIELD_OWN[pass][k], 0};
     int32_t order[FIT_CENTRED];
     int found = fit_order(fit, channel, order);
+    /* All channels alone come before the third's window, if there is no room for both. */
+    size_t alone = (size_t)(found < FIT_CENTRED ? found : FIT_CENTRED) / 2;
     for (int rank = 0; rank < found; rank++)
         for (int place = 0; place < 9 && count < FIT_COLUMNS - 1 && (size_t)count < room; place++)
-            if (place == FIELD_CENTRE || (rank < FIT_WINDOWED && field_has(f, place)))
+            if (place == FIELD_CENTRE
+                || (rank < FIT_WINDOWED && field_has(f, place)
+                    && (rank < 2 || (size_t)count + alone < room)))
                 taps[count++] = (FieldTap){channel - order[rank], place, 0};
     return count;
 }
 
+/* The product of two columns; each is filled with zeros to a multiple of FIT_LANES. */
 FIELD_CLONES
-static void fit_products(const float *restrict rows, size_t n, int width,
-                         float (*restrict sums)[FIT_COLUMNS])
+static double fit_product(const float *restrict a, const float *restrict b, size_t n)
 {
-    size_t r = 0;
-    for (; r + 4 <= n; r += 4) {
-        const float *a = rows + r * FIT_COLUMNS, *b = a + FIT_COLUMNS, *c = b + FIT_COLUMNS,
-                    *d = c + FIT_COLUMNS;
-        for (int i = 0; i < width; i++) {
-            float ai = a[i], bi = b[i], ci = c[i], di = d[i];
-            float *restrict sum = sums[i];
-            for (int j = i & ~15; j < width; j++)
-                sum[j] += ai * a[j] + bi * b[j] + ci * c[j] + di * d[j];
-        }
+    double total = 0;
+    for (size_t r = 0; r < n; r += FIT_FLUSH) {
+        float sums[FIT_LANES] = {0};
+        size_t end = n - r < FIT_FLUSH ? n : r + FIT_FLUSH;
+        for (size_t i = r; i < end; i += FIT_LANES)
+            for (size_t k = 0; k < FIT_LANES; k++)
+                sums[k] += a[i + k] * b[i + k];
+        for (size_t k = 0; k < FIT_LANES; k++)
+            total += sums[k];
     }
-    for (; r < n; r++)
-        for (int i = 0; i < width; i++)
-            for (int j = i & ~15; j < width; j++)
-                sums[i][j] += rows[r * FIT_COLUMNS + (size_t)i] * rows[r * FIT_COLUMNS + (size_t)j];
+    return total;
 }
 
-/* Fills columns and gram with what is offered, centred, and what is wanted behind; its means. */
+/* Fills columns and gram with what is offered, and what is wanted behind; their means. */
 static void fit_gram(Fit *fit, const Field *f, int32_t channel, const FieldTap *taps, int count,
                      double *means)
 {
-    int width = (count + 1 + 15) & ~15;
+    const float *columns[FIT_COLUMNS];
     for (int k = 0; k <= count; k++) {
         int32_t from = k < count ? channel - taps[k].distance : channel;
         int place = k < count ? taps[k].place : FIELD_CENTRE;
-        double mean = 0;
-        const int32_t *at[4];
-        for (int sub = 0; sub < 4; sub++)
-            at[sub] = field_at(f, f->values, from, sub, place);
-        for (size_t r = 0; r < fit->rows; r++) {
-            int32_t v = at[fit->subs[r]][fit->places[r]];
-            fit->columns[r * FIT_COLUMNS + (size_t)k] = (float)v;
-            mean += v;
+        if (place == FIELD_CENTRE) {
+            columns[k] = fit->centred + (size_t)from * fit->padded;
+            means[k] = fit->means[from];
+        } else {
+            float *own = fit->columns + (size_t)k * fit->padded;
+            means[k] = fit_column(fit, f, from, place, own);
+            columns[k] = own;
         }
-        means[k] = mean / (double)fit->rows;
+        for (int i = 0; i <= k; i++)
+            fit->gram[k][i] = fit->gram[i][k] =
+                fit_product(columns[i], columns[k], fit->padded) / (double)fit->rows;
     }
-    for (size_t r = 0; r < fit->rows; r++)
-        for (int k = 0; k < width; k++) {
-            float *v = fit->columns + r * FIT_COLUMNS + k;
-            *v = k <= count ? *v - (float)means[k] : 0;
-        }
-    memset(fit->gram, 0, sizeof fit->gram);
-    for (size_t r = 0; r < fit->rows; r += FIT_FLUSH) {
-        float sums[FIT_COLUMNS][FIT_COLUMNS];
-        size_t n = fit->rows - r < FIT_FLUSH ? fit->rows - r : FIT_FLUSH;
-        memset(sums, 0, sizeof sums);
-        fit_products(fit->columns + r * FIT_COLUMNS, n, width, sums);
-        for (int i = 0; i <= count; i++)
-            for (int j = i; j <= count; j++)
-                fit->gram[i][j] += sums[i][j];
-    }
-    for (int i = 0; i <= count; i++)
-        for (int j = i; j <= count; j++)
-            fit->gram[j][i] = fit->gram[i][j] /= (double)fit->rows;
 }
 
 /* Takes what column `k` explains out of all others (a step of Gram and Schmidt). */
@@ -273,7 +286,9 @@ static void fit_weights(Fit *fit, const Field *f, int32_t channel, int pass, Fie
     fit_gram(fit, f, channel, offered, count, means);
     double total = fit->gram[count][count], variance = total;
     double bits = size * fit_bits(total), bias = means[count];
-    memcpy(work, fit->gram, sizeof work);
+    for (int i = 0; i <= count; i++)    /* and what fit_take runs over behind */
+        for (int k = 0; k < FIT_COLUMNS; k++)
+            work[i][k] = k <= count ? fit->gram[i][k] : 0;
     while (total > 0 && used < FIELD_MAX_TAPS && used < count) {
         int best = -1;
         double gain = 0;
@@ -287,11 +302,12 @@ static void fit_weights(Fit *fit, const Field *f, int32_t channel, int pass, Fie
         double after = variance - gain > 0 ? variance - gain : 0;
         double saved = size / 2 * log2((variance + FIT_FLOOR) / (after + FIT_FLOOR));
         double share = bits * (variance - after) / (total + 1e-9);
-        if (best < 0 || (saved < share ? saved : share) < FIT_TAP_BITS)
+        double chance = FIT_CHANCE * size / (double)fit->rows;
+        if (best < 0 || (saved - chance < share ? saved - chance : share) < FIT_TAP_BITS)
             break;
         chosen[used++] = best;
         taken[best] = 1;
-        fit_take(work, best, (count + 1 + 7) & ~7);
+        fit_take(work, best, count + 1);
         variance = after;
     }
     fit_solve(fit->gram, chosen, used, count, weights);
@@ -309,18 +325,33 @@ static void fit_weights(Fit *fit, const Field *f, int32_t channel, int pass, Fie
 }
 
 /* The weights of the expected error, from the errors themselves, which are known by now. */
-static void fit_spread(const Fit *fit, const Field *f, int32_t channel, int pass, FieldWeights *w)
+static void fit_spread(const Fit *fit, Field *f, int32_t channel, int pass, FieldWeights *w)
 {
     double s[3][4] = {{0}}, best[3] = {0};
     int32_t distance = field_distance(w);
-    for (size_t r = 0; r < fit->rows; r++) {
-        int64_t near, before;
-        field_terms(f, channel, pass, fit->subs[r], distance, fit->places[r], &near, &before);
-        double own = field_sub(f, f->errors, channel, fit->subs[r])[fit->places[r]];
-        double terms[4] = {1, (double)near, (double)before, own};
-        for (int i = 0; i < 3; i++)
-            for (int j = i; j < 4; j++)
-                s[i][j] += terms[i] * terms[j];
+    int small = 6 * f->most_error < FIELD_SMALL;
+    size_t every = fit->rows / FIT_SPREAD | 1;
+    for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
+        int sub = FIELD_SUBS[pass][i];
+        const int32_t *errors = field_sub(f, f->errors, channel, sub);
+        if (small && field_rows(f, sub) && field_columns(f, sub))
+            field_term_planes(f, channel, pass, sub, distance);
+        for (size_t r = 0; r < fit->rows; r += every) {
+            size_t at = fit->places[r];
+            int64_t near, before;
+            if (fit->subs[r] != sub)
+                continue;
+            if (small) {
+                near = f->total[at];
+                before = f->spread[at];
+            } else {
+                field_terms(f, channel, pass, sub, distance, at, &near, &before);
+            }
+            double terms[4] = {1, (double)near, (double)before, errors[at]};
+            for (int k = 0; k < 3; k++)
+                for (int j = k; j < 4; j++)
+                    s[k][j] += terms[k] * terms[j];
+        }
     }
     if (!fit->rows)
         return;

@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lictor.codec.arrays import low_rank_fit, stream
 from lictor.codec.arrays.context import MAX_SYMBOL, FloatArray, IntArray, cut, grid
@@ -42,7 +44,7 @@ class Mixture:
     rows: IntArray
     mean: IntArray
 
-    def values(self, levels: IntArray, step: float, low: float, high: float) -> FloatArray:
+    def values(self, levels: npt.NDArray[Any], step: float, low: float, high: float) -> FloatArray:
         """Of levels (K, places) the values (channels, places), held between low and high.
 
         Raises CorruptFile where a sum would not be exact.

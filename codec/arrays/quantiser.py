@@ -160,19 +160,14 @@ class Quantiser:
 
     def step_for_bound(self, bound: float) -> float:
         """The largest step whose values keep a bound, leaving room for their type's rounding."""
-        size = float(np.quantile(np.abs(self.known), 0.98))
-        rounding = 2.0 ** (math.frexp(size)[1] - _DIGITS[self.dtype] - 1) if size else 0.0
+        rounding = rounding_of(float(np.quantile(np.abs(self.known), 0.98)), self.dtype)
         step = 2 * (bound - rounding if rounding < bound / 2 else bound) * (1 - 2.0**-40)
         return min(max(step, self.lattice, _LEAST), _MOST)
 
     @cached_property
     def lattice(self) -> float:
         """The largest number of which all values are multiples, if few enough; else 0."""
-        values = self.known[self.known != 0]
-        unit = _unit(values[:: values.size // 256 + 1]) and _unit(values)
-        if not unit:
-            return 0.0
-        return int(np.gcd.reduce((values / unit).astype(np.int64))) * unit
+        return lattice_of(self.known[self.known != 0])
 
     def _keeps(self, step: float, wanted: Distance) -> bool:
         return wanted.keeps(self._errors(self.known, step))
@@ -307,6 +302,19 @@ class Quantiser:
         return (whole - model) / levels.size + model * more / self.raw.size + kept
 
 
+def rounding_of(size: float, dtype: str) -> float:
+    """How far off a value of a size may be once it is rounded to its type."""
+    return 2.0 ** (math.frexp(size)[1] - _DIGITS[dtype] - 1) if size else 0.0
+
+
+def lattice_of(values: npt.NDArray[Any]) -> float:
+    """The largest number of which all values, none of them 0, are multiples; 0 if they are many."""
+    unit = _unit(values[:: values.size // 256 + 1]) and _unit(values)
+    if not unit:
+        return 0.0
+    return int(np.gcd.reduce((values / unit).astype(np.int64))) * unit
+
+
 def _between(low: float, high: float) -> float:
     """The geometric mean."""
     if 0 < low * high < math.inf:
@@ -318,7 +326,7 @@ def _unit(values: FloatArray) -> float:
     """The largest power of 2 of which all values are multiples, if few enough; else 0."""
     if not values.size:
         return 0.0
-    mantissa, exponent = np.frexp(values)
+    mantissa, exponent = np.frexp(values.astype(np.float64))
     digits = np.ldexp(mantissa, 53).astype(np.int64)
     lowest = np.frexp((digits & -digits).astype(np.float64))[1] - 54
     unit = math.ldexp(1.0, int((exponent + lowest).min()))

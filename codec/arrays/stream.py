@@ -6,8 +6,8 @@ back what is coded.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,9 @@ MAX_TABLES = 128
 _CHOICE = 104
 """The Gaussian table (sigma 56) that tells which one codes the integers that follow."""
 _MIDDLE = 64
+_SOME = 2**16
+"""Values by which the way of coding is chosen in a hurry."""
+AnyInt = npt.NDArray[Any]
 
 
 class Uncodable(CodecError):
@@ -178,38 +181,40 @@ def _shapes_syntax(io: SymbolIo, shapes: list[Shape], count: int) -> list[Shape]
 # ---- coding
 
 
-def encode(q: IntArray, g: Grid) -> bytes:
+def encode(q: AnyInt, g: Grid, quick: bool = False) -> bytes:
     """The stream of a tensor.
 
     Args:
-        q: int64 (channels, plane), within MAX_SYMBOL.
+        q: integers (channels, plane), within MAX_SYMBOL.
         g: how the tensor is cut.
+        quick: choose weights from less.
 
     Raises Uncodable.
     """
-    return _encode(q, g)[1]
+    return _encode(q, g, quick)[1]
 
 
-def sizes(q: IntArray, g: Grid) -> tuple[int, int]:
+def sizes(q: AnyInt, g: Grid, quick: bool = False) -> tuple[int, int]:
     """Bytes of what the stream says before its symbols, about, and of all of it."""
-    model, data = _encode(q, g)
+    model, data = _encode(q, g, quick)
     encoder = Encoder(checksum=False)
     _model_syntax(Push(encoder), g, model)
     return len(encoder.finish()), len(data)
 
 
-def _encode(q: IntArray, g: Grid) -> tuple[Model, bytes]:
+def _encode(q: AnyInt, g: Grid, quick: bool) -> tuple[Model, bytes]:
     if q.size and max(int(q.max()), -int(q.min())) > MAX_SYMBOL:
         raise Uncodable("a level of the tensor is out of range")
     sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
-    analysis = _analyse(q, g, sparse)
-    model, contexts = _choose(analysis)
+    analyse = _analyse_quickly if quick and fields.available() else _analyse
+    analysis = analyse(q, g, sparse)
+    model, contexts = _choose(analysis, quick)
     encoder = Encoder(checksum=False)
     io = Push(encoder)
     _model_syntax(io, g, model)
-    tables, index = fitted.tables(model.shapes), contexts.astype(np.uint8)
+    tables, index = fitted.tables(model.shapes), contexts.astype(np.uint8, copy=False)
     if model.mode == RESIDUAL:
-        io.code(analysis.residuals.astype(np.int32), index, tables)
+        io.code(analysis.residuals.astype(np.int32, copy=False), index, tables)
         return model, encoder.finish()
     start = 0
     for size in (g.places[turn].size for _ in range(g.channels) for turn in range(PASSES)):
@@ -252,22 +257,35 @@ def _code_split(
 
 @dataclass
 class _Analysis:
-    """All values in the order of coding, int64, with what is predicted of each."""
+    """All values in the order of coding, with what is predicted of each."""
 
     sparse: bool
     weights: list[list[Weights]]
-    values: IntArray
+    values: AnyInt
     predictions: IntArray
-    residuals: IntArray
-    levels: IntArray
+    residuals: AnyInt
+    levels: AnyInt
+
+    def some(self) -> _Analysis:
+        """Of some of the values; an odd distance meets no period of a power of 2."""
+        part = slice(None, None, (self.values.size // _SOME) | 1)
+        rest = (self.values, self.predictions, self.residuals, self.levels)
+        return _Analysis(self.sparse, self.weights, *(v[part] for v in rest))
 
 
-def _roots(values: IntArray) -> IntArray:
+def _roots(values: AnyInt) -> IntArray:
     """What ROOT predicts: sign(q) · floor(√(64 |q|)); IEEE's square root makes it exact."""
     return np.sign(values) * np.floor(np.sqrt(64.0 * np.abs(values))).astype(np.int64)
 
 
-def _analyse(q: IntArray, g: Grid, sparse: bool) -> _Analysis:
+def _analyse_quickly(q: AnyInt, g: Grid, sparse: bool) -> _Analysis:
+    """In C."""
+    q = np.ascontiguousarray(q, np.int32)
+    f = fields.Fitted(g, _roots(q).astype(np.int32) if sparse else q)
+    return _Analysis(sparse, f.weights, f.ordered(q), f.predictions, f.residuals, f.levels)
+
+
+def _analyse(q: AnyInt, g: Grid, sparse: bool) -> _Analysis:
     seen = _roots(q) if sparse else q
     coded, errors = seen.astype(np.float64), np.zeros(q.shape)
     weights, predictions, residuals, levels, values = [], [], [], [], []
@@ -291,25 +309,41 @@ def _analyse(q: IntArray, g: Grid, sparse: bool) -> _Analysis:
     )
 
 
-def _choose(a: _Analysis) -> tuple[Model, npt.NDArray[np.intp]]:
-    """The way of coding that takes fewer bits, and each value's context in it."""
-    low, mode, best, least = _low_bits(a.values), RESIDUAL, None, math.inf
-    if not a.sparse:
-        least, best = _contexts(a.residuals, a.levels, np.arange(1, LEVELS))
-    if low <= MAX_SHIFT:
-        wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + a.values.size // 1000) + 1)[1:-1]
-        cuts = np.unique(np.quantile(a.predictions, wanted, method="nearest").astype(np.int64))
-        high = _split(a.values, low)
-        cost, direct = _contexts(high, a.predictions, cuts[np.abs(cuts) < 2**30])
-        if best is None or cost + low * np.count_nonzero(high) < least:
-            mode, best = ROOT if a.sparse else DIRECT, direct
-    assert best is not None  # what is sparse was seen to have few enough low bits
-    bounds, shapes, contexts = best
+def _choose(a: _Analysis, quick: bool = False) -> tuple[Model, npt.NDArray[Any]]:
+    """The way of coding that takes fewer bits, and each value's context in it.
+
+    quick: that is seen from some of the values.
+    """
+    low = _low_bits(a.values)
+    modes = [] if a.sparse else [RESIDUAL]
+    if low <= MAX_SHIFT:  # what is sparse was seen to have few enough low bits
+        modes.append(ROOT if a.sparse else DIRECT)
+    if quick and len(modes) > 1:
+        part = a.some()
+        modes = [min(modes, key=lambda mode: _way(part, low, mode)[0])]
+    found = {mode: _way(a, low, mode) for mode in modes}
+    mode = min(modes, key=lambda mode: found[mode][0])
+    bounds, shapes, contexts = found[mode][1]
     if mode == RESIDUAL:
         return Model(a.weights, mode, 0, bounds, shapes), contexts
     for w in (w for turns in a.weights for w in turns):
         w.spread = (0, 0, 0)
     return Model(a.weights, mode, low, bounds, shapes), contexts
+
+
+_Contexts = tuple[IntArray, list[Shape], npt.NDArray[Any]]
+"""Bounds, tables, and each value's context."""
+
+
+def _way(a: _Analysis, low: int, mode: int) -> tuple[float, _Contexts]:
+    """Bits, and contexts, of a way of coding."""
+    if mode == RESIDUAL:
+        return _contexts(a.residuals, a.levels, np.arange(1, LEVELS))
+    wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + a.values.size // 1000) + 1)[1:-1]
+    cuts = np.unique(np.quantile(a.predictions, wanted, method="nearest").astype(np.int64))
+    high = _split(a.values, low)
+    cost, found = _contexts(high, a.predictions, cuts[np.abs(cuts) < 2**30])
+    return cost + low * np.count_nonzero(high), found
 
 
 def _low_bits(values: IntArray) -> int:
@@ -323,16 +357,19 @@ def _low_bits(values: IntArray) -> int:
     return low
 
 
-def _contexts(
-    symbols: IntArray, key: IntArray, bounds: IntArray
-) -> tuple[float, tuple[IntArray, list[Shape], npt.NDArray[np.intp]]]:
+def _contexts(symbols: AnyInt, key: AnyInt, bounds: IntArray) -> tuple[float, _Contexts]:
     """Bits; bounds, tables and contexts, after those that are not worth a table were merged."""
-    fine = np.searchsorted(bounds, key, side="right")
+    # A level is the number of bounds at or below itself.
+    leveled = key.dtype == np.uint8
+    fine = key if leveled else np.searchsorted(bounds, key, side="right")
     found = fitted.histograms(symbols, fine, bounds.size + 1)
     starts = fitted.merge(found, MAX_TABLES)
     kept = bounds[np.array(starts[1:], int) - 1]
-    contexts = np.searchsorted(kept, key, side="right")
-    joined = fitted.histograms(symbols, contexts, kept.size + 1)
+    run = np.searchsorted(starts, np.arange(bounds.size + 1), side="right") - 1
+    contexts = run.astype(np.uint8)[fine]
+    joined = fitted.joined(found, starts)
+    if joined is None:
+        joined = fitted.histograms(symbols, contexts, kept.size + 1)
     cost = sum(fitted.bits(h) for h in joined)
     return cost, (kept, [fitted.shape(h) for h in joined], contexts)
 

@@ -36,7 +36,7 @@ class Arrays(Kind):
     name, one, whose = "arrays", "arrays", "an array file's"
     magic, suffixes, key = form.MAGIC, frozenset(form.KINDS), "arrays"
     output = ".npy or .npz"
-    options = frozenset(("max_error", "mse", "bits", "axis", "model", "quality"))
+    options = frozenset(("max_error", "mse", "bits", "axis", "effort", "model", "quality"))
     # A damaged array has no part that could be salvaged: its error is the answer.
     decode_options = frozenset(("salvage", "progress", "device"))
     advice = "arrays take --max-error, --mse, --bits, or a --model of features"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from lictor.codec.errors import (
     ImageTooLarge,
-    InvalidEffort,
     InvalidMethod,
     InvalidOption,
     InvalidRegion,
@@ -22,6 +21,7 @@ from lictor.codec.errors import (
 )
 from lictor.codec.format.picture import MAX_PIXELS, MAX_SIDE
 from lictor.codec.quality import LOSSLESS
+from lictor.codec.quality import effort as effort
 from lictor.models.box import Box
 from lictor.models.overfit import sizes
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from lictor.codec.image.pillow import Picture
     from lictor.models.overfit.sizes import Size
 
-MAX_EFFORT = 9
 AUTO = "auto"
 METHODS = (AUTO, "network", "linear", LOSSLESS)
 """What `encode` takes as method."""
@@ -108,17 +107,6 @@ def _check_size(width: int, height: int) -> None:
             f"{width}x{height} is more than the format holds ({MAX_SIDE} a side, {MAX_PIXELS} "
             "pixels); cut it into parts first"
         )
-
-
-def effort(given: Any) -> int:
-    """How long to search, 0…9. Raises InvalidEffort."""
-    try:
-        value = operator.index(given)
-    except TypeError:
-        value = -1
-    if not 0 <= value <= MAX_EFFORT:
-        raise InvalidEffort(f"effort is {given!r}; give a whole number from 0 to {MAX_EFFORT}")
-    return value
 
 
 def method(given: Any, quality: Any, **others: Any) -> str:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes the C code for some seconds (60): the entropy coder from tests/fuzz/corpus, the lossless
-# coders of screens and photos, the linear one and that of overfitted pictures from nothing, each for
-# its share of the time.
+# coders of screens and photos, the linear one, that of overfitted pictures and that of arrays from
+# nothing, each for its share of the time.
 #
 #     tests/fuzz/run.sh [SECONDS]
 #
@@ -10,7 +10,7 @@
 # nothing is fuzzed. New inputs that reach new code stay in OUT (out/fuzz).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds=$((${1:-60} / 5))
+seconds=$((${1:-60} / 6))
 out=${OUT:-out/fuzz}
 build() {
     clang -std=c11 -g -O1 -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
@@ -42,4 +42,5 @@ fuzz fuzz_screen tests/crashes/screen
 fuzz fuzz_photo tests/crashes/photo
 fuzz fuzz_linear tests/crashes/linear
 fuzz fuzz_overfit tests/crashes/overfit
+fuzz fuzz_field tests/crashes/field
 echo "fuzz: $seconds seconds each, no input failed"

@@ -15,7 +15,9 @@ from lictor.codec.format.arrays import block, positive
 from lictor.codec.format.picture import Bytes, Reader, Writer
 
 if TYPE_CHECKING:
-    from lictor.codec.arrays.context import FloatArray, IntArray
+    import numpy.typing as npt
+
+    from lictor.codec.arrays.context import FloatArray
     from lictor.codec.arrays.quantiser import Quantiser
 
 
@@ -55,7 +57,7 @@ class Predicted(Coded):
         with np.errstate(over="ignore"):
             return whole.astype(np.float64) * self.step
 
-    def shifted(self, levels: IntArray) -> IntArray:
+    def shifted(self, levels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The levels that the stream's integers mean, (channels, plane)."""
         return levels
 
@@ -77,7 +79,7 @@ class Shifted(Predicted):
         super().own_syntax(io)
         self.shifts = block(io, "shifts of the channels", self.shifts)
 
-    def shifted(self, levels: IntArray) -> IntArray:
+    def shifted(self, levels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Raises CorruptFile."""
         from lictor.codec.arrays.context import MAX_SHIFT
         from lictor.codec.arrays.lossless import unpack
@@ -88,8 +90,7 @@ class Shifted(Predicted):
                 "a channel of an array is shifted out of range; the file is damaged, get another "
                 "copy"
             )
-        levels += shifts[:, None]
-        return levels
+        return levels + shifts[:, None]
 
     def describe(self) -> dict[str, Any]:
         """With the bytes of the shifts."""

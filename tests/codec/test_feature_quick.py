@@ -1,0 +1,200 @@
+"""Large arrays without a search: the field in C beside numpy, targets that are kept, and sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lictor.codec import decode_features, encode_features, feature_info
+from lictor.codec.arrays import api, context, field, quick
+from lictor.codec.arrays.context import Grid, Weights
+from lictor.codec.arrays.target import Distance, Promise
+from lictor.codec.errors import InvalidEffort
+
+needs_c = pytest.mark.skipif(not field.available(), reason="built without a C compiler")
+
+
+def tokens(count: int = 700, channels: int = 96) -> np.ndarray:
+    """Correlated channels of unequal scales."""
+    rng = np.random.default_rng(3)
+    mix = np.eye(channels) + 0.3 * rng.normal(size=(channels, channels)) / channels**0.5
+    scales = np.exp(rng.normal(size=channels))
+    return (rng.normal(size=(count, channels)) @ mix * scales).astype(np.float32)
+
+
+def maps() -> np.ndarray:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(3, 24, 33, 32)).cumsum(2).cumsum(3)
+    x[:, 1:] += 0.5 * x[:, :-1]
+    return x.astype(np.float32)
+
+
+# ---- the field
+
+
+def some_weights(g: Grid, rng: np.random.Generator, c: int, turn: int, big: bool) -> Weights:
+    w = Weights(bias=int(rng.integers(-(2**31) + 1, 2**31) if big else rng.integers(-999, 999)))
+    most = 2**14 if big else 300
+    for distance in range(c + 1):
+        for place in range(9):
+            if context.allowed(g, c, turn, (distance, place)) and rng.random() < 0.5:
+                w.taps.append((distance, place))
+                w.values.append(int(rng.integers(-most, most + 1)))
+    first, second, third = (2**30, 2**14, 2**14) if big else (500, 40, 60)
+    w.spread = (*(int(rng.integers(0, n)) for n in (first, second, third)),)
+    return w
+
+
+@needs_c
+@pytest.mark.parametrize("big", [False, True])
+def test_field_is_that_of_numpy(big: bool):
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        g = Grid(*(int(rng.integers(1, n)) for n in (4, 4, 8, 9)))
+        assert g.sizes == tuple(p.size for p in g.places)
+        quickly, slowly = field.of(g), field.Slow(g)
+        assert not isinstance(quickly, field.Slow)
+        contexts = np.sort(rng.integers(0, 20, context.LEVELS)).astype(np.uint8)
+        most = context.MAX_SYMBOL if big else 200
+        for c, turn in ((c, t) for c in range(g.channels) for t in range(3) if g.sizes[t]):
+            w = some_weights(g, rng, c, turn, big)
+            predictions, index = quickly.expect(c, turn, w, contexts)
+            other = slowly.expect(c, turn, w, contexts)
+            assert np.array_equal(predictions, other[0]) and np.array_equal(index, other[1])
+            values = rng.integers(-most, most + 1, g.sizes[turn])
+            residuals = (values - context.rounded(predictions)).astype(np.int32)
+            assert quickly.restore(c, turn, predictions, residuals.copy())
+            assert slowly.restore(c, turn, predictions, residuals)
+        assert np.array_equal(quickly.values, slowly.values)
+
+
+@needs_c
+def test_values_out_of_range_are_refused_by_both():
+    g = Grid(1, 1, 1, 3)
+    for one in (field.of(g), field.Slow(g)):
+        predictions, _ = one.expect(0, 0, Weights(bias=2**31 - 1), None)
+        assert not one.restore(0, 0, predictions, np.full(2, 2**28, np.int32))
+
+
+@needs_c
+@pytest.mark.parametrize("array", [tokens(), maps()], ids=["tokens", "maps"])
+def test_streams_decode_without_the_extension(array: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    data = encode_features(array, mse=0.01)
+    quickly = decode_features(data)
+    monkeypatch.setattr(field, "_field", None)
+    assert np.array_equal(decode_features(data), quickly)
+
+
+# ---- targets
+
+
+def mse(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.square(a.astype(np.float64) - b).mean())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("array", [tokens(), maps()], ids=["tokens", "maps"])
+def test_targets_are_kept_and_used(array: np.ndarray, dtype: type):
+    array = array.astype(dtype)
+    back = decode_features(encode_features(array, mse=0.01))
+    assert back.dtype == dtype and 0.0095 < mse(array, back) <= 0.01
+    back = decode_features(encode_features(array, max_error=0.05))
+    assert 0.049 < np.abs(array.astype(np.float64) - back).max() <= 0.05
+    back = decode_features(encode_features(array))
+    low, high = float(array.min()), float(array.max())
+    step = (high - low) / 255
+    int8 = mse(array, np.rint((array - low) / step) * step + low)
+    assert mse(array, back) <= int8 * (1 + 1e-6)
+
+
+@needs_c
+def test_nothing_is_searched(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*args: object) -> None:
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(api, "Quantiser", refuse)
+    encode_features(tokens(), mse=0.01)
+    with pytest.raises(AssertionError, match="searched"):
+        encode_features(tokens(), mse=0.01, effort=1)
+
+
+@needs_c
+def test_little_larger_than_after_a_search():
+    for array in (tokens(1500), maps()):
+        quickly = encode_features(array, mse=0.01, axis=1)
+        searched = encode_features(array, mse=0.01, axis=1, effort=1)
+        assert len(quickly) < 1.02 * len(searched)
+
+
+@pytest.mark.parametrize("shape", [(2**17,), (1, 2**17), (2**17, 1), (2, 3, 5, 2**13)])
+def test_shapes(shape: tuple[int, ...]):
+    array = np.random.default_rng(6).normal(size=shape).astype(np.float32)
+    back = decode_features(encode_features(array, max_error=0.1))
+    assert back.shape == shape and np.abs(array - back).max() <= 0.1
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda x: x.__setitem__((3, 4), np.nan),
+        lambda x: x.__setitem__((3, 4), np.inf),
+        lambda x: x.__setitem__((3, 4), 1e30),
+        lambda x: x.__setitem__(slice(None), np.rint(x)),
+        lambda x: x.__setitem__(slice(None), 0),
+        lambda x: x.__setitem__(slice(None), 7.25),
+        lambda x: x.__imul__(1e-38),
+        lambda x: x.__iadd__(1e7),
+        lambda x: np.maximum(x - 1, 0, out=x),
+    ],
+    ids=["nan", "inf", "far", "integers", "zeros", "constant", "tiny", "offset", "sparse"],
+)
+def test_what_is_rare(spoil):
+    array = tokens()
+    spoil(array)
+    finite = np.isfinite(array)
+    bound = float(np.abs(array[finite]).mean()) / 50 or 1.0
+    back = decode_features(encode_features(array, max_error=bound))
+    error = np.abs(array[finite].astype(np.float64) - back[finite])
+    assert error.max() <= bound
+    assert array[~finite].tobytes() == back[~finite].tobytes()
+
+
+def test_kept_says_yes_only_where_it_is_sure():
+    x = tokens()
+    back = x + np.float32(0.01)
+    assert not quick.kept(Promise(bound=0.009), "float32", x, back)
+    assert not quick.kept(Promise(distance=Distance(5e-5)), "float32", x, back)
+    if field.available():
+        assert quick.kept(Promise(bound=0.02), "float32", x, back)
+        assert quick.kept(Promise(distance=Distance(2e-4)), "float32", x, back)
+    back[3, 4] = np.nan
+    assert not quick.kept(Promise(bound=1e9), "float32", x, back)
+
+
+def test_what_compresses_better_exactly_is_kept_exactly():
+    array = np.tile(np.random.default_rng(7).normal(size=256).astype(np.float32), 2**10)
+    info = feature_info(encode_features(array, max_error=1e-6))
+    assert info.bytes < array.size
+
+
+@pytest.mark.parametrize("effort", [-1, 10, 0.5])
+def test_effort_is_a_whole_number(effort: float):
+    with pytest.raises(InvalidEffort):
+        encode_features(np.zeros(3, np.float32), effort=effort)
+
+
+@needs_c
+def test_a_field_refuses_what_would_leave_its_memory():
+    from lictor.codec.arrays import _field
+
+    f = _field.Field(2, 1, 4, 4)
+    out = np.zeros(4, np.int64)
+    for taps in ([[2, 4, 1]], [[0, 0, 1]], [[1, 9, 1]], [[1, 4, 2**15]], [[-1, 4, 1]]):
+        with pytest.raises(ValueError):
+            f.expect(1, 0, np.array(taps, np.int32), 0, 0, 0, 0, None, out, None)
+    none = np.zeros((0, 3), np.int32)
+    for channel, turn, size in ((2, 0, 4), (0, 3, 4), (0, 0, 5)):
+        with pytest.raises(ValueError):
+            f.expect(channel, turn, none, 0, 0, 0, 0, None, np.zeros(size, np.int64), None)
+    with pytest.raises(ValueError):
+        f.store(0, 0, np.zeros(3, np.int32), np.zeros(4, np.int32), np.zeros(16, np.int32))

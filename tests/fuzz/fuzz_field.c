@@ -1,0 +1,208 @@
+/*
+ * Hostile weights and residuals for the field that arrays are decoded by. The first bytes choose
+ * its shape; what follows are taps, biases and residuals. Predictions and levels must be those of
+ * the plain formulas of FEATURES.md, and what an encoder fits must bring its values back.
+ */
+#define NAME "fuzz_field"
+#include "fuzz.h"
+
+#include "../../codec/arrays/field_fit.h"
+
+enum { MOST = 9 * 9 * 3 };
+
+typedef struct {
+    const uint8_t *at, *end;
+} Bytes;
+
+static int32_t number(Bytes *b, int bits)
+{
+    uint32_t v = 0;
+    for (int k = 0; k < 4; k++)
+        v = v << 8 | (b->at < b->end ? *b->at++ : 0);
+    return (int32_t)(v >> 1 & (uint32_t)((1ll << bits) - 1)) * (v & 1 ? -1 : 1);
+}
+
+static int mirrored(int i, int size)
+{
+    i = i < 0 ? -i : i;
+    return i >= size ? 2 * (size - 1) - i : i;
+}
+
+/* What a tap takes, from planes as they are in the array. */
+static int64_t taken(const Field *f, int32_t planes[][MOST], int channel, int n, int y, int x,
+                     int place)
+{
+    int row = mirrored(y + place / 3 - 1, f->height), column = mirrored(x + place % 3 - 1, f->width);
+    return planes[channel][(n * f->height + row) * f->width + column];
+}
+
+static int of_pass(int y, int x)
+{
+    return y % 2 == x % 2 ? y % 2 : 2;
+}
+
+static int slow_level(int64_t expected)
+{
+    static const int OCTAVE[] = {16, 20, 25};
+    int level = 0;
+    for (int k = 0; k < FIELD_LEVELS - 1; k++)
+        level += (((int64_t)OCTAVE[k % 3] << (k / 3)) >> 1) <= expected;
+    return level;
+}
+
+static void weights(Field *f, Bytes *b, int channel, int pass, int bits, FieldTap *taps,
+                    FieldWeights *w)
+{
+    memset(w, 0, sizeof *w);
+    w->taps = taps;
+    int count = (uint8_t)number(b, 7) % (FIELD_MAX_TAPS + 1);
+    for (int k = 0; k < count; k++) {
+        uint32_t chosen = (uint32_t)number(b, 30);
+        FieldTap t = {(int32_t)(chosen % (uint32_t)(channel + 1)), (int32_t)(chosen / 8 % 9),
+                      number(b, bits < 14 ? bits : 14)};
+        int own = t.distance > 0;
+        for (int i = 0; i < 4; i++)
+            own |= FIELD_OWN[pass][i] == t.place;
+        if (own && field_has(f, t.place))
+            taps[w->count++] = t;
+    }
+    w->bias = number(b, bits * 2);
+    for (int k = 0; k < 3; k++)
+        w->spread[k] = abs(number(b, k ? (bits < 14 ? bits : 14) : bits));
+}
+
+static int32_t values[3][MOST], errors[3][MOST];
+
+static void decode(Field *f, Bytes *b, int bits)
+{
+    FieldTap taps[FIELD_MAX_TAPS];
+    FieldContexts same;
+    uint8_t identity[FIELD_LEVELS], levels[MOST];
+    int64_t predictions[MOST];
+    int32_t residuals[MOST], own[MOST], plane[MOST];
+    for (int k = 0; k < FIELD_LEVELS; k++)
+        identity[k] = (uint8_t)k;
+    field_contexts(&same, identity);
+    memset(values, 0, sizeof values);
+    memset(errors, 0, sizeof errors);
+    for (int c = 0; c < f->channels; c++)
+        for (int pass = 0; pass < FIELD_PASSES; pass++) {
+            FieldWeights w;
+            size_t n = field_pass(f, pass), i = 0;
+            weights(f, b, c, pass, bits, taps, &w);
+            if (field_predict(f, c, pass, &w, predictions))
+                return;
+            field_levels(f, c, pass, &w, &same, levels);
+            int32_t distance = field_distance(&w);
+            for (int m = 0; m < f->count; m++)
+                for (int y = 0; y < f->height; y++)
+                    for (int x = 0; x < f->width; x++) {
+                        if (of_pass(y, x) != pass)
+                            continue;
+                        int64_t p = w.bias, near = 0, before = 0;
+                        for (int t = 0; t < w.count; t++)
+                            p += w.taps[t].weight
+                                 * taken(f, values, c - w.taps[t].distance, m, y, x,
+                                         w.taps[t].place);
+                        for (int k = 0; k < 4; k++) {
+                            if (pass && field_has(f, FIELD_OWN[pass][k]))
+                                near += taken(f, errors, c, m, y, x, FIELD_OWN[pass][k]);
+                            if (c && field_has(f, FIELD_OWN[2][k]))
+                                before += taken(f, errors, c - distance, m, y, x, FIELD_OWN[2][k]);
+                        }
+                        if (c)
+                            before += 2 * taken(f, errors, c - distance, m, y, x, FIELD_CENTRE);
+                        require(p == predictions[i], "another prediction");
+                        require(slow_level(w.spread[0] + w.spread[1] * near + w.spread[2] * before)
+                                    == levels[i], "another level");
+                        i++;
+                    }
+            require(i == n, "another number of values");
+            for (i = 0; i < n; i++)
+                residuals[i] = number(b, bits);
+            if (field_values(predictions, residuals, n, own, residuals))
+                return;
+            field_store(f, c, pass, own);
+            field_store_errors(f, c, pass, residuals);
+            memcpy(plane, values[c], sizeof plane);
+            field_scatter(f, pass, own, values[c]);
+            field_scatter(f, pass, residuals, errors[c]);
+            int32_t back[MOST];
+            field_gather(f, pass, values[c], back);
+            require(memcmp(back, own, n * sizeof *own) == 0, "values move");
+        }
+}
+
+static void encode(Field *f, Bytes *b, int bits)
+{
+    static FieldTap taps[9 * FIELD_MAX_TAPS];
+    static int32_t counts[9], biases[9], spreads[27], residuals[3 * MOST], wanted[3][MOST];
+    static uint8_t levels[3 * MOST];
+    size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width, start = 0;
+    int32_t pass_values[MOST];
+    for (int c = 0; c < f->channels; c++) {
+        for (size_t i = 0; i < plane; i++)
+            wanted[c][i] = number(b, bits);
+        for (int pass = 0; pass < FIELD_PASSES; pass++) {
+            field_gather(f, pass, wanted[c], pass_values);
+            field_store(f, c, pass, pass_values);
+        }
+    }
+    FitResult out = {counts, taps, biases, spreads, residuals, levels, NULL, 0};
+    if (fit_field(f, &out))
+        return;
+    Field g;
+    if (field_init(&g, f->channels, f->count, f->height, f->width))
+        return;
+    FieldContexts same;
+    uint8_t identity[FIELD_LEVELS], own_levels[MOST];
+    for (int k = 0; k < FIELD_LEVELS; k++)
+        identity[k] = (uint8_t)k;
+    field_contexts(&same, identity);
+    size_t used = 0;
+    for (int c = 0; c < f->channels; c++)
+        for (int pass = 0; pass < FIELD_PASSES; pass++) {
+            int unit = c * FIELD_PASSES + pass;
+            size_t n = field_pass(&g, pass);
+            int64_t predictions[MOST];
+            int32_t own[MOST], expected[MOST], own_errors[MOST];
+            FieldWeights w = {taps + used, counts[unit], biases[unit],
+                              {spreads[3 * unit], spreads[3 * unit + 1], spreads[3 * unit + 2]}};
+            used += (size_t)counts[unit];
+            require(!field_predict(&g, c, pass, &w, predictions), "no memory");
+            field_levels(&g, c, pass, &w, &same, own_levels);
+            require(memcmp(own_levels, levels + start, n) == 0, "the encoder has other levels");
+            require(!field_values(predictions, residuals + start, n, own, own_errors), "range");
+            field_gather(&g, pass, wanted[c], expected);
+            require(memcmp(own, expected, n * sizeof *own) == 0, "other values come back");
+            field_store(&g, c, pass, own);
+            field_store_errors(&g, c, pass, own_errors);
+            start += n;
+        }
+    field_free(&g);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 4)
+        return 0;
+    Field f;
+    Bytes b = {data + 4, data + size};
+    if (field_init(&f, 1 + data[0] % 3, 1 + data[1] % 3, 1 + data[2] % 9, 1 + data[3] % 9))
+        return 0;
+    int bits = 1 + data[1] / 4 % 15;
+    if (data[0] & 128)
+        encode(&f, &b, data[0] & 64 ? 28 : bits);
+    else
+        decode(&f, &b, data[0] & 64 ? 15 : bits);
+    field_free(&f);
+    return 0;
+}
+
+#ifdef REPLAY
+int main(int count, char **names)
+{
+    replay(count, names);
+    return 0;
+}
+#endif
