@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from lictor.codec.arrays.api import decode_features, encode_features
     from lictor.codec.arrays.info import FeatureInfo, feature_info
+    from lictor.codec.arrays.opened import OpenArray, open_array
     from lictor.codec.errors import CodecError, PictureWarning
     from lictor.codec.kinds import decode, info
 
@@ -36,6 +37,7 @@ __all__ = [
     "FeatureInfo",
     "Info",
     "Latents",
+    "OpenArray",
     "PictureWarning",
     "Store",
     "VerifyReport",
@@ -49,12 +51,14 @@ __all__ = [
     "feature_info",
     "info",
     "latents",
+    "open_array",
     "verify",
 ]
 _HOMES = {
     **dict.fromkeys(("decode", "info"), "kinds"),
     **dict.fromkeys(("CodecError", "PictureWarning"), "errors"),
     **dict.fromkeys(("decode_features", "encode_features"), "arrays.api"),
+    **dict.fromkeys(("OpenArray", "open_array"), "arrays.opened"),
     **dict.fromkeys(("FeatureInfo", "feature_info"), "arrays.info"),
 }
 """Where each name is, if not in api.py."""

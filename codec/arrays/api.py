@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec import quality as qualities
-from lictor.codec.arrays import methods, quick, rate_search
+from lictor.codec.arrays import chunks, methods, quick, rate_search
 from lictor.codec.arrays.dtypes import AnyArray, as_array, bits_of, is_big_endian, to_float64
 from lictor.codec.arrays.info import view
 from lictor.codec.arrays.lossless import pack
@@ -66,6 +66,7 @@ def encode_features(
     bits: float | None = None,
     axis: int | None = None,
     effort: int = 0,
+    chunk: int | None = None,
     model: str | os.PathLike[str] | None = None,
     quality: float | None = None,
     kind: str | None = None,
@@ -86,6 +87,10 @@ def encode_features(
         effort: 0 codes large arrays, of 2^16 values or more, without a search; from 1 on (to 9, no
             different) all are searched for components of which channels are mixtures, the best
             axis, and more to predict from, which takes a hundred times as long.
+        chunk: rows along the first axis that are coded together, and decode without the rest
+            (`open_array`); 0 for one piece. Unless told otherwise, arrays of more than 2^23 values
+            are cut into chunks of about 2^21, which are coded as many at a time as there are
+            threads (4 at most). Models take arrays in one piece.
         model: name of weights that learned what such arrays look like, or path of a .safetensors
             file that `lictor train-features` made. It has no max_error.
         quality: of the model, 0 (smallest file) to 100, 50 if nothing is given; found by search for
@@ -104,7 +109,8 @@ def encode_features(
         CodecError: InvalidTarget, InvalidQuality, ModelUnavailable, or UnsupportedArray (complex,
             object, ...).
     """
-    target, effort = Target(max_error, mse, bits), qualities.effort(effort)
+    options = _Options(axis, qualities.effort(effort), chunks.given(chunk))
+    target = Target(max_error, mse, bits)
     way = _way(model, quality, target, models)
     named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
     kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
@@ -116,9 +122,7 @@ def encode_features(
     file = File(kind, metadata=_texts(metadata or {}))
     try:
         with np.errstate(all="ignore"):  # what overflows is found when it is decoded
-            file.arrays += [
-                _encode_named(*item, target, axis, way, effort) for item in named.items()
-            ]
+            file.arrays += [_encode_named(*item, target, options, way) for item in named.items()]
         return _written(file)
     except CodecError:
         raise  # some are ValueErrors, too
@@ -133,18 +137,42 @@ def _texts(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _encode_named(
-    name: str, array: AnyArray, target: Target, axis: int | None, way: _Way | None, effort: int
+    name: str, array: AnyArray, target: Target, options: _Options, way: _Way | None
 ) -> Array:
     """An array of the file; errors name it."""
     if not isinstance(name, str):
         raise UnsupportedArray(f"{name!r} is no name of an array; name arrays with str")
     try:
         dtype, raw = bits_of(array)
-        coded = _encode_array(name, dtype, raw, target, axis, way, effort)
+        coded = _encode_cut(name, dtype, raw, target, options, way)
     except (UnsupportedArray, InvalidTarget, SelfCheckFailed) as e:
         raise (type(e)(f"{name}: {e}") if name else e) from e
     coded.big_endian = is_big_endian(array)
     return coded
+
+
+def _encode_cut(
+    name: str,
+    dtype: str,
+    raw: npt.NDArray[Any],
+    target: Target,
+    options: _Options,
+    way: _Way | None,
+) -> Array:
+    """In chunks, if it is to be cut; each keeps what is promised of all."""
+    axis, effort = options.axis, options.effort
+    planned = None if way else chunks.plan(raw.shape, options.chunk)
+    if planned is None:
+        return _encode_array(name, dtype, raw, target, axis, way, effort)
+    if target == Target():
+        whole = quick.Quick.of(dtype, raw, None)
+        near = whole.int8().mse if whole else 0.0
+        target = Target(mse=near) if near > 0 else target  # else each its own int8's
+
+    def one(part: npt.NDArray[Any]) -> Array:
+        return _encode_array(name, dtype, part, target, axis, None, effort)
+
+    return chunks.encode(name, dtype, raw, planned, one)
 
 
 def _written(file: File) -> bytes:
@@ -190,6 +218,15 @@ def _model(a: Array, models: Store) -> ArrayNetwork | None:
 
 
 # ---- one array
+
+
+@dataclass(frozen=True)
+class _Options:
+    """Of `encode_features`, as they are given there."""
+
+    axis: int | None
+    effort: int
+    chunk: int | None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,20 @@ def read(data: bytes, kind: str) -> Any:
     return members
 
 
+def mapped(name: str) -> Any:
+    """The array of an .npy file, of which what is looked at is read. Raises UnsupportedArray."""
+    with open(name, "rb") as file, _reading(".npy"):
+        start = file.read(6)
+    if start != b"\x93NUMPY":  # its reader has words for what it is
+        with open(name, "rb") as file:
+            return read(file.read(), ".npy")
+    with _reading(".npy"):
+        try:
+            return np.load(name, mmap_mode="r", allow_pickle=False)
+        except ValueError:  # none of its values can be mapped: empty, objects, cut
+            return np.load(name, allow_pickle=False)
+
+
 def _member(archive: zipfile.ZipFile, name: str) -> tuple[str, npt.NDArray[Any]]:
     """A member of an .npz file under the name that numpy gives it."""
     with _reading(".npz", name):

@@ -9,7 +9,7 @@ from lictor.codec.arrays import methods
 from lictor.codec.errors import CorruptFile
 from lictor.codec.format.picture import Bytes
 
-_TOLD = ("axis", "step", "components", "model", "weights", "quality", "bytes")
+_TOLD = ("axis", "step", "components", "model", "weights", "quality", "chunks", "cut", "bytes")
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class FeatureInfo:
         bytes: size of the file.
         bits: of the file, a value.
         arrays: for each name, dtype, shape, axis of the channels, step or else the model, the
-            start of the hash of its weights and quality, components if channels are mixtures, and
-            bytes.
+            start of the hash of its weights and quality, components if channels are mixtures,
+            chunks and the axis that is cut, and bytes.
         metadata: texts with names that came with the arrays.
     """
 

@@ -169,6 +169,13 @@ features = together(
     click.option("--mse", type=float, metavar="M", help="Arrays: mean squared error, at most."),
     click.option("--bits", type=float, metavar="B", help="Arrays: bits per value, of the file."),
     click.option("--axis", type=int, metavar="N", help="Arrays: axis of the channels, else found."),
+    click.option(
+        "--chunk",
+        type=int,
+        metavar="N",
+        help="Arrays: rows of the first axis that decode alone; 0: all in one. Else large arrays "
+        "are cut into chunks of about two million values.",
+    ),
 )
 """The options of `encode` that are for arrays."""
 workers = whole(

@@ -21,7 +21,7 @@ from lictor.codec.errors import (
 from lictor.codec.format.picture import Bytes, Reader, Writer
 
 MAGIC = b"LIF"
-VERSION = 2
+VERSION = 3
 """The newest that is read. Files that need nothing of it are written as version 1."""
 
 KINDS = (".npy", ".npz", ".safetensors")
@@ -266,14 +266,17 @@ def kind_of(name: str, start: bytes = b"") -> str:
     return ".safetensors" if start[8:10] == b'{"' else ""
 
 
-def read(data: Bytes, methods: Methods) -> File:
-    """Parse a whole file. Payloads are views into `data`. Raises FileError."""
+def read(data: Bytes, methods: Methods, verify: bool = True) -> File:
+    """Parse a whole file. Payloads are views into `data`. Raises FileError.
+
+    verify: look at the checks of payloads and descriptions, too.
+    """
     start = bytes(data[: len(MAGIC)])
     if not start:
         raise TruncatedFile("the file is empty; get a complete copy of it")
     if not MAGIC.startswith(start):
         raise NotALictorFile("not a Lictor feature file; give one that `lictor encode` wrote")
-    io = Reader(data)
+    io = Reader(data, verify)
     file = file_syntax(io, File(), len(data), methods)
     if io.position != len(data):
         raise io.complaint(f"{len(data) - io.position} bytes follow the end of the file")

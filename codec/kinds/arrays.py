@@ -36,7 +36,7 @@ class Arrays(Kind):
     name, one, whose = "arrays", "arrays", "an array file's"
     magic, suffixes, key = form.MAGIC, frozenset(form.KINDS), "arrays"
     output = ".npy or .npz"
-    options = frozenset(("max_error", "mse", "bits", "axis", "effort", "model", "quality"))
+    options = frozenset(("max_error", "mse", "bits", "axis", "effort", "chunk", "model", "quality"))
     # A damaged array has no part that could be salvaged: its error is the answer.
     decode_options = frozenset(("salvage", "progress", "device"))
     advice = "arrays take --max-error, --mse, --bits, or a --model of features"
@@ -66,6 +66,8 @@ class Arrays(Kind):
         """All arrays of the file, and its texts."""
         from lictor.codec.arrays import files
 
+        if data is None and name.lower().endswith(".npy"):
+            return Content(files.mapped(name), ".npy")
         if data is None:
             data = Path(name).read_bytes()
         found = form.kind_of(name, data[:16])
