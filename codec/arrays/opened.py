@@ -25,6 +25,10 @@ from lictor.codec.runtime.store import Store
 class OpenArray:
     """An array of a file. What is indexed is decoded, in whole chunks, each time anew.
 
+    Args:
+        array: as the file has it, an Array of its syntax with a shape and a type.
+        models: where weights are looked for.
+
     Attributes:
         name: in the file; "" of an .npy.
         shape: of the array. dtype: the name of its type; bfloat16 is given as torch tensors.

@@ -237,3 +237,22 @@ def test_rows_of_a_slice():
     for index in (np.s_[::-4], np.s_[8:1:-3], np.s_[2:9:4], np.s_[-3:]):
         first, last, own = opened._rows(index, 10)  # type: ignore[misc]
         assert list(range(first, last)[own]) == list(range(10)[index])
+
+
+def test_npy_files_are_mapped(tmp_path: Path):
+    from lictor.codec.arrays import files
+
+    for x in (
+        array(),
+        array(dtype=">f8"),
+        np.zeros((0, 3)),
+        np.float32(3),
+        np.asfortranarray(array()),
+    ):
+        np.save(tmp_path / "a.npy", x)
+        found = files.mapped(str(tmp_path / "a.npy"))
+        assert found.dtype == np.asarray(x).dtype and np.array_equal(found, x)
+        assert np.array_equal(decode_features(encode_features(found, max_error=1e-9)), x)
+    (tmp_path / "a.npy").write_bytes(b"no array")
+    with pytest.raises(CodecError):
+        files.mapped(str(tmp_path / "a.npy"))

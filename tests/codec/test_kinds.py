@@ -192,7 +192,7 @@ def test_decode_refuses_what_arrays_do_not_take(
 OTHERS: dict[str, list[list[str]]] = {
     "pictures": [["--max-error", "1"], ["--mse", "1"], ["--bits", "4"], ["--axis", "0"]],
     "arrays": [
-        *(["-q", "0"], ["--effort", "1"], ["--strip"], ["--salvage"], ["--device", "auto"]),
+        *(["-q", "0"], ["--strip"], ["--salvage"], ["--device", "auto"]),
         *(["--roi", "0,0,4,4"], ["--size", "1kB"], ["--bpp", "1"], ["--psnr", "30"]),
     ],
 }
