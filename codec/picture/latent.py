@@ -18,10 +18,9 @@ import numpy as np
 from lictor.codec.errors import CorruptFile, LatentMismatch
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.picture import BLOCK, Table
-from lictor.codec.picture.tile_threads import MOST_SEARCHES, MOST_WORKERS, Steps
+from lictor.codec.picture.tile_threads import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.picture.tiles import Grid, describe
 from lictor.codec.runtime import runtime
-from lictor.codec.runtime.pool import workers
 from lictor.codec.runtime.store import model_errors
 from lictor.entropy import CorruptStream, Decoder, Encoder
 from lictor.models.box import Box
@@ -281,7 +280,7 @@ def decode(
         if progress is not None and len(shown) > 1:
             progress(done, len(shown))
 
-    with workers(len(wanted), runtime.get().threads, MOST_WORKERS) as (pool, count):
+    with workers(len(wanted), runtime.get().threads) as (pool, count):
         # A task waits only for such as were handed in before it, and so have been started.
         pulled: dict[int, Future[Latents | None]] = {}
         waiting: deque[Future[None]] = deque()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from lictor.codec.runtime.pool import MOST_WORKERS as MOST_WORKERS
+from lictor.codec.runtime.pool import workers as workers
+
 if TYPE_CHECKING:
     from lictor.models.progress import Progress
 
-MOST_WORKERS = 4
-"""Each holds the networks' activations of one tile, some 300 MB; further threads work inside."""
 MOST_SEARCHES = 2
 """A search holds 0.8 GB."""
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lictor.codec.runtime.runtime import Threads
 
+MOST_WORKERS = 4
+"""Each holds what one task takes, some 300 MB for a tile; further threads work inside."""
+
 
 class _Here(Executor):
     """Does each task at once, in the thread that hands it in."""
@@ -21,7 +24,9 @@ class _Here(Executor):
 
 
 @contextmanager
-def workers(tasks: int, threads: Threads, most: int) -> Iterator[tuple[Executor, int]]:
+def workers(
+    tasks: int, threads: Threads, most: int = MOST_WORKERS
+) -> Iterator[tuple[Executor, int]]:
     """A pool and its size: no more threads in all than there are, those inside a task counted.
 
     Tasks start in the order in which they were handed in. When the block ends by an exception,

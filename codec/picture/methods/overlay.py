@@ -109,8 +109,7 @@ class TileMethod(Method):
         """All of a picture, or some blocks."""
         import numpy as np
 
-        from lictor.codec.picture.tile_threads import MOST_WORKERS
-        from lictor.codec.runtime.pool import workers
+        from lictor.codec.picture.tile_threads import workers
 
         picture, blocks = wanted.picture, wanted.blocks
         height, width, _ = picture.pixels.shape
@@ -128,7 +127,7 @@ class TileMethod(Method):
             colours = picture.colours[grid.tile(number).place]
             return self.encode_tile(colours, pieces[number])
 
-        with workers(len(pieces), OwnThreads(), MOST_WORKERS) as (pool, _):
+        with workers(len(pieces), OwnThreads()) as (pool, _):
             made = [future.result() for future in [pool.submit(code, n) for n in pieces]]
         table = Table(grid.tile_width, grid.tile_height, [form.entry(*one[:2]) for one in made])
         mask = int.from_bytes(np.packbits(blocks, bitorder="little").tobytes(), "little")
@@ -196,8 +195,7 @@ class Tiles(Layer):
         self, region: Box, out: NDArray[Any], progress: Progress | None, precision: str
     ) -> None:
         """Side by side; each writes its own blocks."""
-        from lictor.codec.picture.tile_threads import MOST_WORKERS
-        from lictor.codec.runtime.pool import workers
+        from lictor.codec.picture.tile_threads import workers
 
         shown = self.tiles(region)
 
@@ -209,7 +207,7 @@ class Tiles(Layer):
                     raise
                 self.lost[number] = str(e).partition(";")[0]
 
-        with workers(len(shown), OwnThreads(), MOST_WORKERS) as (pool, _):
+        with workers(len(shown), OwnThreads()) as (pool, _):
             for done, task in enumerate([pool.submit(show, n) for n in shown], 1):
                 task.result()
                 if progress is not None and len(shown) > 1:
