@@ -295,7 +295,7 @@ def test_an_array_that_takes_hardly_a_byte_is_padded(monkeypatch: pytest.MonkeyP
         (b"", TruncatedFile),
         (b"LIC\x01", NotALictorFile),
         (b"PNG", NotALictorFile),
-        (b"LIF\x03", UnsupportedVersion),
+        (b"LIF\x04", UnsupportedVersion),
         (b"LIF\x01\x09", UnsupportedFeature),
     ],
 )
