@@ -37,6 +37,8 @@ def extension(name: str, folder: str, *headers: str, flags: tuple[str, ...] = ()
     )
 
 
+# A product and the sum it goes into as one operation: twice as fast, and exact where it must be.
+FUSED = ("-ffp-contract=fast",)
 LINEAR = ("entropy/adaptive.h", *sorted(glob("models/linear/*.h")))
 FIT = tuple(sorted(glob("models/overfit/fit*.h")))
 LOSSLESS = ("entropy/adaptive.h", *sorted(glob("models/lossless/*.h")))
@@ -55,5 +57,6 @@ setup(
         extension("_fit", "models/overfit", *FIT, flags=("-ffp-contract=fast", "-pthread")),
         extension("_overfit", "models/overfit", *OVERFIT),
         extension("_field", "codec/arrays", *sorted(glob("codec/arrays/*.h"))),
+        extension("_kernels", "models/light", *sorted(glob("models/light/*.h")), flags=FUSED),
     ],
 )

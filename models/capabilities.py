@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-from torch import Tensor
-
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
+    from torch import Tensor
 
     from lictor.entropy import Decoder, Encoder
     from lictor.models.base import LatentCodec, Output

@@ -21,15 +21,12 @@ from torch import Tensor, nn
 from lictor.models.coding.layers import LEAKY_SLOPE, Depthwise, Leaky, Octaves, Pointwise
 from lictor.models.coding.quadtree import Heads
 from lictor.models.coding.quality_ladder import ANCHORS, Ladder
+from lictor.models.coding.units import FRACTION as FRACTION
+from lictor.models.coding.units import LIMIT as LIMIT
+from lictor.models.coding.units import MOST_SUM, TOO_LARGE
+from lictor.models.coding.units import WEIGHT as WEIGHT
 from lictor.models.errors import InexactWeights
 from lictor.models.quality import STEPS
-
-FRACTION = 12
-WEIGHT = 16
-"""Bits after the point. On Kodak at quality 0, 10 and 14 cost 0.2 % of rate, these about 0.05 %."""
-
-LIMIT = 2.0**23
-"""Activations are clamped to ±LIMIT, 2048 in real units; the float networks stay far below."""
 
 STEPS_PER_RUNG = STEPS // (ANCHORS - 1)
 
@@ -56,10 +53,8 @@ def check_bound(weight: Tensor, bias: Tensor) -> None:
     The input of a layer is at most the sum of two clamped activations, so 2 * LIMIT.
     """
     worst = (weight.abs().flatten(1).sum(1) * 2 * LIMIT + bias.abs()).max()
-    if not worst < 2.0**53:
-        raise InexactWeights(
-            "entropy network weights are too large for exact arithmetic; train with weight decay"
-        )
+    if not worst < MOST_SUM:
+        raise InexactWeights(TOO_LARGE)
 
 
 def _parameters(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

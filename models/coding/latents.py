@@ -24,10 +24,8 @@ from lictor.models.coding.quadtree import Code, Quadtree, from_cells, to_cells
 from lictor.models.coding.quality import coarser, steps
 from lictor.models.coding.quality_ladder import Ladder, on_nhwc
 from lictor.models.coding.symbols import Coded, Trained, exactly, round_through
+from lictor.models.coding.units import PLACES as PLACES
 from lictor.models.quality import STEPS, Quality
-
-PLACES = 4
-"""Places of y a side to one of z."""
 
 
 class Latents(Twinned):

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from lictor.models.coding.layers import Depthwise, Leaky, Octaves, Pointwise, full_precision
 from lictor.models.coding.quality_ladder import Ladder
+from lictor.models.coding.units import ORDER as ORDER
 
 STEPS = 4
-ORDER = (0, 3, 1, 2)
-"""Diagonal first: the second step sees known places on two sides, the last on all four."""
 
 Quarter = tuple[Tensor, Tensor]
 """Where the values of a step are among cells: the phases, and the group of each, int64 (4,)."""

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from lictor.models.coding.slope import LAMBDA_MIN as LAMBDA_MIN
 from lictor.models.coding.slope import LAMBDA_OCTAVES as LAMBDA_OCTAVES
-
-ANCHORS = 9
-"""Rungs of a ladder, one for each doubling of lambda and the first."""
+from lictor.models.coding.units import ANCHORS as ANCHORS
 
 
 def quality_to_lambda(quality: Tensor) -> Tensor:

@@ -14,9 +14,7 @@ from lictor.entropy import SymbolIo
 from lictor.models.coding import gaussian
 from lictor.models.coding.fixed_point import FRACTION, round_half_up
 from lictor.models.coding.quadtree import Quarter
-
-SYMBOL_LIMIT = 2.0**20
-"""No input comes near; keeps a hostile stream's values inside exact arithmetic."""
+from lictor.models.coding.units import SYMBOL_LIMIT as SYMBOL_LIMIT
 
 
 def held(symbols: Tensor) -> Tensor:

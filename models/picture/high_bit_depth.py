@@ -11,9 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-HALVED_FROM = (75.0, 87.5, 93.75)
-"""Qualities from each of which on the steps are half as wide as before: a few percent of a photo's
-rate there, a multiple of it at quality 0."""
+from lictor.models.coding.units import HALVED_FROM
 
 _BLOCK = 16
 

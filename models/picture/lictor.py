@@ -24,6 +24,7 @@ from lictor.models.coding.latents import PLACES, Latents
 from lictor.models.coding.quadtree import from_cells
 from lictor.models.coding.quality import condition, steps
 from lictor.models.coding.quality_ladder import on_nchw, quality_to_lambda
+from lictor.models.facts import LICTOR
 from lictor.models.picture.high_bit_depth import halvings, smooth_latents
 from lictor.models.picture.klt import klt
 from lictor.models.picture.latent_search import Picture, State, refine
@@ -50,11 +51,7 @@ class Sizes:
 class Lictor(Latents, LatentCodec):
     """Variable-rate transform codec with a hyperprior and a four-step quadtree context."""
 
-    # Two 3x3 convolutions at 1/16 and two at 1/8 reach 48 pixels; z sees two places of y further.
-    analysis_halo = 80
-    synthesis_halo = 48
-    takes_maps = True
-    on_ladder = True
+    stride, cell, analysis_halo, synthesis_halo, takes_maps, on_ladder = LICTOR
 
     smooth: Tensor
 

@@ -37,6 +37,7 @@ from lictor.models.coding.quadtree import Quadtree, Quarter, from_cells, to_cell
 from lictor.models.coding.quality import condition, steps
 from lictor.models.coding.quality_ladder import Ladder
 from lictor.models.coding.symbols import Coded, Trained
+from lictor.models.facts import STUDENT, STUDENT_VIEW
 from lictor.models.picture.transforms import Bypassed
 from lictor.models.quality import Quality
 from lictor.models.registry import register
@@ -105,13 +106,9 @@ class Student(Twinned, LatentCodec):
     """Looks at a picture as EfficientNet-Lite0 does, through a stream of some hundred bytes."""
 
     twinned = ("prior", "context")
-    stride = 32
-    cell = 16
-    view = 224
+    stride, cell, analysis_halo, synthesis_halo, takes_maps, on_ladder = STUDENT
+    view = STUDENT_VIEW
     trained_by = "by `lictor distil`"
-    # Convolutions of the front reach 33 pixels, those of g_a two places of y further.
-    analysis_halo = 80
-    synthesis_halo = 32
 
     def __init__(self, latent: int, prior: int, narrow: int, wide: int, depth: int) -> None:
         super().__init__()

@@ -1,0 +1,65 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+BEST: int
+
+def dense(
+    x: NDArray[Any],
+    offset: int,
+    lines: int,
+    line: int,
+    rows: int,
+    row: int,
+    inputs: int,
+    weight: NDArray[Any],
+    bias: NDArray[Any],
+    outputs: int,
+    out: NDArray[Any],
+    first: int,
+    finish: int,
+    path: int,
+    exact: int,
+    /,
+) -> None: ...
+def depthwise(
+    x: NDArray[Any],
+    height: int,
+    width: int,
+    channels: int,
+    kernel: int,
+    stride: int,
+    before: int,
+    taps: NDArray[Any],
+    bias: NDArray[Any],
+    out: NDArray[Any],
+    high: int,
+    wide: int,
+    first: int,
+    last: int,
+    finish: int,
+    path: int,
+    exact: int,
+    /,
+) -> None: ...
+def block(
+    x: NDArray[Any],
+    entered: NDArray[Any],
+    height: int,
+    width: int,
+    channels: int,
+    taps: NDArray[Any],
+    taps_bias: NDArray[Any],
+    leave: NDArray[Any],
+    leave_bias: NDArray[Any],
+    expand: NDArray[Any],
+    expand_bias: NDArray[Any],
+    project: NDArray[Any],
+    project_bias: NDArray[Any],
+    cap: NDArray[Any],
+    out: NDArray[Any],
+    first: int,
+    last: int,
+    path: int,
+    /,
+) -> None: ...

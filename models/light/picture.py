@@ -1,0 +1,175 @@
+"""lictor-*: the twin of models/picture/lictor.py, of which all but training and search is here."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lictor.entropy import Decoder, Encoder, Price, Pull, Push, SymbolIo
+from lictor.models.box import Box
+from lictor.models.coding.units import HALVED_FROM, PLACES
+from lictor.models.facts import LICTOR
+from lictor.models.light.latents import Latents, refuse_no_numbers, steps
+from lictor.models.light.layers import Array, put_together
+from lictor.models.light.part import Part
+from lictor.models.light.transforms import Analysis, HyperAnalysis, Synthesis
+from lictor.models.quality import STEPS, Quality
+
+_SQUARE = 8
+
+
+class Lictor:
+    """Codes pictures, in arrays of numpy; parts are made when they are first needed.
+
+    Args:
+        part: all tensors.
+    """
+
+    facts = LICTOR
+
+    def __init__(self, part: Part) -> None:
+        self.part, self.is_deep = part, False
+        self.smooth = part("smooth").astype(np.float64)
+        self.side = part["z_scale"]("rungs").shape[1]
+        self.made: dict[str, Any] = {}
+
+    def deep(self) -> Lictor:
+        """For pictures of more than 8 bits a sample."""
+        deep = copy.copy(self)
+        deep.is_deep = True
+        return deep
+
+    def _of(self, name: str, make: Any) -> Any:
+        """A part; copies for other depths share them."""
+        if name not in self.made:
+            self.made[name] = make(self.part[name] if name else self.part)
+        return self.made[name]
+
+    @property
+    def latents(self) -> Latents:
+        """The exact networks."""
+        found: Latents = self._of("", Latents)
+        return found
+
+    # ---------------------------------------------------------------- encoding
+
+    def encode(
+        self, colours: NDArray[Any], quality: Quality, encoder: Encoder, tile: Box
+    ) -> NDArray[np.float32]:
+        """As `lictor.codec.runtime.runtime.PictureNetwork`."""
+        return self._code(Push(encoder), colours, quality, tile)
+
+    def estimate(self, colours: NDArray[Any], quality: Quality, tile: Box) -> float:
+        """Bits that the tables say, without what ends a stream."""
+        price = Price()
+        self._code(price, colours, quality, tile)
+        return price.bits
+
+    def _code(
+        self, io: SymbolIo, colours: NDArray[Any], quality: Quality, tile: Box
+    ) -> NDArray[np.float32]:
+        y, z, own = self._analysed(colours, quality, tile)
+        refuse_no_numbers(y, z)
+        step = steps(own)
+        y_hat = self.latents.code(
+            io, step, z.shape, z.astype("f8"), y.astype("f8"), octaves=self._octaves(step)
+        )
+        return y_hat[0].transpose(2, 0, 1)
+
+    def _analysed(
+        self, colours: NDArray[Any], quality: Quality, tile: Box
+    ) -> tuple[Array, Array, Quality]:
+        """What is rounded and coded, y (1, h, w, M) and z (1, h/4, w/4, Z), and their quality."""
+        stride, cell = self.facts.stride, self.facts.cell
+        squares = pixel_squares(colours, tile, stride)
+        high, wide = (n * _SQUARE // cell for n in squares.shape[1:3])
+        quality = quality.fitted(high, wide)
+        v = self._of("g_a", Analysis)(squares, steps(quality))
+        v *= np.exp(self._of("gain", Part.ladder)(steps(quality)))
+        core = tile.padded(stride).in_cells(cell)
+        # The first place of z must be one of the tile's grid.
+        around = np.ascontiguousarray(v[:, core.top % PLACES :, core.left % PLACES :])
+        n, h, w, _ = around.shape
+        around = around[:, : h // PLACES * PLACES, : w // PLACES * PLACES]
+        z = self._of("h_a", HyperAnalysis)(around)
+        rows, columns = core.in_cells(PLACES).place
+        z = z[:, rows, columns]
+        own = quality.part(core)
+        rows, columns = core.place
+        y = v[:, rows, columns] * np.exp2(self._octaves(steps(own))).astype(np.float32)
+        return y, z, own
+
+    # ---------------------------------------------------------------- decoding
+
+    def pull(
+        self, shape: tuple[int, int], quality: Quality, decoder: Decoder
+    ) -> NDArray[np.float32]:
+        """As `lictor.codec.runtime.runtime.PictureNetwork`."""
+        side = self.facts.cell * PLACES
+        rows, columns = (-(-n // side) for n in shape)
+        step = steps(quality.fitted(PLACES * rows, PLACES * columns))
+        z_shape = (1, rows, columns, self.side)
+        y_hat = self.latents.code(Pull(decoder), step, z_shape, octaves=self._octaves(step))
+        return y_hat[0].transpose(2, 0, 1)
+
+    def reconstruct(self, latents: NDArray[np.float32], quality: Quality) -> Array:
+        """The picture of latents (C, h, w), as squares of pixels (1, 2h, 2w, 8 · 8 · 3)."""
+        step = steps(quality)
+        gain = np.exp(self._of("inverse_gain", Part.ladder)(step))
+        gain = gain * np.exp2(-self._octaves(step)).astype(np.float32)
+        v = np.ascontiguousarray(latents.transpose(1, 2, 0))[None] * gain
+        squares: Array = self._of("g_s", Synthesis)(v, step)
+        return squares
+
+    def show(
+        self, latents: NDArray[np.float32], quality: Quality, part: Box, like: NDArray[Any]
+    ) -> NDArray[Any]:
+        """As `lictor.codec.runtime.runtime.PictureNetwork`."""
+        squares = self.reconstruct(latents, quality)
+        refuse_no_numbers(squares.sum())
+        n, h, w, c = squares.shape
+        pixels = samples(squares.reshape(n, h, w, c // 3, 3), like)
+        whole = put_together(pixels.reshape(n, h, w, -1), _SQUARE)[0]
+        return whole[part.place]
+
+    def _octaves(self, step: Array) -> Array:
+        """How often steps are halved, (1, 1, 1, M) or (1, h, w, M)."""
+        if not self.is_deep:
+            return np.zeros((1, 1, 1, 1))
+        passed = sum((step * (100 / STEPS) >= q).astype(np.float64) for q in HALVED_FROM)
+        return np.reshape(passed, (1, 1, 1, 1) if step.ndim == 1 else (*step.shape, 1)) * (
+            self.smooth
+        )
+
+
+def samples(values: Array, like: NDArray[Any]) -> NDArray[Any]:
+    """Numbers about 0…1 of three colours (…, 3) as samples, in place; gray is their mean."""
+    most = np.iinfo(like.dtype).max
+    np.clip(values, 0, 1, out=values)
+    if like.shape[-1] == 1:
+        values = values.mean(axis=-1, keepdims=True)
+    values *= np.float32(most)
+    return np.rint(values, out=values).astype(like.dtype)
+
+
+def pixel_squares(colours: NDArray[Any], tile: Box, stride: int) -> Array:
+    """Pixels (H, W, 1 or 3), centred on 0, as squares of 8 x 8: float32 (1, h, w, 8 · 8 · 3).
+
+    The last row and column are repeated, so that downwards and to the right of the tile's first
+    pixel there are multiples of the stride.
+    """
+    height, width, channels = colours.shape
+    below, right = -(height - tile.top) % stride, -(width - tile.left) % stride
+    wide = np.pad(colours, ((0, below), (0, right), (0, 0)), mode="edge")
+    if channels == 1:
+        wide = wide.repeat(3, axis=2)
+    h, w = wide.shape[0] // _SQUARE, wide.shape[1] // _SQUARE
+    # Moved as bytes, which are fewer.
+    parts = wide.reshape(h, _SQUARE, w, _SQUARE * 3).transpose(0, 2, 1, 3)
+    squares = parts.astype(np.float32).reshape(1, h, w, -1)
+    squares *= np.float32(1 / np.iinfo(colours.dtype).max)
+    squares -= np.float32(0.5)
+    return squares

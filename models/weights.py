@@ -1,0 +1,175 @@
+"""Weights files: safetensors, named by their metadata, known by their SHA-256. Needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from lictor.models import zoo
+from lictor.models.errors import BadCheckpoint, UnknownModel, WrongWeights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT = "lictor-1"
+
+_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "i1", "U8": "u1", "I16": "<i2",
+           "I32": "<i4", "I64": "<i8"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weights file.
+
+    path: of the file. name: "architecture.tag". id: number of shipped weights, else 0. digest:
+    SHA-256 of the file, 32 bytes. data: the file.
+    """
+
+    path: Path
+    name: str
+    id: int
+    digest: bytes
+    data: bytes
+
+    @property
+    def architecture(self) -> str:
+        """What comes before the tag."""
+        return self.name.partition(".")[0]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The tensors by name, as views of the data. Raises BadCheckpoint."""
+        import numpy as np
+
+        header, start = _header(self.data)
+        found = {}
+        try:
+            for name, told in header.items():
+                if name == "__metadata__":
+                    continue
+                first, last = told["data_offsets"]
+                dtype, shape = np.dtype(_DTYPES[told["dtype"]]), tuple(told["shape"])
+                part = np.frombuffer(memoryview(self.data)[start + first : start + last], dtype)
+                found[name] = part.reshape(shape)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadCheckpoint(f"{self.path}: is damaged ({error}); get it again") from error
+        return found
+
+
+class Loaded(Protocol):
+    """What whoever builds networks makes of weights."""
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the file."""
+
+
+L = TypeVar("L", bound=Loaded)
+
+
+def key(name: str, places: zoo.Places | None = None) -> str:
+    """What `read` knows weights by: shipped ones by their name, others by their path.
+
+    Raises:
+        UnknownModel: no weights are called so.
+    """
+    return name if name in zoo.index() else str(zoo.resolve(name, places))
+
+
+def read(name: str) -> Weights:
+    """The file of a key.
+
+    Raises:
+        BadCheckpoint: it cannot be read, or is none of ours.
+        WrongWeights: a shipped file was tampered with.
+    """
+    path = zoo.resolve(name)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadCheckpoint(f"{path}: cannot be read ({error.strerror})") from error
+    digest = hashlib.sha256(data)
+    entry = zoo.index().get(name)
+    if entry and entry.sha256 != digest.hexdigest():
+        raise WrongWeights(
+            f"{path}: not the weights this version was shipped with; reinstall lictor"
+        )
+    return Weights(path, name_in(path, data), entry.id if entry else 0, digest.digest(), data)
+
+
+def name_in(path: Path, data: bytes) -> str:
+    """The name that a weights file gives itself. Raises BadCheckpoint."""
+    metadata = _header(data)[0].get("__metadata__", {})
+    if metadata.get("format") != FORMAT:
+        raise BadCheckpoint(f"{path}: not weights of a Lictor model")
+    name: str = metadata["name"]
+    return name
+
+
+def uncapped(name: str) -> BadCheckpoint:
+    """What is wrong with weights of a name whose gates have no caps."""
+    return BadCheckpoint(
+        f"{name}: made before gates had caps, and only good to decode; measure them with"
+        f" `python -m lictor.training.caps {name} data=PHOTOS NEW{zoo.SUFFIX}`"
+    )
+
+
+def find(
+    id: int, name: str, digest: bytes, places: zoo.Places | None, read: Callable[[str], L]
+) -> L:
+    """What a file was written with: shipped weights by number, any other by name.
+
+    Args:
+        id: number of shipped weights, 0 for others.
+        name: "architecture.tag" of others.
+        digest: first bytes of the SHA-256 of the weights.
+        places: as for `zoo.resolve`.
+        read: makes of a key what is wanted.
+
+    Raises:
+        UnknownModel: such weights are not here.
+        WrongWeights: those here have another SHA-256.
+        BadCheckpoint: their file is damaged.
+    """
+    # Shipped weights have numbers: of two of a name, those of the user are meant without one.
+    own = [str(path) for path in zoo.own_files(places)]
+    if not id:
+        named = next((path for path in own if Path(path).stem == name), None)
+        model = read(named or key(name, places))
+    elif shipped := [entry.name for entry in zoo.index().values() if entry.id == id]:
+        name = shipped[0]
+        model = read(name)
+    elif old := zoo.retired().get(id):
+        kept = [m for m in map(read, own) if m.digest.hex() == old.sha256]
+        if not kept:
+            raise UnknownModel(
+                f"written with weights of {old.name} that are shipped no more (number {id}); set"
+                f" LICTOR_CHECKPOINTS to the {old.name}{zoo.SUFFIX} of lictor {old.last} whose"
+                f" SHA-256 begins with {old.sha256[:8]}"
+            )
+        model = kept[0]
+    else:
+        raise UnknownModel(
+            f"written with shipped model number {id}, which this version lacks; upgrade lictor"
+        )
+    if not model.digest.startswith(digest):
+        raise WrongWeights(
+            f"written with other weights of {name} (SHA-256 {digest.hex()}…, here"
+            f" {model.digest[: len(digest)].hex()}…); set LICTOR_CHECKPOINTS to where those are"
+        )
+    return model
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    """What a safetensors file says of its tensors, {} if it is none, and where they begin."""
+    length = int.from_bytes(data[:8], "little")
+    if not 2 <= length <= min(len(data) - 8, 1 << 24):
+        return {}, 0
+    try:
+        header = json.loads(data[8 : 8 + length])
+    except ValueError:
+        return {}, 0
+    return (header, 8 + length) if isinstance(header, dict) else ({}, 0)
