@@ -56,6 +56,7 @@ def encode(
     ssim: float | None = None,
     salvage: bool = False,
     models: Store = DEFAULT_STORE,
+    runtime: str | None = None,
 ) -> bytes:
     """Encode a picture.
 
@@ -112,6 +113,9 @@ def encode(
             what is not; a PictureWarning says what that is.
         models: where to look for weights that are not shipped: a `lictor.codec.Store`; unless
             told otherwise, where the environment variable LICTOR_CHECKPOINTS says.
+        runtime: what computes networks: "light", which needs no PyTorch, or "torch". Unless told
+            otherwise, by this or the environment variable LICTOR_RUNTIME, the light one where it
+            can: on the CPU, without a search. Streams of either decode to the same latents.
 
     Returns:
         The bytes of a .bin file, which name the model and need no flags to decode.
@@ -131,9 +135,9 @@ def encode(
     elif quality is not None:
         raise InvalidTarget(f"give a quality or {target.kind}, not both")
     effort = arguments.effort(effort)
-    picture = arguments.picture(image, salvage, exact)
+    picture, models = arguments.picture(image, salvage, exact), models.on(runtime)
     options = EncodeOptions(model, strip, roi, roi_drop, tune, progress, device, models, method)
-    task = encoding.Task.of(picture, options)
+    task = encoding.Task.of(picture, options, effort)
     if target is None:
         return task.file(wanted, effort).data
     reached = task.reach(target, effort)
@@ -158,6 +162,7 @@ def decode(
     precision: str = "float32",
     device: str = "cpu",
     models: Store = DEFAULT_STORE,
+    runtime: str | None = None,
 ) -> Image:
     """Decode a file.
 
@@ -172,6 +177,8 @@ def decode(
             CPUs and rounds a little more. The latents are the same.
         device: where networks run, as for `encode`. The latents are the same.
         models: where to look for weights that are not shipped, as for `encode`.
+        runtime: what computes networks, as for `encode`; bfloat16 needs PyTorch. The latents are
+            the same, pixels may differ by a level.
 
     Returns:
         A Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow has no other
@@ -188,7 +195,7 @@ def decode(
     """
     from lictor.codec.image import pillow
 
-    options = DecodeOptions(region, salvage, progress, precision, device, models)
+    options = DecodeOptions(region, salvage, progress, precision, device, models.on(runtime))
     return pillow.to_pillow(decoding.decode(data, options))
 
 
@@ -201,6 +208,7 @@ def decode_picture(
     precision: str = "float32",
     device: str = "cpu",
     models: Store = DEFAULT_STORE,
+    runtime: str | None = None,
 ) -> Picture:
     """Decode a file to arrays, with all bits.
 
@@ -211,11 +219,18 @@ def decode_picture(
     Args and errors: as for `decode`.
     """
     return decoding.decode(
-        data, DecodeOptions(region, salvage, progress, precision, device, models)
+        data,
+        DecodeOptions(region, salvage, progress, precision, device, models.on(runtime)),
     )
 
 
-def latents(data: Bytes, *, device: str = "cpu", models: Store = DEFAULT_STORE) -> Latents:
+def latents(
+    data: Bytes,
+    *,
+    device: str = "cpu",
+    models: Store = DEFAULT_STORE,
+    runtime: str | None = None,
+) -> Latents:
     """Decode the entropy-coded part of a file; synthesises no picture.
 
     Two machines on which the hashes agree decode alike up to the synthesis. The values are the same
@@ -223,10 +238,16 @@ def latents(data: Bytes, *, device: str = "cpu", models: Store = DEFAULT_STORE) 
 
     Args and errors: as for `decode`.
     """
-    return decoding.latents(data, DecodeOptions(device=device, models=models))
+    return decoding.latents(data, DecodeOptions(device=device, models=models.on(runtime)))
 
 
-def classify(data: Bytes, *, device: str = "cpu", models: Store = DEFAULT_STORE) -> Answer:
+def classify(
+    data: Bytes,
+    *,
+    device: str = "cpu",
+    models: Store = DEFAULT_STORE,
+    runtime: str | None = None,
+) -> Answer:
     """Decode a file that a student wrote, and let its tail look.
 
     Raises:
@@ -234,7 +255,7 @@ def classify(data: Bytes, *, device: str = "cpu", models: Store = DEFAULT_STORE)
 
     Other errors: as for `decode`.
     """
-    return decoding.classify(data, DecodeOptions(device=device, models=models))
+    return decoding.classify(data, DecodeOptions(device=device, models=models.on(runtime)))
 
 
 def estimate(
@@ -243,12 +264,13 @@ def estimate(
     quality: float = qualities.DEFAULT,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     models: Store = DEFAULT_STORE,
+    runtime: str | None = None,
 ) -> float:
     """Bytes that the model itself expects the latents of a picture to need, before any coding.
 
     Args and errors: as for `encode`.
     """
-    codec = models.load(model)
+    codec = models.on(runtime).load(model)
     picture = encoding.viewed(arguments.picture(image), codec)
     return encoding.estimate(picture, qualities.given(quality), codec)
 
@@ -261,6 +283,7 @@ def verify(
     effort: int = 0,
     method: str = arguments.AUTO,
     models: Store = DEFAULT_STORE,
+    runtime: str | None = None,
 ) -> VerifyReport:
     """Encode a picture, decode it twice, and compare all that should agree.
 
@@ -271,5 +294,5 @@ def verify(
     method = arguments.method(method, quality, effort=effort)
     exact = method == qualities.LOSSLESS
     wanted, effort = qualities.given(_number(quality, exact)), arguments.effort(effort)
-    options = EncodeOptions(model, models=models, method=method)
+    options = EncodeOptions(model, models=models.on(runtime), method=method)
     return verifying.verify(arguments.picture(image, exact=exact), wanted, effort, options)

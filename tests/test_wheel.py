@@ -20,6 +20,7 @@ BUILT = (
     "lictor/entropy/_rans",
     "lictor/models/lossless/_photo",
     "lictor/models/lossless/_screen",
+    "lictor/models/light/_kernels",
     "lictor/models/linear/_linear",
     "lictor/codec/arrays/_field",
 )

@@ -72,6 +72,7 @@ def encode_features(
     kind: str | None = None,
     metadata: Mapping[str, str] | None = None,
     models: Store = store.DEFAULT,
+    runtime: str | None = None,
 ) -> bytes:
     """Encode an array, or several with names.
 
@@ -99,6 +100,7 @@ def encode_features(
         kind: ".npy", ".npz" or ".safetensors", what `lictor decode` will write; by the arrays.
         metadata: texts with names, as .safetensors files have them; `feature_info` gives them back.
         models: where to look for weights that are not shipped, as for `lictor.codec.encode`.
+        runtime: what computes networks, likewise.
 
     Any target can be kept, at worst by an array that comes back exactly: values are decoded and
     held against it before anything is returned.
@@ -111,7 +113,7 @@ def encode_features(
     """
     options = _Options(axis, qualities.effort(effort), chunks.given(chunk))
     target = Target(max_error, mse, bits)
-    way = _way(model, quality, target, models)
+    way = _way(model, quality, target, models.on(runtime))
     named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
     kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
     if kind not in KINDS or (kind == ".npy" and len(named) != 1):
@@ -183,12 +185,15 @@ def _written(file: File) -> bytes:
     return data
 
 
-def decode_features(data: Bytes, *, models: Store = store.DEFAULT) -> Any:
+def decode_features(
+    data: Bytes, *, models: Store = store.DEFAULT, runtime: str | None = None
+) -> Any:
     """Decode what `encode_features` made.
 
     Args:
         data: the whole file, as bytes.
         models: where to look for weights that are not shipped, as for `lictor.codec.encode`.
+        runtime: what computes networks, likewise.
 
     Returns:
         What went in: an array, or a dict of arrays, with their shapes, types and byte order; numpy
@@ -200,7 +205,7 @@ def decode_features(data: Bytes, *, models: Store = store.DEFAULT) -> Any:
     file = methods.read(view(data))
     with np.errstate(all="ignore"):  # of files that no encoder wrote
         arrays = {
-            a.name: as_array(a.dtype, a.decode(_model(a, models)), a.big_endian)
+            a.name: as_array(a.dtype, a.decode(_model(a, models.on(runtime))), a.big_endian)
             for a in file.arrays
         }
     if len(arrays) != len(file.arrays):

@@ -16,6 +16,7 @@ from lictor.codec.inputs import Job
 @options.inputs
 @options.whole("--top", least=1, most=1000, default=3, metavar="N", help="Answers of each file.")
 @options.device
+@options.runtime
 @options.json
 def classify(inputs: tuple[str, ...], top: int, device: str, as_json: bool) -> int:
     """Say what is on pictures that `lictor encode --model student-lite0.ce` encoded.

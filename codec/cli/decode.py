@@ -43,6 +43,7 @@ class _Region(click.ParamType):
     help="Decode what is not damaged and paint over what is; the status is 1 if anything is.",
 )
 @options.device
+@options.runtime
 @click.option(
     "--bf16",
     is_flag=True,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @options.strip
 @options.salvage
 @options.device
+@options.runtime
 @options.roi
 @options.tune
 @options.targets

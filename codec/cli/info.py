@@ -20,6 +20,7 @@ from lictor.codec.inputs import Job
     "which two machines can be compared.",
 )
 @options.device
+@options.runtime
 @options.json
 def info(inputs: tuple[str, ...], latents: bool, device: str, as_json: bool) -> int:
     """Show what the headers of .bin files say, without decoding them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from lictor.codec.format import names
 from lictor.codec.inputs import STREAM, UsageError, show
 from lictor.codec.picture.arguments import METHODS
 from lictor.codec.quality import LOSSLESS
+from lictor.codec.runtime.runtime import FORCED, RUNTIMES
 from lictor.models import zoo
 
 
@@ -208,6 +210,31 @@ device = click.option(
     metavar="NAME",
     help="Where networks run: cpu, cuda, or auto for a GPU where there is one. A file decodes to "
     "the same latents on all.",
+)
+
+
+def _force(context: click.Context, option: click.Parameter, name: str | None) -> None:
+    """For this command and the workers that it starts."""
+    if name is None:
+        return
+    before = os.environ.get(FORCED)
+    os.environ[FORCED] = name
+
+    def undo() -> None:
+        os.environ.pop(FORCED)
+        if before is not None:
+            os.environ[FORCED] = before
+
+    context.call_on_close(undo)
+
+
+runtime = click.option(
+    "--runtime",
+    type=click.Choice(list(RUNTIMES)),
+    expose_value=False,
+    callback=_force,
+    help="What computes networks: light, on the CPU and without PyTorch, or torch. Unless told, by "
+    "this or LICTOR_RUNTIME, the light one where it can.",
 )
 paths = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT")
 

@@ -186,7 +186,7 @@ def _serve(pipe: Connection[Any, Any], work: Work, threads: int) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     wait_briefly()
-    runtime.get()  # so that who is ready has the memory for it
+    runtime.get(runtime.chosen())  # so that who is ready has the memory for it
 
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the command has ended
         pipe.send(None)

@@ -18,6 +18,7 @@ from lictor.codec.inputs import Job
 @options.method
 @options.effort
 @options.model
+@options.runtime
 @options.workers
 @options.json
 def verify(

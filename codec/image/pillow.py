@@ -57,6 +57,8 @@ _TIFF_STRUCTURE = frozenset(
     (0x0153, 0x015B, 0x8773),
 )
 """Tags of a TIFF file that tell how its pixels are stored and printed, or hold the ICC profile."""
+_PNG_LEVEL = 4
+"""Of deflate. Pillow's own, 6, takes twice as long, for 1 % fewer bytes of photos."""
 _KEEP_ALL = frozenset(("JPEG", "PNG", "TIFF", "WEBP"))
 """Formats that keep whatever Pillow writes into them, or refuse it."""
 _NO_END = "ends without its end mark; all of its pixels are there"
@@ -383,7 +385,7 @@ def write(picture: Picture, file: IO[bytes], format: str = "PNG") -> tuple[str, 
             options["sizes"] = [image.size]
         kept = format in _KEEP_ALL
         if format == "PNG":
-            png_chunks.save(image, file, said, **options)
+            png_chunks.save(image, file, said, compress_level=_PNG_LEVEL, **options)
         else:
             image.save(file if kept else whole, format, **options)
     except Exception as e:

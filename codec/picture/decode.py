@@ -103,7 +103,7 @@ def latents(data: Bytes, options: DecodeOptions = PLAIN) -> Latents:
     grid, codec = reader.grid, reader.codec
     hash, values = hashlib.sha256(), None
     for number in range(len(grid)):
-        with latent.running(grid):
+        with latent.running(grid, codec):
             tile = reader.latents(number)
         assert tile is not None  # nothing is lost but in salvage
         array = tile.astype("<f4", copy=False)
@@ -131,7 +131,7 @@ def classify(data: Bytes, options: DecodeOptions = PLAIN) -> Answer:
     reader = _reader(file, options)
     if not isinstance(reader.codec, TaskNetwork) or len(reader.grid) > 1:
         raise NoClassifier(_PICTURE.format(reader.codec.name))
-    with latent.running(reader.grid):
+    with latent.running(reader.grid, reader.codec):
         latents = reader.latents(0)
         # Nothing is lost but in salvage, and students take no maps.
         assert latents is not None and reader.quality.map is None

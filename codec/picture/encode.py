@@ -69,12 +69,12 @@ class Task:
     overfit: Size | None = None
 
     @classmethod
-    def of(cls, picture: Picture, options: EncodeOptions) -> Task:
-        """Loads the model, and finds the region."""
+    def of(cls, picture: Picture, options: EncodeOptions, effort: int = 0) -> Task:
+        """Loads the model, and finds the region; effort: that will be asked for."""
         own = arguments.overfit(options.model, options.method, options.roi, options.tune)
         codec = None
         if options.method in (arguments.AUTO, "network") and own is None:
-            codec = options.models.load(options.model, options.device)
+            codec = options.models.load(options.model, options.device, effort > 0)
         if options.strip:
             from lictor.codec.image.pillow import stripped
 
@@ -163,7 +163,7 @@ def encode_to(
     own = EncodeOptions(**options)
     arguments.method(own.method, None, **{target.kind: target.value})
     effort, picture = arguments.effort(effort), arguments.picture(image, salvage)
-    return Task.of(picture, own).reach(target, effort)
+    return Task.of(picture, own, effort).reach(target, effort)
 
 
 def _fixed(data: bytes) -> int:

@@ -77,7 +77,8 @@ def encode(
         return Coded(stream, encoder.checksum, expected, latents if len(grid) == 1 else None)
 
     most = MOST_SEARCHES if effort else MOST_WORKERS
-    return _for_each_tile(code, grid, progress if effort or len(grid) > 1 else None, most)
+    told = progress if effort or len(grid) > 1 else None
+    return _for_each_tile(code, grid, codec, told, most)
 
 
 def estimate(colours: NDArray[Any], grid: Grid, codec: PictureNetwork, quality: Quality) -> float:
@@ -87,7 +88,7 @@ def estimate(colours: NDArray[Any], grid: Grid, codec: PictureNetwork, quality: 
         part, tile = _window(colours, grid, number, codec)
         return codec.estimate(part, _part(quality, _around(grid, number, codec)), tile)
 
-    return sum(_for_each_tile(measure, grid, None, MOST_WORKERS))
+    return sum(_for_each_tile(measure, grid, codec, None, MOST_WORKERS))
 
 
 def _teller(steps: Steps, number: int) -> Progress:
@@ -95,17 +96,21 @@ def _teller(steps: Steps, number: int) -> Progress:
 
 
 def _for_each_tile(
-    work: Callable[[int, Steps], Any], grid: Grid, progress: Progress | None, most: int
+    work: Callable[[int, Steps], Any],
+    grid: Grid,
+    codec: PictureNetwork,
+    progress: Progress | None,
+    most: int,
 ) -> list[Any]:
     """The results, in order."""
-    count = len(grid)
+    count, threads = len(grid), codec.runtime.threads
     steps = Steps(count, progress)
 
     def task(number: int) -> Any:
-        with running(grid):
+        with running(grid, codec):
             return work(number, steps)
 
-    with workers(count, runtime.get().threads, most) as (pool, _):
+    with workers(count, threads, most) as (pool, _):
         try:
             return [future.result() for future in [pool.submit(task, n) for n in range(count)]]
         except BaseException:
@@ -262,11 +267,11 @@ def decode(
     uses = Counter(m for of_one in needed.values() for m in of_one)
 
     def pull(number: int) -> Latents | None:
-        with running(grid):
+        with running(grid, codec):
             return reader.latents(number)
 
     def show(number: int, pulled: dict[int, Future[Latents | None]]) -> None:
-        with running(grid):
+        with running(grid, codec):
             found = {m: t for m, future in pulled.items() if (t := future.result()) is not None}
             if number in found:
                 _show(reader, number, found, region, out, precision)
@@ -280,7 +285,7 @@ def decode(
         if progress is not None and len(shown) > 1:
             progress(done, len(shown))
 
-    with workers(len(wanted), runtime.get().threads) as (pool, count):
+    with workers(len(wanted), codec.runtime.threads) as (pool, count):
         # A task waits only for such as were handed in before it, and so have been started.
         pulled: dict[int, Future[Latents | None]] = {}
         waiting: deque[Future[None]] = deque()
@@ -352,7 +357,7 @@ def bits_of_blocks(reader: TileReader) -> NDArray[np.float64]:
     whole = grid.picture.padded(BLOCK).in_cells(BLOCK)
     found = np.zeros((whole.height, whole.width))
     for number, stream in enumerate(reader.streams):
-        with running(grid):
+        with running(grid, reader.codec):
             latents = reader.latents(number)
         assert latents is not None  # nothing is lost but in salvage
         sizes = np.log1p(np.abs(latents)).sum(axis=0, dtype=np.float64)
@@ -365,7 +370,7 @@ def bits_of_blocks(reader: TileReader) -> NDArray[np.float64]:
 
 
 @contextmanager
-def running(grid: Grid) -> Iterator[None]:
-    """Networks run in here, and what goes wrong in them has a name."""
-    with runtime.enough_memory(grid.width, grid.height), runtime.get().working(), model_errors():
+def running(grid: Grid, codec: PictureNetwork) -> Iterator[None]:
+    """A network runs in here, and what goes wrong in it has a name."""
+    with runtime.enough_memory(grid.width, grid.height), codec.runtime.working(), model_errors():
         yield

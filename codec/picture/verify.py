@@ -15,7 +15,6 @@ from lictor.codec.picture import arguments
 from lictor.codec.picture.decode import DecodeOptions, decode
 from lictor.codec.picture.encode import EncodeOptions, estimate, make, viewed
 from lictor.codec.picture.info import info
-from lictor.codec.runtime import runtime
 from lictor.models.coding.slope import BOUND
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptio
 
     own = arguments.overfit(options.model, options.method)
     needed = own is None and options.method in (arguments.AUTO, "network")
-    codec = options.models.load(options.model) if needed else None
+    codec = options.models.load(options.model, heavy=effort > 0) if needed else None
     picture = replace(picture, icc=b"", exif=b"", signalling=signalling.NONE)
     picture = picture if codec is None else viewed(picture, codec)
     decoding = DecodeOptions(models=options.models)
@@ -100,7 +99,7 @@ def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptio
     encoded = perf_counter()
     first = decode(made.data, decoding)
     decoded = perf_counter()
-    with _other_threads():
+    with _other_threads(codec):
         second = decode(made.data, decoding)
     said = info(made.data)
     height, width, channels = picture.pixels.shape
@@ -136,9 +135,12 @@ def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptio
 
 
 @contextmanager
-def _other_threads() -> Iterator[None]:
+def _other_threads(codec: PictureNetwork | None) -> Iterator[None]:
     """Another number of them than before."""
-    threads = runtime.get().threads
+    if codec is None:
+        yield
+        return
+    threads = codec.runtime.threads
     before = threads.count()
     threads.use(2 if before == 1 else 1)
     try:

@@ -7,14 +7,16 @@ every one (docs/exactness.md); what a picture looks like may differ by a level.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lictor.codec.errors import InvalidPrecision, OutOfMemory
+from lictor.codec.errors import InvalidOption, InvalidPrecision, MissingPackage, OutOfMemory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,9 +28,12 @@ if TYPE_CHECKING:
     from lictor.models.progress import Progress
     from lictor.models.quality import Quality
 
-RUNTIMES = {"torch": "lictor.codec.runtime.torch"}
+RUNTIMES = {"light": "lictor.codec.runtime.light", "torch": "lictor.codec.runtime.torch"}
 """Where each is; its module has a `RUNTIME`."""
-DEFAULT = "torch"
+DEFAULT = "light"
+FORCED = "LICTOR_RUNTIME"
+"""The environment variable that names the one to take."""
+CPU, AUTO = "cpu", "auto"
 PRECISIONS = ("float32", "bfloat16")
 """Of the synthesis."""
 
@@ -40,6 +45,10 @@ def check_precision(precision: str) -> str:
     return precision
 
 
+class NotHere(Exception):
+    """A runtime has no networks of this architecture; another may."""
+
+
 class Network(ABC):
     """A model with its weights, on a device.
 
@@ -49,6 +58,11 @@ class Network(ABC):
     name: str
     id: int
     digest: bytes
+
+    @property
+    @abstractmethod
+    def runtime(self) -> Runtime:
+        """What computes it."""
 
 
 class PictureNetwork(Network):
@@ -169,7 +183,10 @@ class Threads(Protocol):
 
 
 class Runtime(ABC):
-    """Loads models and computes them. Errors: ModelError of lictor.models, DeviceUnavailable."""
+    """Loads models and computes them.
+
+    Errors: ModelError of lictor.models, DeviceUnavailable, NotHere.
+    """
 
     threads: Threads
 
@@ -188,9 +205,52 @@ class Runtime(ABC):
 
 @lru_cache
 def get(name: str = DEFAULT) -> Runtime:
-    """A runtime by its name; what it needs is imported now."""
-    found: Runtime = import_module(RUNTIMES[name]).RUNTIME
+    """A runtime by its name; what it needs is imported now. Raises MissingPackage."""
+    try:
+        found: Runtime = import_module(RUNTIMES[name]).RUNTIME
+    except ModuleNotFoundError as e:
+        if e.name != "torch":
+            raise
+        raise MissingPackage(
+            "this needs PyTorch, which is not installed; pip install 'lictor[torch]'"
+        ) from e
     return found
+
+
+def forced(name: str | None = None) -> str | None:
+    """The runtime that is to be taken: a name that is given, or that the environment gives.
+
+    Raises InvalidOption for one that there is not.
+    """
+    name = name or os.environ.get(FORCED) or None
+    if name is not None and name not in RUNTIMES:
+        raise InvalidOption(f"runtime is {name!r}; give one of {', '.join(RUNTIMES)}")
+    return name
+
+
+def chosen(name: str | None = None, device: str = CPU, heavy: bool = False) -> str:
+    """The name of the runtime that does what is asked for: that which is forced, or the lightest.
+
+    Args:
+        name: one that is forced; None: what the environment says.
+        device: where networks are to run.
+        heavy: whether a search, bfloat16 or gradients are asked for.
+
+    Raises:
+        InvalidOption: there is none of this name, or it cannot do this.
+    """
+    wanted = forced(name)
+    on_cpu = device in (CPU, AUTO) or (isinstance(device, str) and device.startswith(f"{CPU}:"))
+    if wanted == "light" and (heavy or not on_cpu):
+        what = "no search and no bfloat16" if heavy else f"no device {device!r}"
+        raise InvalidOption(f"the light runtime has {what}; take that of torch")
+    if wanted is None and device == AUTO and find_spec("torch") is not None:
+        return "torch" if import_module(RUNTIMES["torch"]).has_gpu() else _lightest(heavy)
+    return wanted or _lightest(heavy or not on_cpu)
+
+
+def _lightest(heavy: bool) -> str:
+    return "torch" if heavy else "light"
 
 
 @contextmanager

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lictor.models.progress import Progress
     from lictor.models.quality import Quality
 
-AUTO = "auto"
+AUTO = runtime.AUTO
 """CUDA's GPU where there is one, else the CPU."""
 
 
@@ -35,6 +35,10 @@ AUTO = "auto"
 
 class PictureNetwork(runtime.PictureNetwork):
     """A model for pictures. The arrays it takes and gives share memory with tensors on the CPU."""
+
+    @property
+    def runtime(self) -> runtime.Runtime:
+        return RUNTIME
 
     def __init__(self, model: models.LatentCodec) -> None:
         self.model = model
@@ -108,6 +112,10 @@ class TaskNetwork(PictureNetwork, runtime.TaskNetwork):
 class ArrayNetwork(runtime.ArrayNetwork):
     """A model for arrays."""
 
+    @property
+    def runtime(self) -> runtime.Runtime:
+        return RUNTIME
+
     def __init__(self, model: ArrayModel) -> None:
         self.model = model
         self.name, self.id, self.digest = model.name, model.id, model.digest
@@ -147,13 +155,18 @@ def network(model: models.Network) -> runtime.Network:
 # ---- where, and how precisely
 
 
+def has_gpu() -> bool:
+    """Whether AUTO means one."""
+    return torch.cuda.is_available()
+
+
 def placed(model: models.Network, device: str) -> models.Network:
     """The model on a device, by PyTorch's name for it, or AUTO. Raises DeviceUnavailable."""
     if not isinstance(device, (str, torch.device)):
         raise DeviceUnavailable(f"device is {device!r}; give a name: cpu, auto, or cuda")
     device = str(device)
     if device == AUTO:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if has_gpu() else "cpu"
     return model if device == "cpu" else _copy(model, device)
 
 

@@ -30,6 +30,7 @@ def fake() -> ModuleType:
 def only_fake_models(fake: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("load", "find", "index"):
         monkeypatch.setattr(models, name, getattr(fake, name))
+    monkeypatch.setenv("LICTOR_RUNTIME", "torch")  # which the fake is for
 
 
 @pytest.fixture(scope="session")

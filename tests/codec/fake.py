@@ -130,6 +130,7 @@ def _pause_before_replacing(name: str) -> None:
 
 if __name__ in ("__main__", "__mp_main__"):  # the second in worker processes
     models.load, models.find, models.index = load, find, index
+    os.environ["LICTOR_RUNTIME"] = "torch"
     if os.environ.get("PAUSE"):
         _pause_before_replacing(os.environ["PAUSE"])
 

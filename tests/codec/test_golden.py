@@ -22,6 +22,7 @@ from lictor.codec.errors import NoLatents
 from lictor.codec.format import picture as bitstream
 from lictor.codec.image import pillow
 from lictor.codec.picture import alpha, latent, metadata
+from lictor.codec.runtime import runtime as runtimes
 from lictor.codec.runtime import torch as torch_runtime
 from lictor.models import zoo
 from lictor.models.linear import coder
@@ -59,6 +60,7 @@ NAMES = (
     "tiles",
 )
 MOST_BYTES = 500_000
+RUNTIMES = ("light", "torch")
 
 
 @pytest.fixture
@@ -96,26 +98,35 @@ def read(name: str) -> bytes:
     return (FOLDER / f"{name}.bin").read_bytes()
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", NAMES)
-def test_latents(name: str):
+def test_latents(name: str, runtime: str):
     data = read(name)
     if name.startswith(("linear", "lossless", "overfit")):
         with pytest.raises(NoLatents):
             latents(data)
         return
-    decoded = latents(data)
+    decoded = latents(data, runtime=runtime)
     assert decoded.sha256 == index()["files"][name]["latents"]
     assert decoded.checksum == info(data).latents
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", NAMES)
-def test_picture(name: str):
-    check_picture(name, read(name))
+def test_picture(name: str, threads: int, runtime: str):
+    own = runtimes.get(runtime).threads
+    before = own.count()
+    own.use(threads)
+    try:
+        check_picture(name, read(name), runtime)
+    finally:
+        own.use(before)
 
 
-def check_picture(name: str, data: bytes) -> None:
+def check_picture(name: str, data: bytes, runtime: str | None = None) -> None:
     golden = index()["files"][name]
-    picture = decode_picture(data, region=golden["region"])
+    picture = decode_picture(data, region=golden["region"], runtime=runtime)
     expected = pillow.read(str(FOLDER / f"{name}.png"))
     assert picture.pixels.dtype == expected.pixels.dtype
     assert picture.pixels.shape == expected.pixels.shape
@@ -153,7 +164,7 @@ def test_one_bit_of_a_golden_picture_matters(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(torch_runtime, "samples", wrong)
     with pytest.raises(AssertionError):
-        check_picture("gray", data)
+        check_picture("gray", data, "torch")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -185,9 +196,9 @@ def test_without_any_encoder(name: str, monkeypatch: pytest.MonkeyPatch):
         (metadata, "pack"),
     ):
         monkeypatch.setattr(module, attribute, gone(attribute))
-    check_picture(name, data)
+    check_picture(name, data, "torch")
     if not name.startswith(("linear", "lossless", "overfit")):
-        assert latents(data).sha256 == index()["files"][name]["latents"]
+        assert latents(data, runtime="torch").sha256 == index()["files"][name]["latents"]
 
 
 def test_checksum_is_what_the_format_says():

@@ -223,7 +223,7 @@ def _options(
             classify.classifier(classifier)
         except TaskUnavailable as e:
             raise UsageError(str(e)) from e
-    runtime.get().threads.use(threads)
+    runtime.get(runtime.chosen()).threads.use(threads)
     ready, missing = metrics.available()
     how = Options(
         repeat=repeat,

@@ -83,7 +83,8 @@ def reader(file: File, options: DecodeOptions) -> latent.TileReader:
     h = file.header
     streams = latent.Streams(file.payload(LATENTS), file.table, h.latents)
     grid = Grid.of_file(h, file.table)
-    codec = options.models.find(h, options.device).for_depth(h.depth)
+    heavy = options.precision != "float32"
+    codec = options.models.find(h, options.device, heavy).for_depth(h.depth)
     wanted = h.quality
     if h.mapped:
         from lictor.codec.picture import quality_map
@@ -93,7 +94,7 @@ def reader(file: File, options: DecodeOptions) -> latent.TileReader:
                 f"the file has a quality map, which {codec.name} cannot have; install the newest "
                 "Lictor"
             )
-        with latent.running(grid):
+        with latent.running(grid, codec):
             wanted = quality_map.unpack(file.payload(MAP), h)
     return latent.TileReader(streams, grid, codec, wanted, file.salvage)
 
