@@ -16,6 +16,7 @@ from lictor.models import registry, weights, zoo
 from lictor.models.base import Network
 from lictor.models.coding.layers import Block
 from lictor.models.errors import BadCheckpoint as BadCheckpoint
+from lictor.models.weights import FORMAT as FORMAT
 
 
 def save(model: Network, path: Path, name: str, training: dict[str, Any]) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.arrays.context import FloatArray
-from lictor.codec.errors import UnsupportedArray
+from lictor.codec.errors import MissingPackage, UnsupportedArray
 from lictor.codec.format import arrays as feature_format
 from lictor.codec.format.arrays import DTYPES
+from lictor.codec.runtime.runtime import NO_TORCH
 
 if TYPE_CHECKING:
     from lictor.codec.runtime.tensors import Tensor
@@ -54,7 +55,12 @@ def as_array(dtype: str, raw: npt.NDArray[Any], big_endian: bool = False) -> Any
     """The other way: numpy, but a torch tensor for bfloat16."""
     if dtype != "bfloat16":
         return raw.astype(raw.dtype.newbyteorder(">")) if big_endian else raw
-    from lictor.codec.runtime import tensors
+    try:
+        from lictor.codec.runtime import tensors
+    except ModuleNotFoundError as e:
+        if e.name != "torch":
+            raise
+        raise MissingPackage(f"bfloat16 is given back as PyTorch's tensor, so {NO_TORCH}") from e
 
     return tensors.of_bfloat16(raw)
 

@@ -19,10 +19,10 @@ from lictor.codec.errors import UnsupportedArray
 def read(data: bytes, kind: str) -> Any:
     """The array of a file, or the dict of its arrays. Raises UnsupportedArray."""
     if kind == ".safetensors":
-        from lictor.codec.runtime import tensors
+        from lictor.codec.arrays import safetensors
 
         with _reading(kind):
-            return tensors.load(data)
+            return safetensors.load(data)
     if kind == ".npy":
         with _reading(kind):
             found = np.load(io.BytesIO(data), allow_pickle=False)
@@ -105,10 +105,10 @@ def write(arrays: Any, file: IO[bytes], kind: str, texts: Mapping[str, str] | No
     """
     named = arrays if isinstance(arrays, dict) else {"": arrays}
     if kind == ".safetensors":
-        from lictor.codec.runtime import tensors
+        from lictor.codec.arrays import safetensors
 
         native = {name or "array": _native(a) for name, a in named.items()}
-        file.write(tensors.save(native, texts))
+        file.write(safetensors.save(native, texts))
         return
     if any(not isinstance(a, np.ndarray) for a in named.values()):
         raise UnsupportedArray(f"{kind} files cannot hold bfloat16; name the output .safetensors")

@@ -16,6 +16,7 @@ import click
 from lictor.codec import inputs
 from lictor.codec.errors import CodecError, DeviceUnavailable, InvalidQuality, ModelUnavailable
 from lictor.codec.inputs import UsageError
+from lictor.codec.runtime.runtime import NO_TORCH
 
 T = TypeVar("T")
 
@@ -39,10 +40,17 @@ def fail(message: str, status: int) -> int:
     return status
 
 
+def without_torch(error: Exception) -> bool:
+    """Whether what went wrong is that PyTorch is not here."""
+    return isinstance(error, ModuleNotFoundError) and error.name == "torch"
+
+
 def reason(error: Exception) -> str:
     """What went wrong, in one line."""
     if os.environ.get("LICTOR_DEBUG"):
         traceback.print_exception(error)
+    if without_torch(error):
+        return NO_TORCH
     if isinstance(error, (CodecError, inputs.CannotWrite)):
         return str(error)
     if isinstance(error, MemoryError):

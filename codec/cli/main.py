@@ -30,8 +30,9 @@ from lictor.codec.cli import (
     verify,
 )
 from lictor.codec.cli.bench import group
-from lictor.codec.cli.console import fail
+from lictor.codec.cli.console import fail, without_torch
 from lictor.codec.inputs import CannotWrite, UsageError
+from lictor.codec.runtime.runtime import NO_TORCH
 from lictor.codec.runtime.threads import wait_briefly
 
 
@@ -48,6 +49,10 @@ class _Group(click.Group):
             status = fail(f"lictor: {e}", 2)
         except click.ClickException as e:
             status = fail(_usage_line(e), 2)
+        except ModuleNotFoundError as e:
+            if not without_torch(e):
+                raise
+            status = fail(f"lictor: {NO_TORCH}", 2)
         except CannotWrite as e:  # standard output; others are said where they are written
             status = fail(f"lictor: {e}", 1)
         sys.exit(status if isinstance(status, int) else 0)
@@ -80,6 +85,7 @@ for _command in (
     verify.verify,
     models.models,
     models.import_,
+    models.export_onnx,
     train.train,
     train.distil,
     train.train_features,

@@ -1,9 +1,10 @@
-"""`lictor models` and `lictor import`: the weights that are here, and others that may come."""
+"""`lictor models`, `import`, `export-onnx`: the weights here, and their ways in and out."""
 
 from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -61,5 +62,24 @@ def import_(architecture: str, weights: str, out: str) -> None:
 
     try:
         click.echo(models.import_weights(architecture, weights, out))
+    except (models.ModelError, OSError) as e:
+        raise UsageError(str(e)) from e
+
+
+@click.command("export-onnx")
+@click.argument("name")
+@click.option("--into", metavar="FOLDER", default=".", help="Where files are put.  [default: .]")
+def export_onnx(name: str, into: str) -> None:
+    """Write the networks of a model as ONNX graphs, for apps of your own; see docs/onnx.md.
+
+    NAME: a model that codes pictures and that `lictor models` lists, or a .safetensors file. Files
+    are called NAME.analysis.onnx and so on. Neither PyTorch nor the package onnx is needed.
+    """
+    from lictor import models
+    from lictor.models.onnx.export import export
+
+    try:
+        for path in export(name, Path(into)):
+            click.echo(path)
     except (models.ModelError, OSError) as e:
         raise UsageError(str(e)) from e

@@ -34,6 +34,7 @@ DEFAULT = "light"
 FORCED = "LICTOR_RUNTIME"
 """The environment variable that names the one to take."""
 CPU, AUTO = "cpu", "auto"
+NO_TORCH = "this needs PyTorch, which is not installed; pip install 'lictor[torch]'"
 PRECISIONS = ("float32", "bfloat16")
 """Of the synthesis."""
 
@@ -211,9 +212,7 @@ def get(name: str = DEFAULT) -> Runtime:
     except ModuleNotFoundError as e:
         if e.name != "torch":
             raise
-        raise MissingPackage(
-            "this needs PyTorch, which is not installed; pip install 'lictor[torch]'"
-        ) from e
+        raise MissingPackage(NO_TORCH) from e
     return found
 
 

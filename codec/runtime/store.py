@@ -109,7 +109,7 @@ class Store:
         return self._of(device, heavy, lambda who: who.find(*named, device, **self._own()))
 
     def _of(self, device: str, heavy: bool, ask: Callable[[Runtime], Network]) -> Network:
-        """What a runtime has, or, of architectures that it lacks and was not forced to have, PyTorch."""
+        """What a runtime has; where none is forced, of what the light one lacks, PyTorch."""
         name = runtime.chosen(self.runtime, device, heavy)
         with model_errors():
             try:

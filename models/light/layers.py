@@ -75,16 +75,18 @@ class Dense:
         InexactWeights: sums of a twin could leave what doubles hold.
     """
 
+    bias: Array
+
     def __init__(self, weight: Array, bias: Array | None = None, exact: bool = False) -> None:
         self.outputs, self.inputs = weight.shape
-        bias = np.zeros(self.outputs, np.float32) if bias is None else bias
         self.exact = exact
+        own: Array = np.zeros(self.outputs, np.float32) if bias is None else bias
         if exact:
-            weight, bias = fixed(weight, bias)
+            weight, own = fixed(weight, own)
         else:
-            weight, bias = (np.asarray(part, np.float32) for part in (weight, bias))
+            weight, own = np.asarray(weight, np.float32), np.asarray(own, np.float32)
         self.weight = reference.packed(weight.T)
-        self.bias = reference.packed(bias[None]).ravel()
+        self.bias = reference.packed(own[None]).ravel()
 
     def __call__(
         self,
@@ -144,12 +146,15 @@ class Depthwise:
         before: zeros above and to the left; below and to the right as many as are needed.
     """
 
+    bias: Array
+
     def __init__(
         self, weight: Array, bias: Array, exact: bool = False, stride: int = 1, before: int = 1
     ) -> None:
         self.kernel, self.stride, self.before, self.exact = weight.shape[-1], stride, before, exact
-        flat = weight.reshape(len(weight), -1)
-        flat, self.bias = fixed(flat, bias) if exact else (flat, np.asarray(bias, np.float32))
+        flat, self.bias = weight.reshape(len(weight), -1), np.asarray(bias, np.float32)
+        if exact:
+            flat, self.bias = fixed(flat, bias)
         self.taps = np.ascontiguousarray(flat.T, np.float64 if exact else np.float32)
 
     def __call__(self, x: Array, finish: int = 0) -> Array:

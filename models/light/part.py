@@ -1,4 +1,4 @@
-"""Parts of a network, by the names that weights files have; layers are made when they are needed."""
+"""Parts of a network, by the names that weights files have; layers are made when needed."""
 
 from __future__ import annotations
 
@@ -71,5 +71,3 @@ def shuffled(weight: Array, size: int) -> Array:
 def columns(weight: Array, size: int) -> Array:
     """Columns for what a pixel unshuffle gives, in the order of `spread_out`: likewise."""
     return np.ascontiguousarray(shuffled(weight.reshape(len(weight), -1).T, size).T)
-
-

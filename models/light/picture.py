@@ -91,10 +91,9 @@ class Lictor:
         v *= np.exp(self._of("gain", Part.ladder)(steps(quality)))
         core = tile.padded(stride).in_cells(cell)
         # The first place of z must be one of the tile's grid.
-        around = np.ascontiguousarray(v[:, core.top % PLACES :, core.left % PLACES :])
-        n, h, w, _ = around.shape
-        around = around[:, : h // PLACES * PLACES, : w // PLACES * PLACES]
-        z = self._of("h_a", HyperAnalysis)(around)
+        around = v[:, core.top % PLACES :, core.left % PLACES :]
+        h, w = (n // PLACES * PLACES for n in around.shape[1:3])
+        z = self._of("h_a", HyperAnalysis)(around[:, :h, :w])
         rows, columns = core.in_cells(PLACES).place
         z = z[:, rows, columns]
         own = quality.part(core)

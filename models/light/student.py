@@ -237,7 +237,7 @@ class _Front:
         self.blocks = [_Bottleneck(part["blocks"][i], i) for i in range(_CUT)]
 
     def __call__(self, x: Array) -> Array:
-        n, h, w, _ = x.shape
+        _, h, w, _ = x.shape
         around = np.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
         taps = [around[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]
         x = self.stem(np.concatenate(taps, axis=3), RELU6)
@@ -251,7 +251,7 @@ class _Tail:
 
     def __init__(self, part: Part) -> None:
         blocks = part["blocks"]
-        self.blocks = []
+        self.blocks: list[_Bottleneck] = []
         while blocks[len(self.blocks)]:
             self.blocks.append(_Bottleneck(blocks[len(self.blocks)], _CUT + len(self.blocks)))
         self.head, self.classes = part["head"].dense(), part["classes"].dense()

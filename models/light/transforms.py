@@ -112,7 +112,7 @@ class HyperAnalysis:
 
 
 def of_squares(weight: Array) -> Array:
-    """Rows of a pixel shuffle by 16, as 2 x 2 squares of 8 x 8 pixels, each as `shuffled` has it."""
+    """Rows of a pixel shuffle by 16, as 2 x 2 squares of 8 x 8 pixels, each as `shuffled` does."""
     parts = weight.reshape(-1, 2, 8, 2, 8, weight.shape[1]).transpose(1, 3, 2, 4, 0, 5)
     return np.ascontiguousarray(parts).reshape(weight.shape)
 
