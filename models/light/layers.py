@@ -219,7 +219,7 @@ class Ladder:
     """A value per channel that changes with quality; rungs (ANCHORS, channels)."""
 
     def __init__(self, rungs: Array) -> None:
-        self.rungs = np.asarray(rungs, np.float32)
+        self.rungs = _rungs(rungs, np.float32)
 
     def __call__(self, steps: Array) -> Array:
         """Of quality in steps, int64 (1,) or (1, h, w): float32 (1, 1, 1, C) or (1, h, w, C)."""
@@ -233,7 +233,7 @@ class ExactLadder:
     """Its twin, in float64."""
 
     def __init__(self, rungs: Array) -> None:
-        values = round_half_up(np.asarray(rungs, np.float64) * 2.0**FRACTION)
+        values = round_half_up(_rungs(rungs, np.float64) * 2.0**FRACTION)
         self.rungs = values.astype(np.int64)
 
     def __call__(self, steps: Array) -> Array:
@@ -243,6 +243,12 @@ class ExactLadder:
         t = (steps - low * rung)[..., None]
         mixed = self.rungs[low] * (rung - t) + self.rungs[low + 1] * t
         return on_places(((2 * mixed + rung) // (2 * rung)).astype(np.float64))
+
+
+def _rungs(rungs: Array, dtype: Any) -> Array:
+    if rungs.ndim != 2 or len(rungs) != ANCHORS:
+        raise ValueError(f"a ladder of {rungs.shape} has not {ANCHORS} rungs")
+    return np.asarray(rungs, dtype)
 
 
 def on_places(values: Array) -> Array:

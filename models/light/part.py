@@ -35,8 +35,7 @@ class Part:
         weight = self("weight")
         if weight.ndim == 4:
             weight = weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)
-        bias = self("bias") if f"{self.prefix}bias" in self.tensors else None
-        return Dense(weight, bias, exact)
+        return Dense(weight, self("bias"), exact)
 
     def depthwise(self, exact: bool = False) -> Depthwise:
         """A convolution of 3x3."""
