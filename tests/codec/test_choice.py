@@ -227,6 +227,7 @@ def test_a_screenshot_takes_fewer_bytes_than_webp(makes: dict[str, np.ndarray]):
 def test_models_with_qualities_of_their_own_are_taken_as_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.setenv("LICTOR_RUNTIME", "torch")
     monkeypatch.setattr(Lictor, "on_ladder", False)
     stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
     data = encode(stripes, quality=30)

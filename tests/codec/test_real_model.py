@@ -289,6 +289,7 @@ def test_a_region_of_interest_in_tiles(china: np.ndarray, monkeypatch: pytest.Mo
 
 def test_networks_that_give_no_numbers_are_named(monkeypatch):
     """Weights gone wrong, on one picture only: neither a file nor a picture comes of it."""
+    monkeypatch.setenv("LICTOR_RUNTIME", "torch")
     model = checkpoint.load("lictor-s.mse")
     pixels = np.full((64, 64, 3), 90, np.uint8)
     data = encode(pixels, model="lictor-s.mse", method="network")
