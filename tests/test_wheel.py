@@ -1,6 +1,7 @@
 """The wheel, installed in a clean environment outside the repository, does the main job."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,3 +103,22 @@ def test_wheel_works_outside_the_repository(wheel, tmp_path):
     assert "lictor-s.mse" in run(lictor, "info", "out.bin", cwd=tmp_path, env=clean)
     training = ("train", "in.png", "--out", "run", "steps=1", "crop=64", "batch=1", "workers=0")
     assert "done" in run(lictor, *training, cwd=tmp_path, env=clean)
+
+    # As where only what the wheel needs is installed.
+    (Path(own) / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
+    run(lictor, "encode", "in.png", "light.bin", cwd=tmp_path, env=clean)
+    run(lictor, "decode", "light.bin", "light.png", cwd=tmp_path, env=clean)
+    light = np.asarray(Image.open(tmp_path / "light.png")).astype(int)
+    assert np.abs(light - decoded).max() <= 1
+    run(lictor, "export-onnx", "lictor-s.mse", "--into", "graphs", cwd=tmp_path, env=clean)
+    refused = subprocess.run([lictor, *training], cwd=tmp_path, env=clean, capture_output=True)
+    assert refused.returncode == 2 and b"lictor[torch]" in refused.stderr
+
+
+def test_wheel_needs_little(wheel):
+    """PyTorch is for extras, as all that is large is."""
+    (name,) = (n for n in zipfile.ZipFile(wheel).namelist() if n.endswith(".dist-info/METADATA"))
+    told = zipfile.ZipFile(wheel).read(name).decode()
+    needed = [line for line in told.splitlines() if line.startswith("Requires-Dist:")]
+    plain = {re.split("[^a-z]", line[15:])[0] for line in needed if "extra ==" not in line}
+    assert plain == {"click", "numpy", "pillow", "safetensors", "tifffile", "tqdm"}

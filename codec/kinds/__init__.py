@@ -139,6 +139,7 @@ def decode(
     precision: str = "float32",
     device: str = "cpu",
     models: Store = DEFAULT_STORE,
+    runtime: str | None = None,
 ) -> Any:
     """Decode a file of any kind.
 
@@ -155,6 +156,7 @@ def decode(
             some CPUs and rounds a little more. The latents are the same.
         device: where networks run that make pictures, as for `encode`. The latents are the same.
         models: where weights are looked for that are not shipped.
+        runtime: what computes networks, "light" or "torch", as for `encode`.
 
     Returns:
         Of a picture, a Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow
@@ -176,7 +178,7 @@ def decode(
     options |= {"precision": precision, "device": device}
     given = {k: v for k, v in options.items() if v != _DEFAULTS.get(k)}
     refuse(kind, given, kind.decode_options, str)
-    return kind.decode(data, models=models, **given)
+    return kind.decode(data, models=models.on(runtime), **given)
 
 
 def info(data: Any) -> Info | FeatureInfo:

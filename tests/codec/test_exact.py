@@ -36,8 +36,9 @@ gpu = [
 
 
 @pytest.fixture
-def only_fake_models() -> None:
-    """In place of the fixture that hides the shipped models."""
+def only_fake_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the fixture that hides the shipped models; what is tried here is PyTorch's."""
+    monkeypatch.setenv("LICTOR_RUNTIME", "torch")
 
 
 def picture(name: str) -> np.ndarray:

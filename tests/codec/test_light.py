@@ -24,6 +24,7 @@ from lictor.codec import (
 )
 from lictor.codec.runtime import runtime, store
 from lictor.models import zoo
+from lictor.models.light import layers, reference
 
 if "lictor-s.mse" not in zoo.index():
     pytest.skip("the shipped weights are not in the tree", allow_module_level=True)
@@ -183,6 +184,24 @@ def test_threads_change_nothing(threads: int, china: np.ndarray):
         np.testing.assert_array_equal(decode_picture(data).pixels, expected)
     finally:
         own.use(before)
+
+
+@pytest.mark.parametrize("path", range(layers.kernels.BEST + 1))
+def test_no_path_changes_latents(path: int, china: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    data = encode(china[:200, :301], quality=60, method="network")
+    expected = latents(data, runtime="torch").sha256
+    monkeypatch.setattr(layers.kernels, "BEST", path)
+    assert latents(data).sha256 == expected
+    other = encode(china[:200, :301], quality=60, method="network")
+    assert latents(other).sha256 == latents(other, runtime="torch").sha256
+
+
+def test_without_a_compiler_numpy_computes(china: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    data = encode(china[:130, :201], quality=60, method="network")
+    expected = latents(data).sha256, decode_picture(data).pixels.astype(int)
+    monkeypatch.setattr(layers, "kernels", reference)
+    assert latents(data).sha256 == expected[0]
+    assert np.abs(decode_picture(data).pixels - expected[1]).max() <= 1
 
 
 # ---- who is asked
