@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lictor.codec.image.pillow import Picture
-    from lictor.models.progress import Progress
+    from lictor.models.progress import Progress, Stop
 
 
 def encode(
@@ -57,6 +57,7 @@ def encode(
     salvage: bool = False,
     models: Store = DEFAULT_STORE,
     runtime: str | None = None,
+    stop: Stop | None = None,
 ) -> bytes:
     """Encode a picture.
 
@@ -116,6 +117,8 @@ def encode(
         runtime: what computes networks: "light", which needs no PyTorch, or "torch". Unless told
             otherwise, by this or the environment variable LICTOR_RUNTIME, the light one where it
             can: on the CPU, without a search. Streams of either decode to the same latents.
+        stop: asked now and then while "overfit" trains; once it says True, the best so far is
+            coded.
 
     Returns:
         The bytes of a .bin file, which name the model and need no flags to decode.
@@ -136,7 +139,9 @@ def encode(
         raise InvalidTarget(f"give a quality or {target.kind}, not both")
     effort = arguments.effort(effort)
     picture, models = arguments.picture(image, salvage, exact), models.on(runtime)
-    options = EncodeOptions(model, strip, roi, roi_drop, tune, progress, device, models, method)
+    options = EncodeOptions(
+        model, strip, roi, roi_drop, tune, progress, device, models, method, stop
+    )
     task = encoding.Task.of(picture, options, effort)
     if target is None:
         return task.file(wanted, effort).data

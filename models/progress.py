@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 
 Progress = Callable[[int, int], None]
 """Told the steps done and how many there are."""
+Stop = Callable[[], bool]
+"""Asked now and then whether a search is to end, with the best that it has."""
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from lictor.codec.cli import batch, options
 from lictor.codec.cli.file_jobs import Encode
 from lictor.codec.errors import CodecError, InvalidTarget, MissingPackage, TaskUnavailable
 from lictor.codec.inputs import UsageError, show
+from lictor.models.overfit import sizes
 
 if TYPE_CHECKING:
     from lictor.codec.picture.rate_target import Target
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @options.quality
 @options.method
 @options.effort
+@options.keep_best
 @options.model
 @options.strip
 @options.salvage
@@ -41,6 +43,7 @@ def encode(
     method: str,
     lossless: bool,
     effort: int,
+    keep_best: bool,
     model: str,
     strip: bool,
     salvage: bool,
@@ -78,6 +81,8 @@ def encode(
     wanted, method = options.chosen(quality, method, lossless)
     target = _target(strict, size=size, bpp=bpp, psnr=psnr, ssim=ssim)
     _check_roi(roi, roi_task)
+    if keep_best and sizes.named(model) is None:
+        raise UsageError("--keep-best is for --model overfit; leave it out")
     given = {
         "quality": wanted,
         "method": method if _named("method") else None,
@@ -96,6 +101,7 @@ def encode(
     work = Encode(
         {name: value for name, value in given.items() if value is not None},
         mixed=len({kinds.of_input(job.source) for job in jobs}) > 1,
+        keep=keep_best,
     )
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 

@@ -5,10 +5,12 @@ Each of the classes holds a command's options and, called with a job, returns a 
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from time import perf_counter
 from typing import Any
 
@@ -28,17 +30,21 @@ class Encode:
 
     options: those that were given, by the names that kinds.py has; for kinds that take them.
     mixed: some inputs are of one kind, some of another. Each then takes the options that it knows.
+    keep: Ctrl-C ends a training, and what was found is coded.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     mixed: bool = False
+    keep: bool = False
 
     def __call__(self, job: Job) -> Row:
         """Read, encode, write."""
         kind = kinds.of_input(job.source, _start(job))
         options = self._own(kind)
         content = _content(kind, job, options.get("salvage", False))
-        with same_for_all_files(kind.common), _steps_bar() as progress:
+        with same_for_all_files(kind.common), _steps_bar() as progress, _kept(self.keep) as kept:
+            taken = kind.takes(kept)
+            options |= {name: value for name, value in kept.items() if name in taken}
             data, row = kind.encode(content, options, progress)
         with files.writing(job.target) as file:
             file.write(data)
@@ -176,8 +182,6 @@ def _steps_bar() -> Iterator[Callable[[int, int], None] | None]:
     Nothing is shown of work that reports no steps, or by workers, whose bars would write over one
     another.
     """
-    from multiprocessing import parent_process
-
     if parent_process() or not sys.stderr.isatty():
         yield None
         return
@@ -186,6 +190,27 @@ def _steps_bar() -> Iterator[Callable[[int, int], None] | None]:
         yield bar
     finally:
         bar.close()
+
+
+@contextmanager
+def _kept(keep: bool) -> Iterator[dict[str, Any]]:
+    """As options: what says that Ctrl-C was pressed; pressed again, it ends the work as ever."""
+    if not keep or parent_process():
+        yield {}
+        return
+    before = signal.getsignal(signal.SIGINT)
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield {"stop": lambda: pressed}
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Bar:

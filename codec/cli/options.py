@@ -104,6 +104,11 @@ effort = whole(
     "get smaller, pictures better; decoding stays as it is. With --model overfit: how long "
     "networks are trained.",
 )
+keep_best = click.option(
+    "--keep-best",
+    is_flag=True,
+    help="Ctrl-C ends the training of --model overfit, and codes the best so far.",
+)
 strip = click.option(
     "--strip", is_flag=True, help="Leave EXIF and the ICC profile out; colours become sRGB."
 )

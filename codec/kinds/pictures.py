@@ -40,7 +40,7 @@ class Pictures(Kind):
     output = ".png"
     options = frozenset(
         ("quality", "effort", "model", "strip", "device", "roi", "roi_drop", "tune", "salvage")
-    ).union(("target", "strict", "method"))
+    ).union(("target", "strict", "method", "stop"))
     decode_options = frozenset(("region", "salvage", "progress", "precision", "device"))
     info_options = frozenset(("latents",))
     advice = "pictures take --quality"

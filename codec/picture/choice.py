@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lictor.codec.image.picture import Picture
     from lictor.codec.runtime.runtime import PictureNetwork
     from lictor.models.overfit.sizes import Size
-    from lictor.models.progress import Progress
+    from lictor.models.progress import Progress, Stop
 
     Mask = NDArray[np.bool_]
 
@@ -65,6 +65,7 @@ class Task:
 
     codec: the network; None: there is none to choose.
     overfit: the size of networks of the picture's own, if it is to be coded by these.
+    stop: for their training.
     """
 
     picture: Picture
@@ -73,6 +74,7 @@ class Task:
     effort: int = 0
     progress: Progress | None = None
     overfit: Size | None = None
+    stop: Stop | None = None
 
     @cached_property
     def colours(self) -> NDArray[Any]:
@@ -202,6 +204,7 @@ def _overfitted(task: Task) -> list[Coded]:
         progress=task.progress,
         measured=True,
         overfit=task.overfit,
+        stop=task.stop,
     )
     own = Tried(task, METHODS[OVERFIT].encode(wanted), np.ones(task.shape, np.bool_))
     parts, _ = _held(task, own, Plan(own.mask, own.errors > task.bound, None))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lictor.codec.picture.rate_target import Reached, Target
     from lictor.codec.runtime.runtime import PictureNetwork
     from lictor.models.overfit.sizes import Size
-    from lictor.models.progress import Progress
+    from lictor.models.progress import Progress, Stop
 
 DEFAULT_MODEL = zoo.DEFAULT
 DEFAULT_DROP = 40.0
@@ -49,6 +49,7 @@ class EncodeOptions:
     device: str = "cpu"
     models: Store = store.DEFAULT
     method: str = arguments.AUTO
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,15 @@ class Task:
 
             quality = regions.quality_map(self.wanted, quality, self.options.roi_drop)
         options = self.options
-        progress = options.progress
-        task = choice.Task(self.picture, quality, self.codec, effort, progress, self.overfit)
+        task = choice.Task(
+            self.picture,
+            quality,
+            self.codec,
+            effort,
+            options.progress,
+            self.overfit,
+            options.stop,
+        )
         return make(task, options.method, plan)
 
     def reach(self, target: Target, effort: int) -> Reached:

@@ -68,7 +68,7 @@ def fitted(wanted: Wanted) -> Fitted:
     weight, iterations = slope(float(wanted.quality)), ITERATIONS[wanted.effort]
     report = _reported(wanted.progress, iterations, height * width)
     threads = OwnThreads().count()
-    found = train(x, weight, wanted.overfit, iterations, report, threads)
+    found = train(x, weight, wanted.overfit, iterations, report, threads, stop=wanted.stop)
     tile_height, tile_width = sizes.tile_sides(height, width)
     grid = Grid(width, height, tile_width, tile_height)
     search = _Search(grid, found.grids, colours, weight)

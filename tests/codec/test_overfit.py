@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import zlib
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from lictor.codec import CodecError, decode_picture, encode, info, latents, verify
+from lictor.codec.cli.file_jobs import _kept
 from lictor.codec.distortion import psnr
 from lictor.codec.errors import (
     CorruptFile,
@@ -236,6 +238,28 @@ def test_what_does_not_go_with_it_is_refused():
     with pytest.raises(InvalidOption):
         encode(pixels, model="overfit", tune="eyes")
     assert info(encode(pixels, model="overfit", quality="lossless")).lossless
+
+
+def test_a_training_that_is_stopped_is_coded():
+    pixels, asked = photo(40, 40), []
+
+    def stop() -> bool:
+        asked.append(True)
+        return len(asked) > 8
+
+    data = encode(pixels, model="overfit-s", quality=30, stop=stop)
+    assert len(asked) == 9 and decode_picture(data).pixels.shape == pixels.shape
+
+
+def test_ctrl_c_is_kept_once():
+    before = signal.getsignal(signal.SIGINT)
+    with _kept(True) as options:
+        assert not options["stop"]()
+        signal.raise_signal(signal.SIGINT)
+        assert options["stop"]()
+        assert signal.getsignal(signal.SIGINT) is before
+    with _kept(False) as options:
+        assert not options
 
 
 def test_progress_says_how_things_stand():

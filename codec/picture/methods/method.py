@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lictor.codec.runtime.runtime import PictureNetwork
     from lictor.models.box import Box
     from lictor.models.overfit.sizes import Size
-    from lictor.models.progress import Progress
+    from lictor.models.progress import Progress, Stop
     from lictor.models.quality import Quality
 
 Region = tuple[int, int, int, int]
@@ -46,7 +46,7 @@ class Wanted:
     codec: the network, for the method that needs one.
     blocks: bool (rows, columns) of 64x64 pixels, those to be coded; None: all.
     measured: the result is to have bits and samples.
-    overfit: the size of the networks, for the method that trains them.
+    overfit: the size of the networks, for the method that trains them. stop: for the same one.
     """
 
     picture: Picture
@@ -57,6 +57,7 @@ class Wanted:
     blocks: NDArray[np.bool_] | None = None
     measured: bool = False
     overfit: Size | None = None
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, eq=False)
