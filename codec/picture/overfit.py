@@ -13,7 +13,7 @@ from lictor.codec.picture.tiles import Grid
 from lictor.codec.runtime.threads import OwnThreads
 from lictor.models.box import Box
 from lictor.models.coding.slope import slope
-from lictor.models.overfit import coder, parameters, sizes
+from lictor.models.overfit import coder, parameters, sizes, starts
 from lictor.models.progress import Progress, Telling
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lictor.codec.picture.methods.method import Coded, Wanted
     from lictor.models.overfit.coder import Grids
-    from lictor.models.overfit.parameters import Quantised
+    from lictor.models.overfit.parameters import Cost, Quantised
 
 ITERATIONS = (2000, 500, 1000, 2000, 3000, 5000, 8000, 12000, 20000, 30000)
 """Of training, by effort 0…9; 0 is what is done where nothing is said."""
@@ -43,13 +43,13 @@ class CodedTile:
 class Fitted:
     """A picture coded by networks of its own.
 
-    symbols: of all grids, joined. networks: the payload of their section. expected: bytes that
-    such networks in floating point expect of the grids.
+    symbols: of all grids, joined. expected: bytes that such networks in floating point expect of
+    the grids.
     """
 
     grid: Grid
     tiles: list[CodedTile]
-    networks: bytes
+    networks: Quantised
     symbols: NDArray[np.int8]
     expected: float
 
@@ -72,11 +72,14 @@ def fitted(wanted: Wanted) -> Fitted:
     tile_height, tile_width = sizes.tile_sides(height, width)
     grid = Grid(width, height, tile_width, tile_height)
     search = _Search(grid, found.grids, colours, weight)
-    best = parameters.chosen(wanted.overfit, found.parameters, search.bits, search.loss)
-    networks, symbols = best.payload(), coder.joined(found.grids)
-    tiles = search.coded(networks, range(len(grid)))
+    size = wanted.overfit
+    ways = {0, starts.nearest(size, weight)}
+    tried = [parameters.chosen(size, found.parameters, *search.costs, way) for way in ways]
+    best = min(tried, key=search.cost)
+    symbols = coder.joined(found.grids)
+    tiles = search.coded(best.whole(), range(len(grid)))
     again = Fit(x, wanted.overfit, threads).loss(symbols.astype(np.float32), best.values)
-    return Fitted(grid, tiles, networks, symbols, again.bits / 8)
+    return Fitted(grid, tiles, best, symbols, again.bits / 8)
 
 
 def measured(coded: Coded, found: Fitted, colours: NDArray[Any]) -> Coded:
@@ -84,14 +87,14 @@ def measured(coded: Coded, found: Fitted, colours: NDArray[Any]) -> Coded:
     grid = found.grid
     shape = grid.height, grid.width
     symbols = np.zeros_like(found.symbols)
-    grids = coder.parted(symbols, shape)
+    grids, networks = coder.parted(symbols, shape), found.networks.whole()
     for number, tile in enumerate(found.tiles):
         box = grid.tile(number)
-        place(coder.decode(found.networks, tile.stream, box[2:]), grids, box)
+        place(coder.decode(networks, tile.stream, box[2:]), grids, box)
     made = np.empty_like(colours)
-    samples(found.networks, symbols, shape, grid.picture, made)
+    samples(networks, symbols, shape, grid.picture, made)
     shares = blocks.changes(colours)
-    size = len(coded.payload) + len(found.networks)
+    size = len(coded.payload) + sum(len(payload) for payload in coded.beside.values())
     return replace(coded, samples=made, bits=shares * (8 * size / shares.sum()))
 
 
@@ -164,14 +167,23 @@ class _Search:
         with workers(len(numbers), OwnThreads()) as (pool, _):
             return [task.result() for task in [pool.submit(code, n) for n in numbers]]
 
+    @property
+    def costs(self) -> tuple[Cost, Cost]:
+        """What `parameters.chosen` takes."""
+        return self.bits, self.loss
+
+    def cost(self, found: Quantised) -> float:
+        """Of all together."""
+        return self.bits(found) + self.loss(found) + found.spreads()[1]
+
     def bits(self, found: Quantised) -> float:
         """Of the grids."""
-        tiles = self.coded(found.payload(), self._numbers)
+        tiles = self.coded(found.whole(), self._numbers)
         return self._times * 8 * sum(len(tile.stream) for tile in tiles)
 
     def loss(self, found: Quantised) -> float:
         """Lambda times the squared errors."""
-        networks, shape, total = found.payload(), (self._grid.height, self._grid.width), 0.0
+        networks, shape, total = found.whole(), (self._grid.height, self._grid.width), 0.0
         for number in self._numbers:
             box = self._grid.tile(number)
             wanted = self._colours[box.place]

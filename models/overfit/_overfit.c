@@ -1,8 +1,8 @@
 /*
  * lictor.models.overfit._overfit: networks, tiles and samples of overfitted pictures.
  *
- *   write_networks(size, exponents, spreads, numbers) -> bytes
- *   read_networks(bytes) -> (size, exponents, spreads, numbers), or None
+ *   write_networks(size, start, exponents, spreads, numbers) -> bytes
+ *   read_networks(bytes) -> (size, start, exponents, spreads, numbers), or None
  *   encode(networks, grids, height, width, path) -> bytes
  *   decode(networks, stream, grids, height, width, path) -> whether all is well
  *   synthesize(networks, grids, height, width, top, left, bottom, right, samples, channels, depth,
@@ -32,7 +32,7 @@ static Network *networks_of(const Py_buffer *bytes)
 {
     Parameters parameters;
     Network *n = NULL;
-    if (!parameters_read(&parameters, bytes->buf, (size_t)bytes->len)) {
+    if (!parameters_read(&parameters, bytes->buf, (size_t)bytes->len) || parameters.start) {
         PyErr_SetString(PyExc_ValueError, "these bytes are no networks");
     } else if ((n = malloc(sizeof *n)) == NULL) {
         PyErr_NoMemory();
@@ -67,7 +67,7 @@ static PyObject *bytes_and_free(uint8_t *bytes, size_t length)
 static int parameters_fit(const Parameters *p, const Py_buffer *exponents, const Py_buffer *spreads,
                           const Py_buffer *numbers)
 {
-    if (p->size < 0 || p->size >= SIZE_COUNT || exponents->len != GROUPS || spreads->len != GROUPS
+    if (p->size < 0 || p->size >= SIZE_COUNT || p->start < 0 || p->start > 65535 || exponents->len != GROUPS || spreads->len != GROUPS
         || numbers->len != 2 * (Py_ssize_t)parameter_count(&SIZES[p->size]))
         return 0;
     for (int g = 0; g < GROUPS; g++) {
@@ -82,7 +82,7 @@ static PyObject *write_networks(PyObject *Py_UNUSED(self), PyObject *args)
 {
     Py_buffer exponents, spreads, numbers;
     Parameters p;
-    if (!PyArg_ParseTuple(args, "iy*y*y*", &p.size, &exponents, &spreads, &numbers))
+    if (!PyArg_ParseTuple(args, "iiy*y*y*", &p.size, &p.start, &exponents, &spreads, &numbers))
         return NULL;
     PyObject *result = NULL;
     if (!parameters_fit(&p, &exponents, &spreads, &numbers)) {
@@ -112,7 +112,7 @@ static PyObject *read_networks(PyObject *Py_UNUSED(self), PyObject *args)
     if (!good)
         Py_RETURN_NONE;
     Py_ssize_t count = parameter_count(&SIZES[p.size]);
-    return Py_BuildValue("(iy#y#y#)", p.size, (const char *)p.exponents, (Py_ssize_t)GROUPS,
+    return Py_BuildValue("(iiy#y#y#)", p.size, p.start, (const char *)p.exponents, (Py_ssize_t)GROUPS,
                          (const char *)p.spreads, (Py_ssize_t)GROUPS, (const char *)p.numbers,
                          2 * count);
 }

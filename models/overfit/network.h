@@ -110,6 +110,7 @@ static int parameter_count(const Size *s)
 /* What a file has of the networks. */
 typedef struct {
     int size;                           /* of SIZES */
+    int start;                          /* what numbers are differences to; 0: to nothing */
     uint8_t exponents[GROUPS];          /* 1 to 15 */
     uint8_t spreads[GROUPS];            /* of SPREADS: the scale that parameters are coded with */
     int16_t numbers[MOST_PARAMETERS];   /* in steps */
@@ -144,7 +145,8 @@ static uint8_t *parameters_write(Parameters *p, size_t *length)
     uint8_t *stream = encoder_finish(&encoder, &coded);
     uint8_t *bytes = stream ? malloc(NETWORK_HEADER + coded) : NULL;
     if (bytes) {
-        const uint8_t header[NETWORK_HEADER] = {(uint8_t)p->size, 1, 0, 0};
+        const uint8_t header[NETWORK_HEADER] = {(uint8_t)p->size, 1, (uint8_t)p->start,
+                                                (uint8_t)(p->start >> 8)};
         memcpy(bytes, header, sizeof header);
         memcpy(bytes + NETWORK_HEADER, stream, coded);
         *length = NETWORK_HEADER + coded;
@@ -159,9 +161,10 @@ static int parameters_read(Parameters *p, const uint8_t *bytes, size_t length)
 {
     Decoder decoder;
     Coder c = {NULL, &decoder};
-    if (length < NETWORK_HEADER || bytes[0] >= SIZE_COUNT || bytes[1] != 1 || bytes[2] || bytes[3])
+    if (length < NETWORK_HEADER || bytes[0] >= SIZE_COUNT || bytes[1] != 1)
         return 0;
     p->size = bytes[0];
+    p->start = bytes[2] | bytes[3] << 8;
     decoder_start(&decoder, bytes + NETWORK_HEADER, length - NETWORK_HEADER);
     return code_parameters(&c, p) && decoder_ended(&decoder);
 }

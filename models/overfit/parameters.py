@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lictor.entropy import CorruptStream
+from lictor.models.overfit import starts
 from lictor.models.overfit.sizes import SIZES, Size
 
 _overfit: ModuleType | None
@@ -53,12 +54,14 @@ _LIMIT = 2**15
 class Quantised:
     """Parameters in steps.
 
-    numbers: int16, of `size.shapes` one after another. exponents: of the groups.
+    numbers: int16, of `size.shapes` one after another. exponents: of the groups. start: of
+    starts.py, to which the file has differences; 0: none.
     """
 
     size: Size
     exponents: tuple[int, ...]
     numbers: NDArray[np.int16]
+    start: int = 0
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -69,16 +72,24 @@ class Quantised:
     def spreads(self) -> tuple[list[int], float]:
         """That by which each group takes the fewest bits; and the bits of all."""
         groups = group_of_each(self.size)
-        best = [_spread(self.numbers[groups == group]) for group in range(len(GROUPS))]
+        coded = self._differences()
+        best = [_spread(coded[groups == group]) for group in range(len(GROUPS))]
         return [spread for spread, _ in best], sum(bits for _, bits in best)
 
     def payload(self) -> bytes:
         """As the file has them."""
         spreads, _ = self.spreads()
         number = list(SIZES.values()).index(self.size)
-        return extension().write_networks(
-            number, bytes(self.exponents), bytes(spreads), self.numbers
-        )
+        kinds = bytes(self.exponents), bytes(spreads)
+        return extension().write_networks(number, self.start, *kinds, self._differences())
+
+    def whole(self) -> bytes:
+        """Likewise without a start, as the coder takes them."""
+        return replace(self, start=0).payload()
+
+    def _differences(self) -> NDArray[np.int16]:
+        wide = self.numbers.astype(np.int64) - _start_numbers(self.size, self.exponents, self.start)
+        return wide.clip(-_LIMIT, _LIMIT - 1).astype(np.int16)
 
 
 def read(payload: bytes) -> Quantised:
@@ -86,21 +97,47 @@ def read(payload: bytes) -> Quantised:
     found = extension().read_networks(payload)
     if found is None:
         raise CorruptStream("the networks of the picture are damaged")
-    number, exponents, _, numbers = found
-    return Quantised([*SIZES.values()][number], tuple(exponents), np.frombuffer(numbers, np.int16))
+    number, start, exponents, _, numbers = found
+    size, exponents = [*SIZES.values()][number], tuple(exponents)
+    if start and start > starts.count(size):
+        raise CorruptStream("the networks of the picture start from others that are not here")
+    wide = np.frombuffer(numbers, np.int16) + _start_numbers(size, exponents, start)
+    if (wide != wide.clip(-_LIMIT, _LIMIT - 1)).any():
+        raise CorruptStream("the networks of the picture are damaged")
+    return Quantised(size, exponents, wide.astype(np.int16), start)
 
 
-def quantised(size: Size, values: NDArray[np.float32], exponents: tuple[int, ...]) -> Quantised:
-    """The nearest that there are."""
+def quantised(
+    size: Size, values: NDArray[np.float32], exponents: tuple[int, ...], start: int = 0
+) -> Quantised:
+    """The nearest that there are, and that have differences which a file can hold."""
+    first = _start_numbers(size, exponents, start)
+    steps = _steps(size, np.nan_to_num(values), exponents)
+    near = (steps - first).clip(-_LIMIT, _LIMIT - 1) + first
+    return Quantised(size, exponents, near.clip(-_LIMIT, _LIMIT - 1).astype(np.int16), start)
+
+
+def _steps(
+    size: Size, values: NDArray[np.float32], exponents: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """The nearest whole numbers of steps; halves to even."""
     scales = np.array([2.0**e for e in exponents])[group_of_each(size)]
-    steps = np.rint(np.nan_to_num(values.astype(np.float64)) * scales)
-    return Quantised(size, exponents, steps.clip(-_LIMIT, _LIMIT - 1).astype(np.int16))
+    steps = np.rint(values.astype(np.float64) * scales)
+    return steps.clip(-_LIMIT, _LIMIT - 1).astype(np.int64)
+
+
+def _start_numbers(size: Size, exponents: tuple[int, ...], start: int) -> NDArray[np.int64]:
+    if not start:
+        return np.zeros(size.parameters, np.int64)
+    return _steps(size, starts.parameters(size, start), exponents)
 
 
 Cost = Callable[[Quantised], float]
 
 
-def chosen(size: Size, values: NDArray[np.float32], bits: Cost, loss: Cost) -> Quantised:
+def chosen(
+    size: Size, values: NDArray[np.float32], bits: Cost, loss: Cost, start: int = 0
+) -> Quantised:
     """In steps that are as coarse as pays, group by group.
 
     Args:
@@ -108,8 +145,9 @@ def chosen(size: Size, values: NDArray[np.float32], bits: Cost, loss: Cost) -> Q
         values: float32, of `size.shapes`.
         bits: what grids take with some networks. It depends on CONTEXT_GROUPS alone.
         loss: likewise the errors, in bits. It depends on the others alone.
+        start: that differences are taken to.
     """
-    found = quantised(size, values, _START)
+    found = quantised(size, values, _START, start)
     for groups, cost in ((CONTEXT_GROUPS, bits), (range(len(CONTEXT_GROUPS), len(GROUPS)), loss)):
         least = cost(found) + found.spreads()[1]
         for group in groups:
@@ -120,7 +158,7 @@ def chosen(size: Size, values: NDArray[np.float32], bits: Cost, loss: Cost) -> Q
                         break
                     exponents = list(found.exponents)
                     exponents[group] = exponent
-                    tried = quantised(size, values, tuple(exponents))
+                    tried = quantised(size, values, tuple(exponents), start)
                     needs = cost(tried) + tried.spreads()[1]
                     if needs >= least:
                         break

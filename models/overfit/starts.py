@@ -32,6 +32,12 @@ def nearest(size: Size, weight: float) -> int:
     return 1 + int(np.abs(np.log(weights) - math.log(weight)).argmin())
 
 
+def count(size: Size) -> int:
+    """How many there are of a size."""
+    held = _held().get(size.name)
+    return 0 if held is None else len(held)
+
+
 def parameters(size: Size, number: int) -> NDArray[np.float32]:
     """Of start `number`, from 1. They are exact in half precision."""
     return _held()[size.name][number - 1].copy()

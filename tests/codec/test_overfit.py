@@ -26,7 +26,7 @@ from lictor.codec.format.picture import NETWORKS, OVERFIT
 from lictor.codec.image.pillow import Picture
 from lictor.codec.kinds.pictures import Pictures
 from lictor.codec.picture import overfit
-from lictor.models.overfit import coder, sizes
+from lictor.models.overfit import coder, parameters, sizes
 
 pytestmark = pytest.mark.skipif(not coder.available(), reason="the C extension was not built")
 
@@ -211,7 +211,7 @@ def test_another_stream_is_noticed(wide: bytes):
 
     with pytest.raises(CorruptFile, match="damaged"):
         decode_picture(wrong(bytes(40)))
-    networks = sections(wide)[1][NETWORKS]
+    networks = parameters.read(sections(wide)[1][NETWORKS]).whole()
     empty = [np.zeros(sides, np.int8) for sides in sizes.grid_shapes(70, 320)]
     with pytest.raises(LatentMismatch):
         decode_picture(wrong(coder.encode(networks, empty, (70, 320))))

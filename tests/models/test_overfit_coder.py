@@ -10,7 +10,7 @@ import torch
 
 from lictor.entropy import CorruptStream
 from lictor.models.box import Box
-from lictor.models.overfit import coder, parameters, sizes, twin
+from lictor.models.overfit import coder, parameters, sizes, starts, twin
 from lictor.models.overfit.parameters import Quantised
 from lictor.models.overfit.sizes import SIZES, Size
 
@@ -95,6 +95,22 @@ def test_networks_come_back(size: Size):
     assert np.abs(found.values - twin.flat(networks(size))).max() <= 2.0**-10
     _, bits = found.spreads()
     assert bits / 8 < len(payload) < bits / 8 + 32
+
+
+@EVERY_SIZE
+def test_networks_near_a_start_take_fewer_bytes(size: Size):
+    assert starts.count(size) > 0
+    values = starts.parameters(size, 1) + np.float32(0.003)
+    alone, near = (parameters.quantised(size, values, FINE, start) for start in (0, 1))
+    assert (alone.numbers == near.numbers).all() and near.whole() == alone.payload()
+    again = parameters.read(near.payload())
+    assert again.start == 1 and (again.numbers == near.numbers).all()
+    assert len(near.payload()) < 0.8 * len(alone.payload())
+    unknown = near.payload()[:2] + b"\xff\xff" + near.payload()[4:]
+    with pytest.raises(CorruptStream, match="not here"):
+        parameters.read(unknown)
+    with pytest.raises(ValueError, match="no networks"):
+        coder.encode(near.payload(), drawn((5, 5)), (5, 5))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -45,8 +45,9 @@ class Overfit(Method):
         header = Header(width=width, height=height)
         streams = b"".join(tile.stream for tile in found.tiles)
         payload = form.write(Overlay(form.everything(header), table, streams), header)
-        fixed = len(payload) - len(streams) + len(grid) * STREAM_BYTES + len(found.networks)
-        expected, beside = found.expected + fixed, {NETWORKS: found.networks}
+        networks = found.networks.payload()
+        fixed = len(payload) - len(streams) + len(grid) * STREAM_BYTES + len(networks)
+        expected, beside = found.expected + fixed, {NETWORKS: networks}
         made = Coded(self.kind, payload, expected=expected, beside=beside)
         return overfit.measured(made, found, wanted.picture.colours) if wanted.measured else made
 
@@ -74,10 +75,10 @@ class Pyramid(Layer):
         from lictor.models.overfit import parameters
 
         super().__init__(Grid.of_file(file.header, overlay.table))
-        self._salvage, self._networks = file.salvage, bytes(file.payload(NETWORKS))
+        self._salvage, self._networks = file.salvage, b""
         self._streams = overlay.streams_by_tile(file.header)
         try:
-            parameters.read(self._networks)
+            self._networks = parameters.read(bytes(file.payload(NETWORKS))).whole()
         except CorruptStream as e:
             raise CorruptFile(f"{e}; get another copy of the file") from e
 
