@@ -32,6 +32,8 @@ LEAST = 2**16
 _RANGE = 2.0**100
 _SOME, _MORE = 2**15, 2**18
 """Values by which the dead zone, and the step, are chosen."""
+_CLIPPED = 0.02
+"""The share of values at one end of the range from which on they are taken for clipped."""
 _HALVES = 12
 _TRIES = 4
 _CHANNELS, _PLACES = 24, 2**10
@@ -68,7 +70,13 @@ class Quick:
         if _field is None or dtype not in ("float32", "float64") or raw.size < LEAST:
             return None
         found = Quick(dtype, raw, axis)
-        return found if 1 / _RANGE < found._largest < _RANGE else None  # also not where it is NaN
+        usual = 1 / _RANGE < found._largest < _RANGE  # nor is NaN
+        return found if usual and not found._is_clipped() else None
+
+    def _is_clipped(self) -> bool:
+        """Whether an activation cut the values: a search may find that they have few components."""
+        some = self._part(_SOME)
+        return bool(max((some == end).mean() for end in (self._low, self._high)) > _CLIPPED)
 
     # ---- steps
 

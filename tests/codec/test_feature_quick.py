@@ -198,3 +198,11 @@ def test_a_field_refuses_what_would_leave_its_memory():
             f.expect(channel, turn, none, 0, 0, 0, 0, None, np.zeros(size, np.int64), None)
     with pytest.raises(ValueError):
         f.store(0, 0, np.zeros(3, np.int32), np.zeros(4, np.int32), np.zeros(16, np.int32))
+
+
+@needs_c
+def test_clipped_arrays_of_few_components_are_searched():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(1200, 4)) @ rng.normal(size=(4, 64)) + 0.5
+    x = np.clip(x, 0, 6).astype(np.float32)
+    assert encode_features({"x": x}) == encode_features({"x": x}, effort=1)
