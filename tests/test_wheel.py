@@ -23,6 +23,8 @@ BUILT = (
     "lictor/models/lossless/_screen",
     "lictor/models/light/_kernels",
     "lictor/models/linear/_linear",
+    "lictor/models/overfit/_fit",
+    "lictor/models/overfit/_overfit",
     "lictor/codec/arrays/_field",
 )
 
