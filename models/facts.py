@@ -16,8 +16,13 @@ class Facts(NamedTuple):
     on_ladder: bool = False
 
 
-# Two 3x3 convolutions at 1/16 and two at 1/8 reach 48 pixels; z sees two places of y further.
-LICTOR = Facts(64, 16, analysis_halo=80, synthesis_halo=48, takes_maps=True, on_ladder=True)
+def lictor(depth: int) -> Facts:
+    """Of a model with so many blocks at each resolution, each of one 3x3 convolution."""
+    cell = 16
+    reach = -(-depth * (cell + cell // 2) // cell) * cell  # at 1/16 and at 1/8
+    # z sees two places of y further.
+    return Facts(64, cell, reach + 2 * cell, reach, takes_maps=True, on_ladder=True)
+
 
 # Convolutions of the front reach 33 pixels, those of g_a two places of y further.
 STUDENT = Facts(32, 16, analysis_halo=80, synthesis_halo=32)

@@ -41,12 +41,17 @@ class Part:
         """A convolution of 3x3."""
         return Depthwise(self("weight"), self("bias"), exact)
 
+    @property
+    def children(self) -> list[Part]:
+        """The parts of a sequence."""
+        found: list[Part] = []
+        while part := self[len(found)]:
+            found.append(part)
+        return found
+
     def blocks(self) -> list[Block]:
         """A sequence of blocks."""
-        found: list[Block] = []
-        while part := self[len(found)]:
-            found.append(Block(part))
-        return found
+        return [Block(part) for part in self.children]
 
     def ladder(self) -> Ladder:
         """In floats."""

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lictor.entropy import Decoder, Encoder, Price, Pull, Push, SymbolIo
+from lictor.models import facts
 from lictor.models.box import Box
 from lictor.models.coding.units import HALVED_FROM, PLACES
-from lictor.models.facts import LICTOR
 from lictor.models.light.latents import Latents, refuse_no_numbers, steps
 from lictor.models.light.layers import Array, put_together
 from lictor.models.light.part import Part
@@ -28,10 +28,9 @@ class Lictor:
         part: all tensors.
     """
 
-    facts = LICTOR
-
     def __init__(self, part: Part) -> None:
         self.part, self.is_deep = part, False
+        self.facts = facts.lictor(len(part["g_s"]["blocks16"].children))
         self.smooth = part("smooth").astype(np.float64)
         self.side = part["z_scale"]("rungs").shape[1]
         self.made: dict[str, Any] = {}

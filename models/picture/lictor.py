@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from lictor.entropy import Decoder, Encoder, Pull
+from lictor.models import facts
 from lictor.models.base import LatentCodec, Network, Output, crop, padded
 from lictor.models.box import Box
 from lictor.models.coding.latents import PLACES, Latents
 from lictor.models.coding.quadtree import from_cells
 from lictor.models.coding.quality import condition, steps
 from lictor.models.coding.quality_ladder import on_nchw, quality_to_lambda
-from lictor.models.facts import LICTOR
 from lictor.models.picture.high_bit_depth import halvings, smooth_latents
 from lictor.models.picture.klt import klt
 from lictor.models.picture.latent_search import Picture, State, refine
@@ -51,13 +51,19 @@ class Sizes:
 class Lictor(Latents, LatentCodec):
     """Variable-rate transform codec with a hyperprior and a four-step quadtree context."""
 
-    stride, cell, analysis_halo, synthesis_halo, takes_maps, on_ladder = LICTOR
-
     smooth: Tensor
 
     def __init__(self, **sizes: int) -> None:
         super().__init__()
         self.sizes = s = Sizes(**sizes)
+        (
+            self.stride,
+            self.cell,
+            self.analysis_halo,
+            self.synthesis_halo,
+            self.takes_maps,
+            self.on_ladder,
+        ) = facts.lictor(s.depth)
         self.g_a = Analysis(s.channels, s.latent, s.depth)
         self.g_s = Synthesis(s.channels, s.latent, s.depth)
         self.code_latents(s.latent, s.channels, s.side, s.prior)
