@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lictor.codec import api
 from lictor.codec.bench.contender import Codec, Missing, Scale
 from lictor.codec.runtime import store
+from lictor.codec.runtime.runtime import FORCED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,6 +165,20 @@ def work(codec: Codec, pixels: NDArray[Any]) -> float | None:
     from torch.utils.flop_counter import FlopCounterMode
 
     crop = pixels[:256, :256]
-    with FlopCounterMode(display=False) as counter:
+    with _by_torch(), FlopCounterMode(display=False) as counter:
         codec.decode(codec.encode(crop, codec.qualities[len(codec.qualities) // 2]))
     return counter.get_total_flops() / 2 / (crop.shape[0] * crop.shape[1]) / 1000
+
+
+@contextmanager
+def _by_torch() -> Iterator[None]:
+    """In here PyTorch, which counts, computes the networks."""
+    before = os.environ.get(FORCED)
+    os.environ[FORCED] = "torch"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FORCED]
+        else:
+            os.environ[FORCED] = before

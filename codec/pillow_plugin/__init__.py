@@ -30,7 +30,7 @@ __all__ = ["FORMAT", "LictorImageFile"]
 FORMAT = "LICTOR"
 """What `Image.open(…, formats=[FORMAT])` and `image.save(…, format=FORMAT)` take."""
 _OPTIONS = frozenset(("quality", "model", "effort", "strip", "roi", "roi_drop", "tune")).union(
-    ("progress", "device", "method", "size", "bpp", "psnr", "ssim", "models")
+    ("progress", "device", "method", "size", "bpp", "psnr", "ssim", "models", "runtime")
 )
 """Parameters of `save` that `lictor.codec.encode` takes."""
 

@@ -342,7 +342,6 @@ def folder(tmp_path: Path) -> Path:
         ("p.png", ["--axis", "0"], "--axis is for arrays"),
         ("a.npy", ["--roi", "0,0,4,4"], "--roi is for pictures"),
         ("a.npy", ["--roi-task", "classify"], "--roi is for pictures"),
-        ("a.npy", ["--effort", "1"], "--effort is for pictures"),
         ("a.npy", ["--strip"], "--strip is for pictures"),
         ("a.npy", ["-q", "0"], "-q is for pictures"),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 from lictor.codec import decode_features, encode_features, feature_info
 from lictor.codec.arrays import methods
-from lictor.codec.arrays.methods import METHODS, Exact, Learned, Mixed, Predicted, Shifted
+from lictor.codec.arrays.methods import METHODS, Chunked, Exact, Learned, Mixed, Predicted, Shifted
 from lictor.codec.errors import FileError
 from lictor.codec.format import arrays as form
 from lictor.codec.format.arrays import Array, File
@@ -28,6 +28,8 @@ def encoded(method: type[Array]) -> bytes:
         return encode_features(normal(8, 30).astype(np.float32), max_error=0.01)
     if method is Shifted:
         return encode_features(normal(4, 60) + 1e9 * np.arange(4)[:, None], max_error=0.01)
+    if method is Chunked:
+        return encode_features(normal(64, 8).astype(np.float32), max_error=0.01, chunk=16)
     assert method is Mixed
     return encode_features((normal(300, 3) @ normal(48, 3).T).astype(np.float32), mse=1e-4)
 
@@ -40,7 +42,8 @@ def made(request: pytest.FixtureRequest) -> tuple[type[Array], bytes]:
 
 def test_codes_are_permanent() -> None:
     found = {code: method.__name__ for code, method in METHODS.items()}
-    assert found == {0: "Exact", 1: "Predicted", 2: "Learned", 3: "Mixed", 4: "Shifted"}
+    names = "Exact Predicted Learned Mixed Shifted Chunked"
+    assert found == dict(enumerate(names.split()))
     assert all(method.code == code for code, method in METHODS.items())
 
 
@@ -59,16 +62,18 @@ def test_described(made: tuple[type[Array], bytes]) -> None:
     (array,), (row,) = methods.read(data).arrays, feature_info(data).arrays
     said = array.describe()
     assert said.items() <= row.items() and 0 < said["bytes"] < len(data)
-    keys = "name dtype shape axis step components model weights quality bytes"
+    keys = "name dtype shape axis step components model weights quality chunks cut bytes"
     assert list(row) == keys.split()
     assert (row["components"] is not None) == (method is Mixed)
-    assert (row["step"] is None) == (method is Exact)
+    assert (row["step"] is None) == (method in (Exact, Chunked))
 
 
 def test_every_block_counts(made: tuple[type[Array], bytes]) -> None:
     """What a description calls bytes are those of all blocks."""
     (array,) = methods.read(made[1]).arrays
-    blocks = (getattr(array, f.name) for f in fields(array))
+    blocks = [getattr(array, f.name) for f in fields(array)]
+    if isinstance(array, Chunked):
+        blocks = [chunk.payload for chunk in array.chunks]
     sizes = [len(block) for block in blocks if isinstance(block, bytes | memoryview)]
     assert array.describe()["bytes"] == sum(sizes)
 
