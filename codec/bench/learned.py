@@ -69,17 +69,7 @@ def method(name: str, threads: int) -> Codec:
     def encode(pixels: NDArray[Any], quality: float) -> bytes:
         return api.encode(pixels, quality=quality, method=name)
 
-    return Codec(
-        name=f"lictor-{name}",
-        label=f"Lictor, method {name}",
-        version=f"lictor {version('lictor')}",
-        suffix=".bin",
-        scale=Scale("0 to 100", 0, 100),
-        qualities=_QUALITIES,
-        encode=encode,
-        decode=_decoder([]),
-        settings={"threads": threads},
-    )
+    return _without_weights(f"lictor-{name}", f"method {name}", encode, {"threads": threads})
 
 
 def overfitted(size: str, effort: str | None, threads: int) -> Codec:
@@ -89,16 +79,28 @@ def overfitted(size: str, effort: str | None, threads: int) -> Codec:
     def encode(pixels: NDArray[Any], quality: float) -> bytes:
         return api.encode(pixels, quality=quality, model=name, effort=chosen)
 
+    return _without_weights(
+        name + (f"-e{chosen}" if chosen else ""),
+        f"overfitted {size}" + (f", effort {chosen}" if chosen else ""),
+        encode,
+        {"effort": chosen, "threads": threads},
+    )
+
+
+def _without_weights(
+    name: str, way: str, encode: Callable[[NDArray[Any], float], bytes], settings: dict[str, Any]
+) -> Codec:
+    """What codes pictures at any quality, and is not measured as weights are."""
     return Codec(
-        name=name + (f"-e{chosen}" if chosen else ""),
-        label=f"Lictor, overfitted {size}" + (f", effort {chosen}" if chosen else ""),
+        name=name,
+        label=f"Lictor, {way}",
         version=f"lictor {version('lictor')}",
         suffix=".bin",
         scale=Scale("0 to 100", 0, 100),
         qualities=_QUALITIES,
         encode=encode,
         decode=_decoder([]),
-        settings={"effort": chosen, "threads": threads},
+        settings=settings,
     )
 
 
