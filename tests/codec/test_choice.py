@@ -21,10 +21,10 @@ from lictor.codec.format.picture import LINEAR
 from lictor.codec.image.pillow import Picture
 from lictor.codec.kinds.pictures import Pictures
 from lictor.codec.picture import arguments, blocks, choice, tiles
+from lictor.codec.runtime import light
 from lictor.models import lossless, zoo
 from lictor.models.coding.slope import BOUND, slope, water_level
 from lictor.models.linear import coder
-from lictor.models.picture.lictor import Lictor
 from lictor.models.quality import Quality
 
 pytestmark = [
@@ -227,8 +227,9 @@ def test_a_screenshot_takes_fewer_bytes_than_webp(makes: dict[str, np.ndarray]):
 def test_models_with_qualities_of_their_own_are_taken_as_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setenv("LICTOR_RUNTIME", "torch")
-    monkeypatch.setattr(Lictor, "on_ladder", False)
+    # A property, so that networks which were loaded before this test have it, too.
+    off_ladder = property(lambda self: False, lambda self, value: None)
+    monkeypatch.setattr(light.PictureNetwork, "on_ladder", off_ladder, raising=False)
     stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
     data = encode(stripes, quality=30)
     assert list(info(data).methods) == ["network"]
