@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def load(name: str, places: zoo.Places | None = None) -> Network:
     return model
 
 
-@lru_cache(maxsize=4)
+@weights.kept
 def read(name: str) -> Network:
     """As `load`, also of weights that are too old to encode or to train with."""
     found = weights.read(name)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -98,6 +99,25 @@ def read(name: str) -> Weights:
             f"{path}: not the weights this version was shipped with; reinstall lictor"
         )
     return Weights(path, name_in(path, data), entry.id if entry else 0, digest.digest(), data)
+
+
+def kept(make: Callable[[str], L]) -> Callable[[str], L]:
+    """Keep what is made of the keys of the last four files, each for as long as its file stays."""
+
+    @lru_cache(maxsize=4)
+    def made(name: str, file: tuple[str, int, int, int]) -> L:
+        return make(name)
+
+    @wraps(make)
+    def find_or_make(name: str) -> L:
+        path = zoo.resolve(name)
+        try:
+            state = path.stat()
+        except OSError:
+            return make(name)  # which says what is wrong
+        return made(name, (str(path), state.st_ino, state.st_size, state.st_mtime_ns))
+
+    return find_or_make
 
 
 def name_in(path: Path, data: bytes) -> str:

@@ -28,7 +28,6 @@ from lictor.codec.errors import CodecError
 from lictor.codec.runtime import store
 from lictor.models import ModelError, checkpoint
 from lictor.models.base import Network
-from lictor.models.light import load
 from lictor.models.zoo import SUFFIX
 from lictor.training import state, validation
 
@@ -80,8 +79,6 @@ def publish(
     """
     target = run / f"{name}{SUFFIX}"
     checkpoint.save(model, target, name, training)
-    checkpoint.read.cache_clear()  # weights of this name may have been used before
-    load.read.cache_clear()
     measured = check(str(target))
     entry = {
         "name": name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,7 +55,7 @@ def find(id: int, name: str, digest: bytes, places: zoo.Places | None = None) ->
     return weights.find(id, name, digest, places, read)
 
 
-@lru_cache(maxsize=4)
+@weights.kept
 def read(name: str) -> Light:
     """As `load`, also of weights that are too old to encode."""
     file = weights.read(name)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from lictor import models
 from lictor.models import checkpoint, registry, zoo
+from lictor.models.light import load as light
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,14 @@ def rewritten(weights, target, change):
     change(tensors, metadata)
     save_file(tensors, target, metadata)
     return str(target)
+
+
+@pytest.mark.parametrize("load", [models.load, light.load], ids=["torch", "light"])
+def test_weights_are_kept_while_their_file_stays_what_it_is(weights, load):
+    first = load(str(weights))
+    assert load(str(weights)) is first
+    checkpoint.save(registry.create("lictor-s"), weights, "lictor-s.own", {"steps": 1})
+    assert load(str(weights)).digest != first.digest
 
 
 def test_saved_weights_load(weights):
@@ -177,7 +186,6 @@ def test_shipped_weights_that_were_tampered_with(weights, monkeypatch):
     folder.mkdir()
     (folder / original.file).write_bytes(data)
     monkeypatch.setattr(zoo, "shipped_folder", lambda: folder)
-    checkpoint.read.cache_clear()
     with pytest.raises(models.WrongWeights, match="not the weights this version was shipped with"):
         models.load("lictor-s.mse")
 
