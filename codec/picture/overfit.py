@@ -13,7 +13,7 @@ from lictor.codec.picture.tiles import Grid
 from lictor.codec.runtime.threads import OwnThreads
 from lictor.models.box import Box
 from lictor.models.coding.slope import slope
-from lictor.models.overfit import coder, parameters, sizes, starts
+from lictor.models.overfit import coder, sizes
 from lictor.models.progress import Progress, Telling
 
 if TYPE_CHECKING:
@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 
     from lictor.codec.picture.methods.method import Coded, Wanted
     from lictor.models.overfit.coder import Grids
-    from lictor.models.overfit.parameters import Cost, Quantised
+    from lictor.models.overfit.parameters import Quantised
 
 ITERATIONS = (2000, 500, 1000, 2000, 3000, 5000, 8000, 12000, 20000, 30000)
 """Of training, by effort 0…9; 0 is what is done where nothing is said."""
 _STRIP = 64
 """Rows of a picture that a thread makes at once are a multiple of this."""
-_LOOKED_AT = 4
-"""Tiles of a large picture by which steps of parameters are chosen."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,6 @@ class Fitted:
 
 def fitted(wanted: Wanted) -> Fitted:
     """Train for a picture, and code what came of it. Raises MemoryError."""
-    from lictor.models.overfit.fitting import Fit
     from lictor.models.overfit.training import train
 
     assert wanted.overfit is not None
@@ -71,15 +68,8 @@ def fitted(wanted: Wanted) -> Fitted:
     found = train(x, weight, wanted.overfit, iterations, report, threads, stop=wanted.stop)
     tile_height, tile_width = sizes.tile_sides(height, width)
     grid = Grid(width, height, tile_width, tile_height)
-    search = _Search(grid, found.grids, colours, weight)
-    size = wanted.overfit
-    ways = {0, starts.nearest(size, weight)}
-    tried = [parameters.chosen(size, found.parameters, *search.costs, way) for way in ways]
-    best = min(tried, key=search.cost)
-    symbols = coder.joined(found.grids)
-    tiles = search.coded(best.whole(), range(len(grid)))
-    again = Fit(x, wanted.overfit, threads).loss(symbols.astype(np.float32), best.values)
-    return Fitted(grid, tiles, best, symbols, again.bits / 8)
+    tiles = _coded(grid, found.grids, found.networks.whole())
+    return Fitted(grid, tiles, found.networks, coder.joined(found.grids), found.bits / 8)
 
 
 def measured(coded: Coded, found: Fitted, colours: NDArray[Any]) -> Coded:
@@ -135,64 +125,16 @@ def samples(
             task.result()
 
 
-class _Search:
-    """What parameters cost, in bits, by some tiles of a picture.
+def _coded(grid: Grid, grids: Grids, networks: bytes) -> list[CodedTile]:
+    """All tiles, side by side."""
 
-    Args:
-        grid: its tiles.
-        grids: of the picture.
-        colours: uint8 or uint16 (H, W, 1 or 3).
-        weight: lambda.
-    """
+    def code(number: int) -> CodedTile:
+        box = grid.tile(number)
+        tile = coder.of_tile(grids, box)
+        return CodedTile(coder.encode(networks, tile, box[2:]), coder.checksum(tile))
 
-    def __init__(self, grid: Grid, grids: Grids, colours: NDArray[Any], weight: float) -> None:
-        self._grid, self._grids, self._colours = grid, grids, colours
-        self._symbols = coder.joined(grids)
-        step = -(-len(grid) // _LOOKED_AT)
-        self._numbers = range(0, len(grid), step)
-        seen = sum(grid.tile(n).height * grid.tile(n).width for n in self._numbers)
-        self._times = grid.height * grid.width / seen
-        # Squared errors of a pixel are means over its colours, of 0…255.
-        scale = 255 / np.iinfo(colours.dtype).max
-        self._weight = weight * scale**2 / colours.shape[2]
-
-    def coded(self, networks: bytes, numbers: range) -> list[CodedTile]:
-        """Tiles, side by side."""
-
-        def code(number: int) -> CodedTile:
-            box = self._grid.tile(number)
-            tile = coder.of_tile(self._grids, box)
-            return CodedTile(coder.encode(networks, tile, box[2:]), coder.checksum(tile))
-
-        with workers(len(numbers), OwnThreads()) as (pool, _):
-            return [task.result() for task in [pool.submit(code, n) for n in numbers]]
-
-    @property
-    def costs(self) -> tuple[Cost, Cost]:
-        """What `parameters.chosen` takes."""
-        return self.bits, self.loss
-
-    def cost(self, found: Quantised) -> float:
-        """Of all together."""
-        return self.bits(found) + self.loss(found) + found.spreads()[1]
-
-    def bits(self, found: Quantised) -> float:
-        """Of the grids."""
-        tiles = self.coded(found.whole(), self._numbers)
-        return self._times * 8 * sum(len(tile.stream) for tile in tiles)
-
-    def loss(self, found: Quantised) -> float:
-        """Lambda times the squared errors."""
-        networks, shape, total = found.whole(), (self._grid.height, self._grid.width), 0.0
-        for number in self._numbers:
-            box = self._grid.tile(number)
-            wanted = self._colours[box.place]
-            made = np.empty(wanted.shape, wanted.dtype)
-            samples(networks, self._symbols, shape, box, made)
-            for one, other in zip(wanted, made, strict=True):  # in rows, for floats take memory
-                difference = one.astype(np.float32) - other
-                total += float(np.vdot(difference, difference))
-        return self._times * self._weight * total
+    with workers(len(grid), OwnThreads()) as (pool, _):
+        return [task.result() for task in [pool.submit(code, n) for n in range(len(grid))]]
 
 
 def _reported(progress: Progress | None, iterations: int, pixels: int) -> Any:

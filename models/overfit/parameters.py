@@ -42,12 +42,17 @@ GROUPS = (
 CONTEXT_GROUPS = range(5)
 """Those that change bits and no samples."""
 EXPONENTS = range(1, 16)
+_USUAL = (5, 6, 7, 5, 6, 8, 6, 8, 8, 10, 8)
+"""About those that are chosen in the end."""
 _START = (10, 9, 10, 9, 9, 12, 10, 9, 14, 12, 12)
 """Exponents that lose next to nothing."""
 _SPREADS = 81
 _SPREAD_STEPS, _LEAST_SPREAD = 8, 32 * math.exp(-5)
 """A spread n is a scale of 32 exp(n / 8 - 5) steps."""
 _LIMIT = 2**15
+_ROUND_UP = 0.6
+"""Of a step: what is more takes the larger number. Of two that lie as near, the smaller takes fewer
+bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,26 +115,50 @@ def read(payload: bytes) -> Quantised:
 def quantised(
     size: Size, values: NDArray[np.float32], exponents: tuple[int, ...], start: int = 0
 ) -> Quantised:
-    """The nearest that there are, and that have differences which a file can hold."""
+    """About the nearest that there are, and that have differences which a file can hold."""
     first = _start_numbers(size, exponents, start)
-    steps = _steps(size, np.nan_to_num(values), exponents)
-    near = (steps - first).clip(-_LIMIT, _LIMIT - 1) + first
+    away = np.nan_to_num(values).astype(np.float64) * _steps_in_one(size, exponents) - first
+    away = np.copysign(np.floor(np.abs(away) + (1 - _ROUND_UP)), away)
+    near = away.clip(-_LIMIT, _LIMIT - 1) + first
     return Quantised(size, exponents, near.clip(-_LIMIT, _LIMIT - 1).astype(np.int16), start)
 
 
-def _steps(
-    size: Size, values: NDArray[np.float32], exponents: tuple[int, ...]
-) -> NDArray[np.int64]:
-    """The nearest whole numbers of steps; halves to even."""
-    scales = np.array([2.0**e for e in exponents])[group_of_each(size)]
-    steps = np.rint(values.astype(np.float64) * scales)
-    return steps.clip(-_LIMIT, _LIMIT - 1).astype(np.int64)
+def slope(
+    size: Size,
+    values: NDArray[np.float32],
+    start: int,
+    exponents: tuple[int, ...] | None = None,
+) -> NDArray[np.float32]:
+    """Of the bits that parameters take, by parameters, as if these were not rounded.
+
+    A parameter that is some steps away from its start takes as many bits as a Laplace distribution
+    gives it, of the scale that its group has; within half a step there is less and less to gain.
+
+    Args:
+        size: of the networks.
+        values: float32, of `size.shapes`.
+        start: that differences are taken to.
+        exponents: of the groups. None: the usual ones.
+    """
+    groups = group_of_each(size)
+    half = 0.5 / _steps_in_one(size, exponents or _USUAL)
+    away = values.astype(np.float64) - starts.parameters(size, start)
+    scales = np.bincount(groups, np.abs(away)) / np.bincount(groups)
+    bits = away / np.hypot(away, half) / (scales[groups] + half / 2)
+    return (bits / math.log(2)).astype(np.float32)
+
+
+def _steps_in_one(size: Size, exponents: tuple[int, ...]) -> NDArray[np.float64]:
+    """Of each parameter."""
+    return np.array([2.0**e for e in exponents])[group_of_each(size)]
 
 
 def _start_numbers(size: Size, exponents: tuple[int, ...], start: int) -> NDArray[np.int64]:
+    """The nearest whole numbers of steps; halves to even."""
     if not start:
         return np.zeros(size.parameters, np.int64)
-    return _steps(size, starts.parameters(size, start), exponents)
+    steps = starts.parameters(size, start).astype(np.float64) * _steps_in_one(size, exponents)
+    return np.rint(steps).clip(-_LIMIT, _LIMIT - 1).astype(np.int64)
 
 
 Cost = Callable[[Quantised], float]

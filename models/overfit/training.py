@@ -3,7 +3,8 @@
 Networks start where photos left them, or some starts are tried and the best is kept; then grids and
 networks move together while soft rounding hardens and noise falls; at last grids are rounded and
 only networks learn. Source of the phases: Cool-Chic 5 (Ladune et al., ICCV 2023, and later
-versions).
+versions). Networks that start from shared ones are held near to them by what the differences will
+cost, and are rounded as the file has them while there is still time for all else to get used to it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lictor.models.overfit import parameters as coded
 from lictor.models.overfit import starts
 from lictor.models.overfit.fitting import ROUNDED, Fit, Loss, Noise, Weights
+from lictor.models.overfit.parameters import Quantised
 from lictor.models.overfit.sizes import Size
 from lictor.models.overfit.soap import Soap
 
@@ -29,11 +32,17 @@ CHECK_EVERY = 100
 """Iterations from one look at what rounding gives to the next; the best is kept."""
 RATE = 1e-2
 LAST_RATE = 1e-5
-TUNING_RATE = 1e-4
+TUNING_RATE = 1e-3
 CLIP = 0.1
+GAIN, GAIN_POWER = 4.0, -0.15
+"""Symbols move so many times as far as networks: 8 times where a bit weighs 1e-2 of the error of a
+pixel, 14 times at 2e-4. On crops of photos two thirds of Cool-Chic's rates were best."""
 _WARM_TEMPERATURE = 0.35
 _TEMPERATURES = 0.35, 0.08
 _DEVIATIONS = 0.22, 0.15
+ROUNDED_FROM = 0.75
+"""Of the main phase: from then on networks are rounded, and gradients are those of what they are
+rounded to (straight through)."""
 
 Progress = Callable[[int, float, float], None]
 """Called with the iteration, and bits and PSNR of what rounding gave when it was last looked at."""
@@ -44,14 +53,19 @@ Stop = Callable[[], bool]
 class Result:
     """A fitted picture.
 
-    parameters: float32, of `size.shapes`. grids: int8, of `sizes.grid_shapes`. bits: of the grids,
-    estimated; networks come on top. mse: of samples 0…1 held within.
+    networks: in the steps that the file has. grids: int8, of `sizes.grid_shapes`. bits: of the
+    grids, estimated; networks come on top. mse: of samples 0…1 held within.
     """
 
-    parameters: NDArray[np.float32]
+    networks: Quantised
     grids: list[NDArray[np.int8]]
     bits: float
     mse: float
+
+    @property
+    def parameters(self) -> NDArray[np.float32]:
+        """Of `size.shapes`."""
+        return self.networks.values
 
     @property
     def psnr(self) -> float:
@@ -83,7 +97,7 @@ def plan(iterations: int, warm: bool = True) -> Plan:
     starts = min(5, iterations // 4 // rounds - 2) if warm else 0
     rounds, starts = (rounds, starts) if starts > 1 else (0, 1)
     left = iterations - rounds * (starts + 2 if rounds else 0)
-    tuning = min(500, left // 5)
+    tuning = min(300, left // 6)
     return Plan(starts, rounds, left - tuning, tuning)
 
 
@@ -129,22 +143,25 @@ class Training:
         shared: bool = True,
         seed: int = 0,
     ) -> None:
-        number = starts.nearest(size, weight) if shared else 0
-        if start is None and number:
-            start = starts.parameters(size, number)
+        self.start = starts.nearest(size, weight) if shared and start is None else 0
+        """The number of the shared start that differences are taken to; 0: none are."""
+        if self.start:
+            start = starts.parameters(size, self.start)
         self.fit = Fit(x, size, threads)
         self.size, self.seed, self.iterations = size, seed, iterations
         self.bit = 1 / (weight * LEVELS_OF_255)  # of a bit per pixel against an error of 1
         self.weights = Weights(self.bit / self.fit.pixels, 1 / (3 * self.fit.pixels))
         self.plan = plan(iterations, warm=start is None)
-        self.gain = 16.0 if self.bit >= 5e-4 else 20.0 if self.bit >= 2e-4 else 24.0
+        self.gain = GAIN * self.bit**GAIN_POWER
         self.step = 0
         """Iterations of main phase and tuning that are done."""
         self.draws = 0
         self._first = start
         self._state: _State | None = None
+        self._exponents: tuple[int, ...] | None = None  # once networks are rounded
         self.best: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         self.best_loss = Loss(math.inf, math.inf)
+        self._least = math.inf
 
     @property
     def done(self) -> bool:
@@ -177,7 +194,11 @@ class Training:
             self._look(state)
         assert self.best
         latents, parameters = self.best
-        return Result(parameters, self.fit.grids(latents), self.best_loss.bits, self.best_loss.mse)
+        networks, loss = self._rounded(parameters), self.best_loss
+        if networks is None:
+            networks = self._chosen(latents, parameters)
+            loss = self.fit.loss(latents, networks.values)
+        return Result(networks, self.fit.grids(latents), loss.bits, loss.mse)
 
     def save(self, path: Path) -> None:
         """Write what going on needs."""
@@ -194,9 +215,12 @@ class Training:
             "soap_square": soap.square,
             "best_latents": self.best[0],
             "best_parameters": self.best[1],
-            "best_loss": np.array([self.best_loss.bits, self.best_loss.mse]),
+            "best_loss": np.array([self.best_loss.bits, self.best_loss.mse, self._least]),
+            "exponents": np.array(self._exponents or ()),
             "bit": np.array(self.bit),
-            "counts": np.array([self.iterations, self.step, self.draws, soap.count, self.seed]),
+            "counts": np.array(
+                [self.iterations, self.step, self.draws, soap.count, self.seed, self.start]
+            ),
         }
         for number, (c, basis) in enumerate(zip(soap.correlations, soap.bases, strict=True)):
             arrays |= {f"correlation_{number}": c, f"basis_{number}": basis}
@@ -215,11 +239,8 @@ class Training:
         with np.load(path, allow_pickle=False) as held:
             counts = [int(count) for count in held["counts"]]
             state = self._begin(0)
-            same = (counts[0], counts[4], float(held["bit"])) == (
-                self.iterations,
-                self.seed,
-                self.bit,
-            )
+            mine = self.iterations, self.seed, self.start, self.bit
+            same = (counts[0], counts[4], counts[5], float(held["bit"])) == mine
             shapes = [held[name].shape for name in ("latents", "parameters")]
             if not same or shapes != [state.latents.shape, state.parameters.shape]:
                 raise ValueError(f"{path} is of another picture, or of other arguments")
@@ -231,8 +252,10 @@ class Training:
             soap.correlations = [held[f"correlation_{number}"] for number in many]
             soap.bases = [held[f"basis_{number}"] for number in many]
             self.best = held["best_latents"], held["best_parameters"]
-            self.best_loss = Loss(*(float(value) for value in held["best_loss"]))
-        _, self.step, self.draws, soap.count, _ = counts
+            bits, mse, self._least = (float(value) for value in held["best_loss"])
+            self.best_loss = Loss(bits, mse)
+            self._exponents = tuple(int(e) for e in held["exponents"]) or None
+        self.step, self.draws, soap.count = counts[1:4]
         self._state = state
 
     def cost(self, loss: Loss) -> float:
@@ -268,6 +291,8 @@ class Training:
         """One iteration of main phase or tuning."""
         if self.step < self.plan.main:
             part = self.step / self.plan.main
+            if self.start and self._exponents is None and part >= ROUNDED_FROM:
+                self._round(state)
             rate = LAST_RATE + (RATE - LAST_RATE) * (1 + math.cos(math.pi * part)) / 2
             temperature = _between(_TEMPERATURES, part)
             self._move(state, temperature, _between(_DEVIATIONS, part), rate)
@@ -276,7 +301,8 @@ class Training:
                 assert self.best
                 state.latents, state.parameters = (values.copy() for values in self.best)
                 state.optimiser = Soap([*self.size.shapes.values()])
-            self._learn(state, ROUNDED, TUNING_RATE)
+            part = (self.step - self.plan.main) / self.plan.tuning
+            self._learn(state, ROUNDED, TUNING_RATE * (1 + math.cos(math.pi * part)) / 2)
         self.step += 1
 
     def _move(self, state: _State, temperature: float, deviation: float, rate: float) -> None:
@@ -289,7 +315,12 @@ class Training:
 
     def _learn(self, state: _State, noise: Noise, rate: float) -> None:
         """A step of the networks."""
-        _, gradient = self.fit.gradient(state.latents, state.parameters, noise, self.weights)
+        networks = self._rounded(state.parameters)
+        values = state.parameters if networks is None else networks.values
+        _, gradient = self.fit.gradient(state.latents, values, noise, self.weights)
+        if self.start:
+            slope = coded.slope(self.size, state.parameters, self.start, self._exponents)
+            gradient += self.weights.bit * slope
         norm = float(np.linalg.norm(gradient))
         if norm > CLIP:
             gradient *= CLIP / norm
@@ -297,9 +328,36 @@ class Training:
 
     def _look(self, state: _State) -> None:
         """Keep what rounding gives, where it is the best so far."""
-        found = self.fit.loss(state.latents, state.parameters)
-        if self.best is None or self.cost(found) < self.cost(self.best_loss):
-            self.best, self.best_loss = state.copy(), found
+        networks = self._rounded(state.parameters)
+        values = state.parameters if networks is None else networks.values
+        found = self.fit.loss(state.latents, values)
+        cost = self.cost(found)
+        if networks is not None:
+            cost += self.weights.bit * networks.spreads()[1]
+        if self.best is None or cost < self._least:
+            self.best, self.best_loss, self._least = state.copy(), found, cost
+
+    def _round(self, state: _State) -> None:
+        """From now on networks are in steps. What was the best without them counts no more."""
+        self._exponents = self._chosen(state.latents, state.parameters).exponents
+        self._least = math.inf
+
+    def _rounded(self, parameters: NDArray[np.float32]) -> Quantised | None:
+        """Parameters in steps, once these are chosen."""
+        if self._exponents is None:
+            return None
+        return coded.quantised(self.size, parameters, self._exponents, self.start)
+
+    def _chosen(self, latents: NDArray[np.float32], parameters: NDArray[np.float32]) -> Quantised:
+        """Parameters in the steps that cost least with some grids."""
+
+        def bits(networks: Quantised) -> float:
+            return self.fit.loss(latents, networks.values).bits
+
+        def error(networks: Quantised) -> float:
+            return self.fit.loss(latents, networks.values).mse / self.weights.bit
+
+        return coded.chosen(self.size, parameters, bits, error, self.start)
 
 
 def train(

@@ -92,7 +92,7 @@ def test_networks_come_back(size: Size):
     again = parameters.read(payload)
     assert again.size == size and again.exponents == FINE
     assert (again.numbers == found.numbers).all() and again.payload() == payload
-    assert np.abs(found.values - twin.flat(networks(size))).max() <= 2.0**-10
+    assert np.abs(found.values - twin.flat(networks(size))).max() <= 1.2 * 2.0**-10
     _, bits = found.spreads()
     assert bits / 8 < len(payload) < bits / 8 + 32
 
@@ -102,7 +102,9 @@ def test_networks_near_a_start_take_fewer_bytes(size: Size):
     assert starts.count(size) > 0
     values = starts.parameters(size, 1) + np.float32(0.003)
     alone, near = (parameters.quantised(size, values, FINE, start) for start in (0, 1))
-    assert (alone.numbers == near.numbers).all() and near.whole() == alone.payload()
+    assert np.abs(alone.numbers - near.numbers).max() <= 1
+    assert parameters.read(near.whole()).start == 0
+    assert (parameters.read(near.whole()).numbers == near.numbers).all()
     again = parameters.read(near.payload())
     assert again.start == 1 and (again.numbers == near.numbers).all()
     assert len(near.payload()) < 0.8 * len(alone.payload())
@@ -111,6 +113,22 @@ def test_networks_near_a_start_take_fewer_bytes(size: Size):
         parameters.read(unknown)
     with pytest.raises(ValueError, match="no networks"):
         coder.encode(near.payload(), drawn((5, 5)), (5, 5))
+
+
+@EVERY_SIZE
+def test_parameters_are_pulled_to_their_start_by_what_they_cost(size: Size):
+    start = starts.parameters(size, 1)
+    away = np.random.default_rng(1).laplace(0, 0.1, size.parameters)
+    values = (start + away).astype(np.float32)
+    assert not parameters.slope(size, start, 1).any()
+    slope = parameters.slope(size, values, 1, FINE)
+    assert (np.sign(slope) == np.sign(values - start)).all()
+    # A step along it changes the bits by as much as it says.
+    step = 1e-3 * np.sign(slope)
+    bits = [
+        parameters.quantised(size, values + sign * step, FINE, 1).spreads()[1] for sign in (1, -1)
+    ]
+    assert bits[0] - bits[1] == pytest.approx(2 * float(np.vdot(slope, step)), rel=0.2)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -39,11 +39,12 @@ FLAGS = (
     "-Wl,--strip-all,--export=malloc,--export=free,-z,stack-size=1048576",
 )
 GAUSSIAN = ROOT / "entropy" / "gaussian.npz"
+STARTS = ROOT / "models" / "overfit" / "starts.npz"
 
 
 def sources() -> list[Path]:
     """All that is compiled: the units, what they include, and the tables."""
-    found: set[Path] = {GAUSSIAN, HERE / "build.py"}
+    found: set[Path] = {GAUSSIAN, STARTS, HERE / "build.py"}
     waiting = [HERE / unit for unit in UNITS]
     while waiting:
         path = waiting.pop()
@@ -52,7 +53,7 @@ def sources() -> list[Path]:
         found.add(path)
         for name in re.findall(r'^#include "([^"]+)"', path.read_text("utf-8"), re.MULTILINE):
             included = (path.parent / name).resolve()
-            if included.exists():  # gaussian.h is made here
+            if included.exists():  # gaussian.h and starts.h are made here
                 waiting.append(included)
     return sorted(found)
 
@@ -80,10 +81,25 @@ def gaussian_header() -> str:
     return "\n".join(lines) + "\n"
 
 
+def starts_header() -> str:
+    """The networks of models/overfit/starts.npz as C arrays of half precision, by size."""
+    names, lines = "sml", []
+    with np.load(STARTS, allow_pickle=False) as file:
+        for name in names:
+            values = ", ".join(str(value) for value in file[name].view(np.uint16).ravel().tolist())
+            lines.append(f"static const uint16_t starts_{name}[] = {{{values}}};")
+        counts = ", ".join(str(len(file[name])) for name in names)
+    arrays = ", ".join(f"starts_{name}" for name in names)
+    lines.append(f"static const uint16_t *const starts[] = {{{arrays}}};")
+    lines.append(f"static const int start_counts[] = {{{counts}}};")
+    return "\n".join(lines) + "\n"
+
+
 def build() -> None:
     """Compile, and note what it was made of."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "gaussian.h").write_text(gaussian_header())
+        Path(folder, "starts.h").write_text(starts_header())
         units = [str((HERE / unit).relative_to(ROOT)) for unit in UNITS]
         command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, f"-I{folder}", *units]
         subprocess.run([*command, "-o", str(OUT)], check=True, cwd=ROOT)

@@ -1,6 +1,7 @@
 /* overfit.c: overfitted pictures (models/overfit) for JavaScript (src/overfit.js). */
 #include "pixels.h"
 #include "../../models/overfit/paths.h"
+#include "starts.h" /* made by build.py */
 
 static Path best(void)
 {
@@ -13,13 +14,50 @@ static Path best(void)
     return paths[0];
 }
 
+/* A number of half precision in whole steps of 2^-exponent, the nearest; halves to even. */
+static int64_t steps_of(uint16_t half, int exponent)
+{
+    int power = half >> 10 & 31, down = 25 - exponent - (power ? power : 1);
+    int64_t mantissa = (half & 1023) | (power ? 1024 : 0), steps = mantissa;
+    if (down <= 0) {
+        steps <<= -down;
+    } else {
+        int64_t rest = mantissa & (((int64_t)1 << down) - 1), middle = (int64_t)1 << (down - 1);
+        steps >>= down;
+        steps += rest > middle || (rest == middle && (steps & 1));
+    }
+    steps = half >> 15 ? -steps : steps;
+    return steps < INT16_MIN ? INT16_MIN : steps > INT16_MAX ? INT16_MAX : steps;
+}
+
+/* Differences to a start become numbers; 0 where there is no such start, or there are none such. */
+static int add_start(Parameters *p)
+{
+    Part parts[MOST_PARTS];
+    int count = parts_of(&SIZES[p->size], parts), at = 0;
+    const uint16_t *start = starts[p->size];
+    if (!p->start)
+        return 1;
+    if (p->start > start_counts[p->size])
+        return 0;
+    start += (p->start - 1) * parameter_count(&SIZES[p->size]);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < parts[i].count; k++, at++) {
+            int64_t sum = p->numbers[at] + steps_of(start[at], p->exponents[parts[i].group]);
+            if (sum < INT16_MIN || sum > INT16_MAX)
+                return 0;
+            p->numbers[at] = (int16_t)sum;
+        }
+    return 1;
+}
+
 /* Networks ready for use; NULL with *status set. */
 static Network *networks_of(const uint8_t *bytes, size_t length, int *status)
 {
     Parameters parameters;
     Network *n = NULL;
     *status = CODED_DAMAGED;
-    if (!parameters_read(&parameters, bytes, length))
+    if (!parameters_read(&parameters, bytes, length) || !add_start(&parameters))
         return NULL;
     *status = CODED_MEMORY;
     if ((n = malloc(sizeof *n)) == NULL)
