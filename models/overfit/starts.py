@@ -27,13 +27,13 @@ def _held() -> dict[str, NDArray[np.float32]]:
 def nearest(size: Size, weight: float) -> int:
     """Which start goes with a lambda: its place among those of the size, from 1; 0 is none.
 
-    Older ones, which newer ones replaced, have a lambda of 0 and go with none.
+    Of like ones the newest, which is the last.
     """
     weights = _held().get(f"{size.name}_weights")
     if weights is None:
         return 0
-    logarithms = np.log(weights, out=np.full(len(weights), -np.inf), where=weights > 0)
-    return 1 + int(np.abs(logarithms - math.log(weight)).argmin())
+    away = np.abs(np.log(weights) - math.log(weight))
+    return len(away) - int(away[::-1].argmin())
 
 
 def count(size: Size) -> int:

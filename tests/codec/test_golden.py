@@ -44,6 +44,7 @@ NAMES = (
     "metadata",
     "overfit",
     "overfit-gray16-alpha",
+    "overfit-start",
     "overfit-tiles",
     "point",
     "rgb-effort",

@@ -164,6 +164,10 @@ RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         lambda: photo("coffee.png", 10, 150, 580, 90),
         {"quality": 20, "model": "overfit-l", "method": "auto", "effort": 1},
     ),
+    "overfit-start": (
+        lambda: photo("coffee.png", 200, 100, 110, 80),
+        {"quality": 60, "model": "overfit", "method": "auto", "effort": 1},
+    ),
     "column": (lambda: photo("chelsea.png", 200, 50, 2, 131), {"quality": 80}),
 }
 

@@ -257,14 +257,15 @@ def test_the_nearest_start_is_taken():
     assert starts.nearest(other, 0.01) == 0
 
 
-def test_replaced_starts_keep_their_numbers(monkeypatch: pytest.MonkeyPatch):
+def test_older_starts_keep_their_numbers(monkeypatch: pytest.MonkeyPatch):
     size = sizes.SIZES["s"]
-    held = {"s": np.ones((1, size.parameters)), "s_weights": np.array([0.01])}
+    weight = np.float32(1 / (1e-2 * training.LEVELS_OF_255))
+    held = {"s": np.ones((1, size.parameters)), "s_weights": np.array([weight])}
     make_starts.added(held, "s", {bit: np.full(size.parameters, bit) for bit in (1e-3, 1e-2)})
     monkeypatch.setattr(starts, "_held", lambda: held)
     assert [starts.parameters(size, number)[0] for number in (1, 2, 3)] == [1, 1e-3, 1e-2]
-    weights = [1 / (bit * training.LEVELS_OF_255) for bit in (1e-2, 1e-3, 1e-5)]
-    assert [starts.nearest(size, weight) for weight in (*weights, 0.01)] == [3, 2, 2, 2]
+    weights = [1 / (bit * training.LEVELS_OF_255) for bit in (1e-1, 1e-2, 1e-3, 1e-5)]
+    assert [starts.nearest(size, weight) for weight in weights] == [3, 3, 2, 2]
 
 
 def test_a_mosaic_has_a_part_of_each_photo(tmp_path: Path):
