@@ -2,28 +2,22 @@
 
 Ours rather than `concurrent.futures`, `loky` or `mpire`: those give up all that is queued when a
 process dies, and do not say which file it had. Every worker has its own pipe, and one job at a
-time, so the end of a pipe names the file. Processes are spawned: forking a process with threads in
-it (OpenMP's, CUDA's) is undefined, and Windows and macOS cannot.
+time, so the end of a pipe names the file.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from collections.abc import Generator, Sequence
+from functools import partial
+from multiprocessing.connection import wait
 from time import monotonic
-from typing import Any
 
 from lictor.codec import inputs
+from lictor.codec.child import Child
 from lictor.codec.cli.file_jobs import Outcome, Work, attempt
 from lictor.codec.inputs import Job, UsageError
-from lictor.codec.runtime import runtime
-from lictor.codec.runtime.threads import cores, wait_briefly
+from lictor.codec.runtime.threads import cores
 
 GRACE = 10.0
 """Seconds that workers have to tidy up when they are told to end."""
@@ -53,34 +47,27 @@ def run(jobs: Sequence[Job], work: Work, workers: int) -> Outcomes:
             return
 
 
-class _Worker:
+class _Worker(Child):
     """One process, and the job that it has."""
 
     def __init__(self, work: Work, threads: int) -> None:
-        context = get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, work, threads), daemon=True)
-        with _interrupts_held():
-            self.process.start()
-        theirs.close()
+        super().__init__(partial(_answer, work), threads)
         self.ready = False
         self.job: Job | None = None
 
     def give(self, job: Job) -> bool:
-        """Whether it could be given: not if the process has just died."""
-        try:
-            self.pipe.send(job)
-        except OSError:
+        """As a child does; it then has the job."""
+        if not super().give(job):
             return False
         self.job = job
         return True
 
-    def bury(self) -> None:
-        """The process has ended, or is about to: wait for that, and tidy up after it."""
-        self.process.join()
-        self.pipe.close()
+    def bury(self) -> str:
+        """As of a child, and tidy up after it."""
+        how = super().bury()
         if self.job and self.job.target and self.process.pid:
             inputs.remove_temporary(self.job.target, self.process.pid)
+        return how
 
 
 class _Pool:
@@ -139,8 +126,7 @@ class _Pool:
     def _lose(self, worker: _Worker, replace: bool) -> Outcome | None:
         """A worker has died: take a new one in its place, unless it did not even start."""
         self._workers.remove(worker)
-        worker.bury()
-        how = _cause_of_death(worker.process.exitcode)
+        how = worker.bury()
         if worker.ready and replace:
             self._hire()
         elif not worker.ready and not self._workers:
@@ -150,48 +136,7 @@ class _Pool:
         return Outcome(error=f"its worker process {how}; run the command again with a smaller -j")
 
 
-def _cause_of_death(status: int | None) -> str:
-    if status is None or status >= 0:
-        return f"ended with status {status}"
-    with suppress(ValueError):
-        name = signal.Signals(-status).name
-        return f"was killed ({name}{', often for want of memory' if name == 'SIGKILL' else ''})"
-    return f"was killed (signal {-status})"
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """A process started in here never sees Ctrl-C or the end of the terminal; ours does, after.
-
-    They go to all processes of a terminal, but it is for the command to tell its workers.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    from multiprocessing import resource_tracker
-
-    resource_tracker.ensure_running()  # else the first worker starts it, which undoes the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 # ---- in the worker
-
-
-def _serve(pipe: Connection[Any, Any], work: Work, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _terminate)
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    wait_briefly()
-    runtime.get(runtime.chosen())  # so that who is ready has the memory for it
-
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the command has ended
-        pipe.send(None)
-        while True:
-            pipe.send(_answer(work, pipe.recv()))
 
 
 def _answer(work: Work, job: Job) -> Outcome | UsageError:
@@ -201,7 +146,3 @@ def _answer(work: Work, job: Job) -> Outcome | UsageError:
         return UsageError(str(e))
     except BrokenPipeError as e:
         return Outcome(error=f"cannot write {inputs.show(job.target)}: {e.strerror}")
-
-
-def _terminate(number: int, frame: Any) -> None:
-    sys.exit(128 + number)  # unwinds, so that temporary files are removed
