@@ -29,39 +29,38 @@ class _Region(click.ParamType):
         return x, y, width, height
 
 
+asked = options.together(
+    click.option(
+        "--region",
+        type=_Region(),
+        metavar="X,Y,W,H",
+        help="Only W x H pixels, X from the left and Y from the top; large pictures need less "
+        "time.",
+    ),
+    click.option(
+        "--salvage",
+        is_flag=True,
+        help="Decode what is not damaged and paint over what is; the status is 1 if anything is.",
+    ),
+    options.device,
+    options.runtime,
+    click.option(
+        "--bf16",
+        is_flag=True,
+        help="Make the picture in bfloat16: faster on GPUs and some CPUs, and a little less "
+        "precise.",
+    ),
+)
+"""The options that say what is decoded and how, of every command that does."""
+
+
 @click.command()
 @options.paths
-@click.option(
-    "--region",
-    type=_Region(),
-    metavar="X,Y,W,H",
-    help="Only W x H pixels, X from the left and Y from the top; large pictures need less time.",
-)
-@click.option(
-    "--salvage",
-    is_flag=True,
-    help="Decode what is not damaged and paint over what is; the status is 1 if anything is.",
-)
-@options.device
-@options.runtime
-@click.option(
-    "--bf16",
-    is_flag=True,
-    help="Make the picture in bfloat16: faster on GPUs and some CPUs, and a little less precise.",
-)
+@asked
 @options.workers
 @options.skip
 @options.json
-def decode(
-    paths: tuple[str, ...],
-    region: tuple[int, int, int, int] | None,
-    salvage: bool,
-    device: str,
-    bf16: bool,
-    workers: int,
-    skip: bool,
-    as_json: bool,
-) -> int:
+def decode(paths: tuple[str, ...], workers: int, skip: bool, as_json: bool, **how: Any) -> int:
     """Decode .bin files.
 
     IN: .bin files, or folders to search for them through all levels. OUT: a picture, whose
@@ -74,14 +73,20 @@ def decode(
         jobs = [_named_for_content(job) for job in jobs]
     pictures = [job for job in jobs if kinds.named(job.target) in (None, kinds.PICTURES)]
     format = _picture_format(pictures) if pictures else ""
-    given = {
+    return batch.run(jobs, Decode(format, given(**how)), as_json, workers=workers, skip=skip)
+
+
+def given(
+    region: tuple[int, int, int, int] | None, salvage: bool, device: str, bf16: bool
+) -> dict[str, Any]:
+    """Those of `asked` that the command line has, by the names that kinds take."""
+    values = {
         "region": region,
         "salvage": salvage or None,
         "precision": "bfloat16" if bf16 else None,
         "device": device if device != "cpu" else None,
     }
-    work = Decode(format, {name: value for name, value in given.items() if value is not None})
-    return batch.run(jobs, work, as_json, workers=workers, skip=skip)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _named_for_content(job: Job) -> Job:

@@ -18,50 +18,39 @@ if TYPE_CHECKING:
     from lictor.codec.picture.rate_target import Target
 
 
+asked = options.together(
+    options.quality,
+    options.method,
+    options.effort,
+    options.model,
+    options.strip,
+    options.salvage,
+    options.device,
+    options.runtime,
+    options.roi,
+    options.tune,
+    options.targets,
+    options.features,
+)
+"""The options that say how files are to be, of every command that makes some."""
+
+
 @click.command()
 @options.paths
-@options.quality
-@options.method
-@options.effort
+@asked
 @options.keep_best
-@options.model
-@options.strip
-@options.salvage
-@options.device
-@options.runtime
-@options.roi
-@options.tune
-@options.targets
-@options.features
 @options.suffix
 @options.workers
 @options.skip
 @options.json
 def encode(
     paths: tuple[str, ...],
-    quality: float | str,
-    method: str,
-    lossless: bool,
-    effort: int,
     keep_best: bool,
-    model: str,
-    strip: bool,
-    salvage: bool,
-    device: str,
-    roi: tuple[str, ...],
-    roi_task: str | None,
-    roi_drop: float,
-    tune: str,
-    size: int | None,
-    bpp: float | None,
-    psnr: float | None,
-    ssim: float | None,
-    strict: bool,
     suffix: str,
     workers: int,
     skip: bool,
     as_json: bool,
-    **features: Any,
+    **how: Any,
 ) -> int:
     """Encode pictures, and arrays of numbers (.npy, .npz, .safetensors).
 
@@ -78,12 +67,41 @@ def encode(
     if named:
         raise UsageError(f"{show(jobs[0].target)}: is {named.whose} name; name the output .bin")
 
+    if keep_best and sizes.named(how["model"]) is None:
+        raise UsageError("--keep-best is for --model overfit; leave it out")
+    mixed = len({kinds.of_input(job.source) for job in jobs}) > 1
+    work = Encode(given(**how), mixed=mixed, keep=keep_best)
+    return batch.run(jobs, work, as_json, workers=workers, skip=skip)
+
+
+def given(
+    quality: float | str,
+    method: str,
+    lossless: bool,
+    effort: int,
+    model: str,
+    strip: bool,
+    salvage: bool,
+    device: str,
+    roi: tuple[str, ...],
+    roi_task: str | None,
+    roi_drop: float,
+    tune: str,
+    size: int | None,
+    bpp: float | None,
+    psnr: float | None,
+    ssim: float | None,
+    strict: bool,
+    **features: Any,
+) -> dict[str, Any]:
+    """Those of `asked` that the command line has, by the names that kinds take. Raises UsageError.
+
+    features: the options for arrays.
+    """
     wanted, method = options.chosen(quality, method, lossless)
     target = _target(strict, size=size, bpp=bpp, psnr=psnr, ssim=ssim)
     _check_roi(roi, roi_task)
-    if keep_best and sizes.named(model) is None:
-        raise UsageError("--keep-best is for --model overfit; leave it out")
-    given = {
+    values = {
         "quality": wanted,
         "method": method if _named("method") else None,
         "effort": effort or None,
@@ -98,12 +116,7 @@ def encode(
         "model": model if _named("model") else None,
         **features,
     }
-    work = Encode(
-        {name: value for name, value in given.items() if value is not None},
-        mixed=len({kinds.of_input(job.source) for job in jobs}) > 1,
-        keep=keep_best,
-    )
-    return batch.run(jobs, work, as_json, workers=workers, skip=skip)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _named(option: str) -> bool:

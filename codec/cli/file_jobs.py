@@ -5,6 +5,7 @@ Each of the classes holds a command's options and, called with a job, returns a 
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from lictor.codec import inputs as files
 from lictor.codec import kinds
 from lictor.codec.cli.console import reason, same_for_all_files
 from lictor.codec.errors import DeviceUnavailable, ModelUnavailable, NoClassifier
+from lictor.codec.format.names import SUFFIXES
 from lictor.codec.inputs import STREAM, Job, UsageError
 from lictor.codec.kinds.payload import Kind, Row
 
@@ -42,13 +44,23 @@ class Encode:
         kind = kinds.of_input(job.source, _start(job))
         options = self._own(kind)
         content = _content(kind, job, options.get("salvage", False))
-        with same_for_all_files(kind.common), _steps_bar() as progress, _kept(self.keep) as kept:
-            taken = kind.takes(kept)
-            options |= {name: value for name, value in kept.items() if name in taken}
-            data, row = kind.encode(content, options, progress)
+        data, row = self._coded(kind, content, options)
         with files.writing(job.target) as file:
             file.write(data)
         return row
+
+    def of_bytes(self, name: str, data: bytes) -> tuple[str, bytes, Row]:
+        """A file that is in memory: the extension it gets, its bytes, its row."""
+        kind = kinds.of_input(name, data[: kinds.START])
+        options = self._own(kind)
+        content = kind.read(name, data, salvage=options.get("salvage", False))
+        return SUFFIXES[0], *self._coded(kind, content, options)
+
+    def _coded(self, kind: Kind, content: Any, options: dict[str, Any]) -> tuple[bytes, Row]:
+        with same_for_all_files(kind.common), _steps_bar() as progress, _kept(self.keep) as kept:
+            taken = kind.takes(kept)
+            options |= {name: value for name, value in kept.items() if name in taken}
+            return kind.encode(content, options, progress)
 
     def _own(self, kind: Kind) -> dict[str, Any]:
         """Those of the options that a kind takes. Raises UsageError where it has to take all."""
@@ -80,14 +92,28 @@ class Decode:
     def __call__(self, job: Job) -> Row:
         """Read, decode, write."""
         data = files.read_bin(job.source)
-        kind = kinds.of_file(data)
-        kinds.refuse(kind, self.options, kind.decode_options, kinds.flag)
+        kind = self._kind(data)
         kinds.refuse_name(kind, job.target)
-        with same_for_all_files(kind.decode_common), _steps_bar() as progress:
-            content = kind.unpack(data, self.options, progress)
+        content = self._content(kind, data)
         with files.writing(job.target) as file:
             notes = kind.write(content, file, job.target, self.format)
         return kind.decoded(content, data, notes)
+
+    def of_bytes(self, name: str, data: bytes) -> tuple[str, bytes, Row]:
+        """A file that is in memory: the extension it gets, its bytes, its row."""
+        kind = self._kind(data)
+        content, suffix, file = self._content(kind, data), kind.suffix(data), io.BytesIO()
+        notes = kind.write(content, file, suffix, self.format)
+        return suffix, file.getvalue(), kind.decoded(content, data, notes)
+
+    def _kind(self, data: bytes) -> Kind:
+        kind = kinds.of_file(data)
+        kinds.refuse(kind, self.options, kind.decode_options, kinds.flag)
+        return kind
+
+    def _content(self, kind: Kind, data: bytes) -> Any:
+        with same_for_all_files(kind.decode_common), _steps_bar() as progress:
+            return kind.unpack(data, self.options, progress)
 
 
 @dataclass(frozen=True)
@@ -101,9 +127,15 @@ class Verify:
 
     def __call__(self, job: Job) -> Row:
         """Read and verify."""
+        return self._verified(_content(kinds.PICTURES, job))
+
+    def of_bytes(self, name: str, data: bytes) -> tuple[str, bytes, Row]:
+        """A file that is in memory: no output, its row."""
+        return "", b"", self._verified(kinds.PICTURES.read(name, data))
+
+    def _verified(self, picture: Any) -> Row:
         from lictor.codec import api
 
-        picture = _content(kinds.PICTURES, job)
         with same_for_all_files():
             report = api.verify(
                 picture,

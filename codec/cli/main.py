@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from lictor.codec.cli import (
+    bulk,
     classify,
     decode,
     desktop,
@@ -83,6 +84,7 @@ for _command in (
     info.info,
     classify.classify,
     verify.verify,
+    bulk.bulk,
     models.models,
     models.import_,
     models.export_onnx,

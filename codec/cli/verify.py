@@ -11,26 +11,18 @@ from lictor.codec.cli import batch, options
 from lictor.codec.cli.file_jobs import Verify
 from lictor.codec.inputs import Job
 
+asked = options.together(
+    options.quality, options.method, options.effort, options.model, options.runtime
+)
+"""The options that say what is verified, of every command that does."""
+
 
 @click.command()
 @options.inputs
-@options.quality
-@options.method
-@options.effort
-@options.model
-@options.runtime
+@asked
 @options.workers
 @options.json
-def verify(
-    inputs: tuple[str, ...],
-    quality: float | str,
-    method: str,
-    lossless: bool,
-    effort: int,
-    model: str,
-    workers: int,
-    as_json: bool,
-) -> int:
+def verify(inputs: tuple[str, ...], workers: int, as_json: bool, **how: Any) -> int:
     """Encode pictures, decode each twice, and compare all that should agree.
 
     The status is 1 if anything does not: pixels of the two decodes (made with different numbers
@@ -38,9 +30,13 @@ def verify(
     bound that the quality sets them.
     """
     jobs = [Job(path) for path, _ in files.find(inputs, files.PICTURES)]
+    return batch.run(jobs, work(**how), as_json, _verify_line, workers=workers)
+
+
+def work(quality: float | str, method: str, lossless: bool, effort: int, model: str) -> Verify:
+    """What is done to a file, by the options of `asked`. Raises UsageError."""
     wanted, method = options.chosen(quality, method, lossless)
-    work = Verify(quality=wanted, effort=effort, model=model, method=method)
-    return batch.run(jobs, work, as_json, _verify_line, workers=workers)
+    return Verify(quality=wanted, effort=effort, model=model, method=method)
 
 
 def _verify_line(row: dict[str, Any]) -> str:
