@@ -19,7 +19,6 @@ ITEMS, SIZE = 1000, 256 * 2**20
 """Of a part at most."""
 SHARE = 4
 """Parts that each worker gets at least where there are enough inputs: they do not end together."""
-_FINE = 16
 _VERSION = 1
 
 
@@ -63,7 +62,7 @@ def make(
     found: list[Piece], wanted: Wanted, items: int, size: int, workers: int
 ) -> tuple[Part, ...]:
     """Parts of at most so many items and bytes; items 0: as ITEMS and SHARE have it."""
-    fine = [one for piece in found for one in sources.cut(piece, _FINE, size, wanted)]
+    fine = [one for piece in found for one in sources.cut(piece, 1, size, wanted)]
     share = -(-sum(piece.items for piece in fine) // (SHARE * workers))
     groups = _grouped(fine, items or max(1, min(ITEMS, share)), size)
     return tuple(Part(number, tuple(_joined(group))) for number, group in enumerate(groups))

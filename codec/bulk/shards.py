@@ -71,7 +71,7 @@ class Tar(Shard):
     def add(self, sample: Sample, files: list[tuple[str, bytes]]) -> None:
         """One after another."""
         if self._tar is None:
-            self._tar = tarfile.open(fileobj=self._open(), mode="w|")  # noqa: SIM115
+            self._tar = tarfile.open(fileobj=self._open(), mode="w")  # noqa: SIM115
         for name, data in files:
             info = tarfile.TarInfo(name)
             info.size = len(data)

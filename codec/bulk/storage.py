@@ -166,7 +166,7 @@ class Remote(Storage):
         found = _again(path, look) or {}
         inside = {name: at for name, at in found.items() if not _hidden(name, path)}
         entries = [
-            Entry(self._files.unstrip_protocol(name), int(at.get("size") or 0))
+            Entry(_named_as(path, name), int(at.get("size") or 0))
             for name, at in inside.items()
         ]
         return sorted(entries) or None
@@ -174,7 +174,7 @@ class Remote(Storage):
     def glob(self, pattern: str) -> list[str]:
         """As fsspec does."""
         found = _again(pattern, lambda: self._files.glob(pattern)) or []
-        return sorted(self._files.unstrip_protocol(name) for name in found)
+        return sorted(_named_as(pattern, name) for name in found)
 
     def open(self, path: str) -> IO[bytes]:
         """Read ahead: shards are read from front to back. A block that fails is asked for again."""
@@ -249,6 +249,12 @@ class _Patient(io.RawIOBase):
         data = _again(self._path, read) or b""
         buffer[: len(data)] = data
         return len(data)
+
+
+def _named_as(path: str, name: str) -> str:
+    """A name that fsspec gives, with the scheme and the slashes of the path that was asked for."""
+    scheme, _, rest = path.partition("://")
+    return f"{scheme}://{'/' if rest.startswith('/') else ''}{name.lstrip('/')}"
 
 
 def _hidden(name: str, folder: str) -> bool:

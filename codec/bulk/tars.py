@@ -7,6 +7,7 @@ import os
 import tarfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 from lictor.codec.bulk import storage
@@ -59,10 +60,11 @@ def read(piece: Piece, wanted: Wanted) -> Iterator[Sample]:
 def _member(piece: Piece, info: tarfile.TarInfo, tar: tarfile.TarFile, wanted: Wanted) -> Member:
     if not info.isfile():
         return Member(info.name, b"", False, wrong="is a link or a device in its tar; left out")
-    file = tar.extractfile(info)
-    data = file.read() if file else b""
-    if len(data) < info.size:
-        raise DamagedShard(f"{show(piece.path)}: ends within {show(info.name)}")
+    with _damage(piece.path):
+        file = tar.extractfile(info)
+        data = file.read() if file else b""
+        if len(data) < info.size:
+            raise EOFError(f"it ends within {show(info.name)}")
     return Member(info.name, data, wanted.takes(info.name))
 
 
@@ -78,18 +80,24 @@ def _headers(piece: Piece) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     with storage.of(path).open(path) as raw:
         part = plain and (piece.start > 0 or piece.stop != ALL)
         section: Any = _Section(raw, piece.start, piece.stop) if part else raw
-        try:
-            with tarfile.open(fileobj=section, mode="r:" if plain else "r:gz") as tar:
-                while (info := tar.next()) is not None:
-                    info.offset += piece.start
-                    if not info.isdir():
-                        yield info, tar
-                    vars(tar)["members"] = []  # it would keep all headers
-                if plain:  # gzip has a checksum of its own
-                    _check_end(path, tar, inner=piece.stop != ALL)
-        except (tarfile.TarError, EOFError, OSError, zlib.error) as e:
-            reason = " ".join(str(e).split()) or type(e).__name__
-            raise DamagedShard(f"{show(path)}: cannot be read on: {reason}") from e
+        with _damage(path), tarfile.open(fileobj=section, mode="r:" if plain else "r:gz") as tar:
+            while (info := tar.next()) is not None:
+                info.offset += piece.start
+                if not info.isdir():
+                    yield info, tar
+                vars(tar)["members"] = []  # it would keep all headers
+            if plain:  # gzip has a checksum of its own
+                _check_end(path, tar, inner=piece.stop != ALL)
+
+
+@contextmanager
+def _damage(path: str) -> Iterator[None]:
+    """What tarfile and gzip raise where they cannot go on."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as e:
+        reason = " ".join(str(e).split()) or type(e).__name__
+        raise DamagedShard(f"{show(path)}: cannot be read on: {reason}") from e
 
 
 def _check_end(path: str, tar: Any, inner: bool) -> None:
