@@ -137,10 +137,11 @@ _placed = options.together(
 @bulk.command("encode")
 @_placed
 @encode.asked
-def bulk_encode(**given: Any) -> int:
+@click.option("--measure", is_flag=True, help="The manifest tells each picture's PSNR.")
+def bulk_encode(measure: bool, **given: Any) -> int:
     """Encode pictures and arrays; other columns and files of a sample travel along."""
     placed, how = _parted(given)
-    work = Encode(encode.given(**how), mixed=True)
+    work = Encode(encode.given(**how) | ({"measure": True} if measure else {}), mixed=True)
     return _run("encode", work, kinds.SUFFIXES, **placed)
 
 

@@ -40,7 +40,7 @@ class Pictures(Kind):
     output = ".png"
     options = frozenset(
         ("quality", "effort", "model", "strip", "device", "roi", "roi_drop", "tune", "salvage")
-    ).union(("target", "strict", "method", "stop"))
+    ).union(("target", "strict", "method", "stop", "measure"))
     decode_options = frozenset(("region", "salvage", "progress", "precision", "device"))
     info_options = frozenset(("latents",))
     advice = "pictures take --quality"
@@ -80,13 +80,14 @@ class Pictures(Kind):
         """In the row, "ok" is false if parts of the picture were missing, or a target was missed.
 
         options: those of `lictor.codec.encode`; target: as `rate_target.given` makes it, in place
-        of a quality; strict: a target is to be met.
+        of a quality; strict: a target is to be met; measure: the row is to tell the PSNR.
         """
         from lictor.codec import api
         from lictor.codec.image import pillow
 
         own = dict(options)
         target, strict, _ = own.pop("target", None), own.pop("strict", False), own.pop("salvage", 0)
+        measure = own.pop("measure", False)
         if own.pop("strip", False):
             content = pillow.stripped(content)
         told: Row = {}
@@ -97,6 +98,7 @@ class Pictures(Kind):
             data, told = reached.data, _told(target, reached, strict)
         notes = (*content.lost, *content.notes, *told.get("notes", ()))
         lost = {"ok": False} if content.lost else {}
+        told |= {"psnr": _psnr(content, data)} if measure else {}
         return data, {**_row(api.info(data)), **told, **lost, "notes": notes}
 
     def decode(self, data: Any, **options: Any) -> Any:
@@ -180,6 +182,18 @@ class Pictures(Kind):
         size = sum(row["bytes"] for row in rows)
         pixels = sum(row["width"] * row["height"] for row in rows)
         return f"{size} bytes, {8 * size / pixels:.3f} bpp"
+
+
+def _psnr(picture: Picture, data: bytes) -> float | None:
+    """Of the colours that can be seen; None of a model that keeps only a part of a picture."""
+    from lictor.codec import api
+    from lictor.codec.distortion import psnr
+
+    found = api.decode_picture(data)
+    if found.colours.shape != picture.colours.shape:
+        return None
+    seen = ... if picture.alpha is None else picture.alpha > 0
+    return psnr(picture.colours[seen], found.colours[seen])
 
 
 def _told(target: Target, reached: Reached, strict: bool) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -43,13 +44,14 @@ class Direct:
 
 
 class Poisoned(Coding):
-    """The commands' own work, and a picture that ends the process, as a fault in a library would.
+    """The commands' own work, slowly, and pictures that end the process as faults of a library do.
 
-    For a whole run: it says with SIGSEGV what crashes say.
+    SLOW, of the environment: seconds for each, so that there is time to kill somebody.
     """
 
     def __call__(self, questions: Sequence[Question]) -> Any:
         """As the commands have it."""
+        time.sleep(float(os.environ.get("SLOW", "0")) * len(questions))
         if any(data.startswith(POISON) for _, data in questions):
             os.kill(os.getpid(), signal.SIGSEGV)
         return super().__call__(questions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -12,12 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))  # the processes of coders import it, too
 import bulk_work
 from bulk_work import Direct
 
+from lictor.codec import decode
 from lictor.codec.bulk import manifest, plan, run_mark, sources, storage, tars
 from lictor.codec.bulk.coder import Coder
 from lictor.codec.bulk.manifest import Head
@@ -25,7 +30,9 @@ from lictor.codec.bulk.part import Failure, Task, attempt
 from lictor.codec.bulk.plan import Part, Plan
 from lictor.codec.bulk.run import Order, Result, run
 from lictor.codec.bulk.samples import DamagedShard, Piece, Wanted
+from lictor.codec.cli.main import cli
 from lictor.codec.inputs import DiskFull, UsageError
+from lictor.models import zoo
 
 WANTED = Wanted(frozenset((".png", ".jpg")))
 
@@ -460,3 +467,73 @@ def test_what_kills_its_process_is_named_and_left_out():
     answers = [one for _, several in found for one in several]
     assert [one.data for one in answers] == [b"0", b"1", b"2", b"", b"4", b"5"]
     assert "SIGKILL" in answers[3].error and "left out" in answers[3].error
+
+
+# ---- the command
+
+
+@pytest.mark.skipif("lictor-s.mse" not in zoo.index(), reason="lictor-s.mse is not in the tree")
+def test_the_command(tmp_path: Path):
+    """There and back: the same pixels as one file at a time gives, and what travels along."""
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 255, (3, 8, 8, 3), np.uint8).repeat(6, 1).repeat(6, 2)
+    files: dict[str, bytes] = {"x/c.npy": npy(np.arange(60, dtype=np.float32)), "x/c.txt": b"c"}
+    for name, picture in zip(("a.png", "x/b.png", "d.jpg"), pixels, strict=True):
+        data = io.BytesIO()
+        Image.fromarray(picture).save(data, "PNG" if "png" in name else "JPEG")
+        files |= {name: data.getvalue(), f"{name[:-4]}.json": b"{}"}
+    files["broken.png"] = b"\x89PNG and no more"
+    for name, data in files.items():
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    there, back = tmp_path / "there", tmp_path / "back"
+    given = ["bulk", str(tmp_path / "in"), str(there), "-q", "30", "-j", "1", "--json", "--measure"]
+    ran = CliRunner().invoke(cli, given)
+    assert ran.exit_code == 1 and "broken.png: not a picture" in ran.stderr
+    told = json.loads(ran.stdout)
+    assert (told["inputs"], told["outputs"], told["failed"]) == (5, 4, 1)
+    coded = unpacked(there)
+    assert set(coded) == {"a.bin", "a.json", "d.bin", "d.json"} | {
+        f"x/{name}" for name in ("b.bin", "b.json", "c.bin", "c.txt")
+    }
+    for row in manifest.rows(str(there)):
+        assert "error" in row or hashlib.sha256(coded[row["output"]]).hexdigest() == row["sha256"]
+        assert row["input"].endswith((".npy", "broken.png")) or 10 < (row["psnr"] or 99)
+
+    ran = CliRunner().invoke(cli, ["bulk", "decode", str(there), str(back), "-j", "1"])
+    assert ran.exit_code == 0, ran.stderr
+    decoded = unpacked(back)
+    assert decoded["x/c.txt"] == b"c" and np.load(io.BytesIO(decoded["x/c.npy"])).shape == (60,)
+    for name in ("a", "x/b", "d"):
+        with Image.open(io.BytesIO(decoded[f"{name}.png"])) as image:
+            assert np.array_equal(np.asarray(image), np.asarray(decode(coded[f"{name}.bin"])))
+
+    again = CliRunner().invoke(cli, [*given[:-2], "-q", "31"])
+    assert again.exit_code == 2 and "was begun with other options" in again.stderr
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["bulk", "nowhere", "out"], "no such file"),
+        (["bulk", "s3", "x://y"], "needs a package"),
+        (["bulk", ".", "out", "--cores", "2"], "are for Ray"),
+        (["bulk", ".", "out", "--only", "xyz"], "nothing is known of .xyz"),
+        (["bulk", "out"], "name both"),
+    ],
+)
+def test_wrong_commands(
+    given: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(cli, given)
+    assert ran.exit_code == 2 and said in ran.stderr and ran.stderr.count("\n") == 1
+    assert os.listdir(tmp_path) == []
