@@ -101,6 +101,8 @@ def attempt(part: Part, task: Task, coder: Coder) -> Head | Failure:
         return Failure(str(e), full=True)
     except (StoreFailed, CannotWrite, CoderFailed) as e:
         return Failure(str(e), again=True)
+    except MemoryError:
+        return Failure("not enough memory to read it; give each worker more cores", again=True)
     except (UsageError, MissingPackage, run_mark.Superseded) as e:
         return Failure(str(e), usage=True)
 

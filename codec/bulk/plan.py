@@ -10,13 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from lictor.codec.bulk import sources, storage
+from lictor.codec.bulk import ITEMS, sources, storage
 from lictor.codec.bulk.samples import Piece, Wanted
 from lictor.codec.inputs import UsageError, show
 
 NAME = "plan.jsonl"
-ITEMS, SIZE = 1000, 256 * 2**20
-"""Of a part at most."""
 SHARE = 4
 """Parts that each worker gets at least where there are enough inputs: they do not end together."""
 _VERSION = 1

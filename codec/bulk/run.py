@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import sleep
 from typing import Any, Protocol
 
-from lictor.codec.bulk import manifest, plan, run_mark, sources
+from lictor.codec.bulk import SIZE, manifest, plan, run_mark, sources
 from lictor.codec.bulk.coder import Work
 from lictor.codec.bulk.manifest import Head
 from lictor.codec.bulk.part import Failure, Task, describe
@@ -49,7 +49,7 @@ class Order:
     wanted: Wanted
     asked: dict[str, Any]
     items: int = 0
-    size: int = plan.SIZE
+    size: int = SIZE
     keeps: bool = True
     again: bool = False
 

@@ -166,8 +166,7 @@ class Remote(Storage):
         found = _again(path, look) or {}
         inside = {name: at for name, at in found.items() if not _hidden(name, path)}
         entries = [
-            Entry(_named_as(path, name), int(at.get("size") or 0))
-            for name, at in inside.items()
+            Entry(_named_as(path, name), int(at.get("size") or 0)) for name, at in inside.items()
         ]
         return sorted(entries) or None
 

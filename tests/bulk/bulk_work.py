@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lictor.codec.bulk.coder import Coded, Question
-from lictor.codec.cli.bulk import Coding
+from lictor.codec.cli.bulk_run import Coding
 
 POISON = b"poison"
 """Bytes that end the process that is given them."""

@@ -2,9 +2,9 @@
 
 import bulk_work
 
-from lictor.codec.cli import bulk
+from lictor.codec.cli import bulk_run
 from lictor.codec.cli.main import main
 
 if __name__ == "__main__":
-    bulk.Coding = bulk_work.Poisoned  # type: ignore[misc]
+    bulk_run.Coding = bulk_work.Poisoned  # type: ignore[misc]
     main()

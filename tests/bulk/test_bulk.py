@@ -23,7 +23,7 @@ import bulk_work
 from bulk_work import Direct
 
 from lictor.codec import decode
-from lictor.codec.bulk import manifest, plan, run_mark, sources, storage, tars
+from lictor.codec.bulk import SIZE, manifest, plan, run_mark, sources, storage, tars
 from lictor.codec.bulk.coder import Coder
 from lictor.codec.bulk.manifest import Head
 from lictor.codec.bulk.part import Failure, Task, attempt
@@ -330,12 +330,12 @@ def test_a_run_that_was_given_up_does_not_write_any_more(folder: Path, tmp_path:
 def test_a_plan_is_kept_as_it_was_made(folder: Path, tmp_path: Path):
     packed(folder / "x.tar", samples(40))
     found = sources.find([str(folder)], WANTED)
-    parts = plan.make(found, WANTED, 0, plan.SIZE, workers=2)
+    parts = plan.make(found, WANTED, 0, SIZE, workers=2)
     assert all(part.items <= 8 for part in parts) and sum(part.items for part in parts) == 60
     made = Plan({"a": [1]}, parts)
     plan.save(str(tmp_path / "out"), made)
     assert plan.load(str(tmp_path / "out")) == made
-    assert plan.make(found, WANTED, 0, plan.SIZE, workers=2) == parts
+    assert plan.make(found, WANTED, 0, SIZE, workers=2) == parts
     large = plan.make(found, WANTED, 1000, 30, workers=2)
     assert max(part.size for part in large if part.pieces[0].form == "file") <= 30
 
