@@ -18,6 +18,8 @@ from lictor.codec.bulk.plan import Part, part_name
 
 FOLDER = "manifest"
 _ASKED_AT_A_TIME = 16
+_LINE = 4096
+"""Bytes that the first line has at most."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def heads(target: str) -> dict[int, Head]:
 
 
 def _head(path: str) -> Head | None:
-    data = storage.of(path).read(path)
+    data = storage.of(path).read(path, _LINE)
     try:
         return Head(**json.loads((data or b"").partition(b"\n")[0]))
     except (ValueError, TypeError):
