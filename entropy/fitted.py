@@ -24,8 +24,8 @@ MAX_SHIFT = 16
 MAX_LOG = 56
 """Of a frequency: 4 log2(2^14)."""
 _QUARTERS = np.array([16, 19, 23, 27], np.int64)
-_ENTRY_BITS = 2.5
-_TABLE_BITS = 30.0
+ENTRY_BITS = 2.5
+TABLE_BITS = 30.0
 _TOGETHER, _PART = 2**20, 2**19
 
 
@@ -140,7 +140,7 @@ def bits(h: Histogram) -> float:
         return 0.0
     counts = h.counts[h.counts > 0]
     spent = float(h.size * np.log2(h.size) - (counts * np.log2(counts)).sum())
-    return spent + _TABLE_BITS + _ENTRY_BITS * min(h.counts.size, ENTRIES)
+    return spent + TABLE_BITS + ENTRY_BITS * min(h.counts.size, ENTRIES)
 
 
 def merge(found: list[Histogram], most: int) -> list[int]:

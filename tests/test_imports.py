@@ -25,7 +25,7 @@ LEVELS = (
     ("codec.image", "codec.runtime"),
     ("codec.picture", "codec.arrays"),
     ("codec.api",),
-    ("codec.kinds", "codec.pillow_plugin"),
+    ("codec.kinds", "codec.pillow_plugin", "codec.zarr"),
     ("codec",),
     ("codec.inputs", "codec.child"),
     ("codec.bench", "codec.bulk", "datasets"),

@@ -6,7 +6,7 @@
 #include <Python.h>
 
 #include "field_fit.h"
-#include "quantise.h"
+#include "numbers_module.h"
 
 typedef struct {
     PyObject_HEAD
@@ -61,15 +61,6 @@ static int is_there(const Field *f, int channel, int pass)
     return 0;
 }
 
-/* Whether a buffer holds just `count` aligned values of a size. */
-static int holds(const Py_buffer *buffer, size_t count, size_t size)
-{
-    if ((size_t)buffer->len == count * size && (uintptr_t)buffer->buf % size == 0)
-        return 1;
-    PyErr_SetString(PyExc_ValueError, "a buffer of another size");
-    return 0;
-}
-
 static int are_taps(const Field *f, int channel, int pass, const Py_buffer *taps, FieldWeights *w)
 {
     size_t count = (size_t)taps->len / sizeof(FieldTap);
@@ -94,28 +85,49 @@ static int are_taps(const Field *f, int channel, int pass, const Py_buffer *taps
     return good;
 }
 
-/* expect(channel, pass, taps, bias, spread0, spread1, spread2, contexts u8[64] or None,
-   predictions i64[n], index u8[n] or None) */
-static PyObject *expect(FieldObject *self, PyObject *args)
+/* predict(channel, pass, taps, bias, predictions i64[n]) */
+static PyObject *predict(FieldObject *self, PyObject *args)
 {
-    Py_buffer taps, predictions, contexts = {0}, index = {0};
+    Py_buffer taps, predictions;
     int channel, pass;
-    FieldWeights w;
-    if (!PyArg_ParseTuple(args, "iiy*iiiiz*w*z*", &channel, &pass, &taps, &w.bias, &w.spread[0],
-                          &w.spread[1], &w.spread[2], &contexts, &predictions, &index))
+    FieldWeights w = {0};
+    if (!PyArg_ParseTuple(args, "iiy*iw*", &channel, &pass, &taps, &w.bias, &predictions))
         return NULL;
     PyObject *result = NULL;
     Field *f = &self->field;
     if (is_there(f, channel, pass) && are_taps(f, channel, pass, &taps, &w)
-        && holds(&predictions, field_pass(f, pass), 8)
-        && (!contexts.buf
-            || (holds(&contexts, FIELD_LEVELS, 1) && holds(&index, field_pass(f, pass), 1)
-                && !index.readonly))
-        && !enter(self)) {
+        && holds(&predictions, field_pass(f, pass), 8) && !enter(self)) {
         int error;
         Py_BEGIN_ALLOW_THREADS
         error = field_predict(f, channel, pass, &w, predictions.buf);
-        if (!error && contexts.buf) {
+        Py_END_ALLOW_THREADS
+        self->busy = 0;
+        result = error ? PyErr_NoMemory() : Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&taps);
+    PyBuffer_Release(&predictions);
+    return result;
+}
+
+/* expect(channel, pass, taps, bias, spread0, spread1, spread2, contexts u8[64], rounded i32[n],
+   index u8[n]) */
+static PyObject *expect(FieldObject *self, PyObject *args)
+{
+    Py_buffer taps, rounded, contexts, index;
+    int channel, pass;
+    FieldWeights w;
+    if (!PyArg_ParseTuple(args, "iiy*iiiiy*w*w*", &channel, &pass, &taps, &w.bias, &w.spread[0],
+                          &w.spread[1], &w.spread[2], &contexts, &rounded, &index))
+        return NULL;
+    PyObject *result = NULL;
+    Field *f = &self->field;
+    if (is_there(f, channel, pass) && are_taps(f, channel, pass, &taps, &w)
+        && holds(&rounded, field_pass(f, pass), 4) && holds(&contexts, FIELD_LEVELS, 1)
+        && holds(&index, field_pass(f, pass), 1) && !enter(self)) {
+        int error;
+        Py_BEGIN_ALLOW_THREADS
+        error = field_predict_rounded(f, channel, pass, &w, rounded.buf);
+        if (!error) {
             FieldContexts own;
             field_contexts(&own, contexts.buf);
             field_levels(f, channel, pass, &w, &own, index.buf);
@@ -123,49 +135,45 @@ static PyObject *expect(FieldObject *self, PyObject *args)
         Py_END_ALLOW_THREADS
         self->busy = 0;
         result = error ? PyErr_NoMemory() : Py_NewRef(Py_None);
-    } else if (!PyErr_Occurred()) {
-        PyErr_SetString(PyExc_ValueError, "a buffer that cannot be written to");
     }
     PyBuffer_Release(&taps);
-    PyBuffer_Release(&predictions);
+    PyBuffer_Release(&rounded);
     PyBuffer_Release(&contexts);
     PyBuffer_Release(&index);
     return result;
 }
 
-/* restore(channel, pass, predictions i64[n], residuals i32[n], plane i32[…]) -> whether all values
-   are in range; they are stored, and put into the plane */
+/* restore(channel, pass, rounded i32[n], residuals i32[n], plane i32[…]) -> whether all values
+   are in range; they are stored, and put into the plane. What was given is written over. */
 static PyObject *restore(FieldObject *self, PyObject *args)
 {
-    Py_buffer predictions, residuals, plane;
+    Py_buffer rounded, residuals, plane;
     int channel, pass;
-    if (!PyArg_ParseTuple(args, "iiy*w*w*", &channel, &pass, &predictions, &residuals, &plane))
+    if (!PyArg_ParseTuple(args, "iiw*w*w*", &channel, &pass, &rounded, &residuals, &plane))
         return NULL;
     PyObject *result = NULL;
     Field *f = &self->field;
     if (is_there(f, channel, pass)) {
         size_t n = field_pass(f, pass);
         size_t whole = (size_t)f->count * (size_t)f->height * (size_t)f->width;
-        if (holds(&predictions, n, 8) && holds(&residuals, n, 4) && holds(&plane, whole, 4)
-            && !enter(self)) {
-            int32_t *values = malloc((n + 1) * sizeof *values);
-            int wrong = 0;
+        if (holds(&rounded, n, 4) && holds(&residuals, n, 4) && holds(&plane, whole, 4)
+            && field_largest(rounded.buf, n) <= FIELD_MAX_SYMBOL && !enter(self)) {
+            int wrong;
             Py_BEGIN_ALLOW_THREADS
-            if (values) {
-                wrong = field_values(predictions.buf, residuals.buf, n, values, residuals.buf);
-                if (!wrong) {
-                    field_store(f, channel, pass, values);
-                    field_store_errors(f, channel, pass, residuals.buf);
-                    field_scatter(f, pass, values, plane.buf);
-                }
+            wrong = field_values(rounded.buf, residuals.buf, n);
+            if (!wrong) {
+                field_store(f, channel, pass, rounded.buf);
+                field_store_errors(f, channel, pass, residuals.buf);
+                field_scatter(f, pass, rounded.buf, plane.buf);
             }
             Py_END_ALLOW_THREADS
             self->busy = 0;
-            result = values ? PyBool_FromLong(!wrong) : PyErr_NoMemory();
-            free(values);
+            result = PyBool_FromLong(!wrong);
+        } else if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_ValueError, "a prediction outside its range");
         }
     }
-    PyBuffer_Release(&predictions);
+    PyBuffer_Release(&rounded);
     PyBuffer_Release(&residuals);
     PyBuffer_Release(&plane);
     return result;
@@ -200,24 +208,27 @@ static PyObject *store(FieldObject *self, PyObject *args)
 }
 
 /* fit(seen i32[all], counts i32[P], taps i32[P * 64 * 3], biases i32[P], spreads i32[P * 3],
-   residuals i32[all], levels u8[all], predictions i64[all] or None) -> how many taps */
+   residuals i32[all], levels u8[all], predictions i64[all / every, rounded up] or None, every)
+   -> how many taps */
 static PyObject *fit(FieldObject *self, PyObject *args)
 {
     Py_buffer seen, counts, taps, biases, spreads, residuals, levels, predictions = {0};
-    if (!PyArg_ParseTuple(args, "y*w*w*w*w*w*w*z*", &seen, &counts, &taps, &biases, &spreads,
-                          &residuals, &levels, &predictions))
+    Py_ssize_t every;
+    if (!PyArg_ParseTuple(args, "y*w*w*w*w*w*w*z*n", &seen, &counts, &taps, &biases, &spreads,
+                          &residuals, &levels, &predictions, &every))
         return NULL;
     PyObject *result = NULL;
     Field *f = &self->field;
     size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width;
     size_t all = plane * (size_t)f->channels, units = (size_t)f->channels * FIELD_PASSES;
+    every = every > 0 ? every : 1;
     if (holds(&seen, all, 4) && holds(&counts, units, 4) && holds(&biases, units, 4)
         && holds(&taps, units * FIELD_MAX_TAPS * 3, 4) && holds(&spreads, units * 3, 4)
         && holds(&residuals, all, 4) && holds(&levels, all, 1)
-        && (!predictions.buf || holds(&predictions, all, 8))
+        && (!predictions.buf || holds(&predictions, (all - 1) / (size_t)every + 1, 8))
         && field_largest(seen.buf, all) <= FIELD_MAX_SYMBOL && !enter(self)) {
         FitResult out = {counts.buf, taps.buf, biases.buf, spreads.buf, residuals.buf,
-                         levels.buf, predictions.buf, 0};
+                         levels.buf, predictions.buf, (size_t)every, 0};
         int32_t *pass_values = malloc((plane + 1) * sizeof *pass_values);
         int error = pass_values == NULL;
         Py_BEGIN_ALLOW_THREADS
@@ -271,6 +282,7 @@ static PyObject *order(FieldObject *self, PyObject *args)
 }
 
 static PyMethodDef field_methods[] = {
+    {"predict", (PyCFunction)predict, METH_VARARGS, "Predictions; see field.Field."},
     {"expect", (PyCFunction)expect, METH_VARARGS, "Predictions and contexts; see field.Field."},
     {"restore", (PyCFunction)restore, METH_VARARGS, "Residuals to values; see field.Field."},
     {"store", (PyCFunction)store, METH_VARARGS, "Values of a pass; see field.Field."},
@@ -294,87 +306,11 @@ static PyType_Spec field_spec = {
     .slots = field_slots,
 };
 
-/* ---- numbers; all buffers of float or, if `wide`, double */
-
-static int are_numbers(const Py_buffer *x, int wide, size_t *count)
-{
-    size_t size = wide ? sizeof(double) : sizeof(float);
-    *count = (size_t)x->len / size;
-    return holds(x, *count, size);
-}
-
-/* quantise(x, wide, step, dead, out i32[n] or None) -> sum of squared errors */
-static PyObject *quantise(PyObject *Py_UNUSED(self), PyObject *args)
-{
-    Py_buffer x, out = {0};
-    int wide;
-    double step, dead, sum = 0;
-    size_t n;
-    if (!PyArg_ParseTuple(args, "y*pddz*", &x, &wide, &step, &dead, &out))
-        return NULL;
-    int good = are_numbers(&x, wide, &n) && (!out.buf || holds(&out, n, 4));
-    if (good && !(step > 0)) {
-        PyErr_SetString(PyExc_ValueError, "a step that is none");
-        good = 0;
-    }
-    if (good) {
-        Py_BEGIN_ALLOW_THREADS
-        sum = wide ? quantise_double(x.buf, n, step, dead, out.buf)
-                   : quantise_float(x.buf, n, step, dead, out.buf);
-        Py_END_ALLOW_THREADS
-    }
-    PyBuffer_Release(&x);
-    PyBuffer_Release(&out);
-    return good ? PyFloat_FromDouble(sum) : NULL;
-}
-
-/* grid(x, wide, step, zero, most) -> sum of squared errors */
-static PyObject *grid(PyObject *Py_UNUSED(self), PyObject *args)
-{
-    Py_buffer x;
-    int wide;
-    double step, zero, most, sum = 0;
-    size_t n;
-    if (!PyArg_ParseTuple(args, "y*pddd", &x, &wide, &step, &zero, &most))
-        return NULL;
-    int good = are_numbers(&x, wide, &n);
-    if (good) {
-        Py_BEGIN_ALLOW_THREADS
-        sum = wide ? grid_double(x.buf, n, step, zero, most)
-                   : grid_float(x.buf, n, step, zero, most);
-        Py_END_ALLOW_THREADS
-    }
-    PyBuffer_Release(&x);
-    return good ? PyFloat_FromDouble(sum) : NULL;
-}
-
-/* compare(a, b, wide) -> sum of squared differences, and the largest */
-static PyObject *compare(PyObject *Py_UNUSED(self), PyObject *args)
-{
-    Py_buffer a, b;
-    int wide;
-    double sum = 0, largest = 0;
-    size_t n, other;
-    if (!PyArg_ParseTuple(args, "y*y*p", &a, &b, &wide))
-        return NULL;
-    int good = are_numbers(&a, wide, &n) && are_numbers(&b, wide, &other);
-    if (good && n != other) {
-        PyErr_SetString(PyExc_ValueError, "arrays of two sizes");
-        good = 0;
-    }
-    if (good) {
-        Py_BEGIN_ALLOW_THREADS
-        sum = wide ? compare_double(a.buf, b.buf, n, &largest)
-                   : compare_float(a.buf, b.buf, n, &largest);
-        Py_END_ALLOW_THREADS
-    }
-    PyBuffer_Release(&a);
-    PyBuffer_Release(&b);
-    return good ? Py_BuildValue("dd", sum, largest) : NULL;
-}
-
 static PyMethodDef functions[] = {
+    {"count", count, METH_VARARGS, "Symbols by context; see shared_tables.py."},
+    {"merge", merge, METH_VARARGS, "Contexts that share a table; see shared_tables.py."},
     {"quantise", quantise, METH_VARARGS, "Integers of numbers; see quick.py."},
+    {"scale", scale, METH_VARARGS, "Numbers of integers; see quick.py."},
     {"grid", grid, METH_VARARGS, "The error of a grid; see quick.py."},
     {"compare", compare, METH_VARARGS, "How far apart arrays are; see quick.py."},
     {NULL, NULL, 0, NULL},

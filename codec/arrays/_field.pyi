@@ -6,6 +6,15 @@ from numpy.typing import NDArray
 @final
 class Field:
     def __new__(cls, channels: int, count: int, height: int, width: int, /) -> Field: ...
+    def predict(
+        self,
+        channel: int,
+        turn: int,
+        taps: NDArray[int32],
+        bias: int,
+        predictions: NDArray[int64],
+        /,
+    ) -> None: ...
     def expect(
         self,
         channel: int,
@@ -15,16 +24,16 @@ class Field:
         spread0: int,
         spread1: int,
         spread2: int,
-        contexts: NDArray[uint8] | None,
-        predictions: NDArray[int64],
-        index: NDArray[uint8] | None,
+        contexts: NDArray[uint8],
+        rounded: NDArray[int32],
+        index: NDArray[uint8],
         /,
     ) -> None: ...
     def restore(
         self,
         channel: int,
         turn: int,
-        predictions: NDArray[int64],
+        rounded: NDArray[int32],
         residuals: NDArray[int32],
         plane: NDArray[int32],
         /,
@@ -49,11 +58,46 @@ class Field:
         residuals: NDArray[int32],
         levels: NDArray[uint8],
         predictions: NDArray[int64] | None,
+        every: int,
         /,
     ) -> int: ...
 
 def quantise(
-    x: NDArray[Any], wide: bool, step: float, dead: float, out: NDArray[int32] | None, /
-) -> float: ...
+    x: NDArray[Any],
+    wide: bool,
+    channels: int,
+    inner: int,
+    step: float,
+    dead: float,
+    out: NDArray[int32] | None,
+    /,
+) -> tuple[float, float]: ...
+def scale(
+    levels: NDArray[int32],
+    channels: int,
+    inner: int,
+    step: float,
+    kind: int,
+    out: NDArray[Any],
+    /,
+) -> None: ...
 def grid(x: NDArray[Any], wide: bool, step: float, zero: float, most: float, /) -> float: ...
 def compare(a: NDArray[Any], b: NDArray[Any], wide: bool, /) -> tuple[float, float]: ...
+def count(
+    symbols: NDArray[int32],
+    contexts: NDArray[uint8],
+    low: int,
+    width: int,
+    out: NDArray[int64],
+    /,
+) -> None: ...
+def merge(
+    counts: NDArray[int64],
+    width: int,
+    most: int,
+    table: float,
+    entry: float,
+    entries: int,
+    starts: NDArray[int32],
+    /,
+) -> tuple[int, float]: ...

@@ -64,6 +64,7 @@ def encode_features(
     max_error: float | None = None,
     mse: float | None = None,
     bits: float | None = None,
+    exact: bool = False,
     axis: int | None = None,
     effort: int = 0,
     chunk: int | None = None,
@@ -84,10 +85,12 @@ def encode_features(
         bits: of the file for each value, for each array; found by search, at most this if that is
             possible, at least 0.98 of it if the array has that much to say. More bits never mean a
             coarser step, and an array that fits as it is comes back exactly.
+        exact: every bit comes back, as without it of integers; given without a target.
         axis: of the channels: values that share a meaning. Found by trial if None.
-        effort: 0 codes large arrays, of 2^16 values or more, without a search; from 1 on (to 9, no
-            different) all are searched for components of which channels are mixtures, the best
-            axis, and more to predict from, which takes a hundred times as long.
+        effort: 0 codes large arrays, of 2^16 values or more, without a search, unless an activation
+            clipped them; from 1 on (to 9, no different) all are searched for components of which
+            channels are mixtures, the best axis, and more to predict from, which takes some fifty
+            times as long.
         chunk: rows along the first axis that are coded together, and decode without the rest
             (`open_array`); 0 for one piece. Unless told otherwise, arrays of more than 2^23 values
             are cut into chunks of about 2^21, which are coded as many at a time as there are
@@ -111,8 +114,10 @@ def encode_features(
         CodecError: InvalidTarget, InvalidQuality, ModelUnavailable, or UnsupportedArray (complex,
             object, ...).
     """
-    options = _Options(axis, qualities.effort(effort), chunks.given(chunk))
+    options = _Options(axis, qualities.effort(effort), chunks.given(chunk), bool(exact))
     target = Target(max_error, mse, bits)
+    if exact and (target != Target() or model is not None):
+        raise InvalidTarget("exact arrays have no max_error, mse, bits or model; leave these out")
     way = _way(model, quality, target, models.on(runtime))
     named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
     kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
@@ -162,17 +167,16 @@ def _encode_cut(
     way: _Way | None,
 ) -> Array:
     """In chunks, if it is to be cut; each keeps what is promised of all."""
-    axis, effort = options.axis, options.effort
     planned = None if way else chunks.plan(raw.shape, options.chunk)
     if planned is None:
-        return _encode_array(name, dtype, raw, target, axis, way, effort)
-    if target == Target():
+        return _encode_array(name, dtype, raw, target, options, way)
+    if target == Target() and not options.exact:
         whole = quick.Quick.of(dtype, raw, None)
         near = whole.int8().mse if whole else 0.0
         target = Target(mse=near) if near > 0 else target  # else each its own int8's
 
     def one(part: npt.NDArray[Any]) -> Array:
-        return _encode_array(name, dtype, part, target, axis, None, effort)
+        return _encode_array(name, dtype, part, target, options)
 
     return chunks.encode(name, dtype, raw, planned, one)
 
@@ -232,6 +236,7 @@ class _Options:
     axis: int | None
     effort: int
     chunk: int | None
+    exact: bool
 
 
 @dataclass(frozen=True)
@@ -269,18 +274,18 @@ def _encode_array(
     dtype: str,
     raw: npt.NDArray[Any],
     target: Target,
-    axis: int | None,
+    options: _Options,
     way: _Way | None = None,
-    effort: int = 0,
 ) -> Array:
-    own = whole_axis(axis, raw.ndim) if dtype in FLOATS and raw.size else None
-    if way is None and effort == 0 and dtype in FLOATS:
+    if options.exact:
+        return _exactly(name, dtype, raw)
+    own = whole_axis(options.axis, raw.ndim) if dtype in FLOATS and raw.size else None
+    if way is None and options.effort == 0 and dtype in FLOATS:
         for coded, promise in _quickly(name, dtype, raw, own, target):
             small = size_of(coded) * _MUCH < _exact_size(raw)
             if small and promise is not None and _kept(coded, raw, promise, None):
                 return coded
-    exact = Exact.encode(name, dtype, raw)
-    _check_exact(exact, raw)
+    exact = _exactly(name, dtype, raw)
     if dtype not in FLOATS or not np.isfinite(to_float64(dtype, raw)).any():
         return exact
     model = way.model if way else None
@@ -294,18 +299,20 @@ def _encode_array(
 
 def _exact_size(raw: npt.NDArray[Any]) -> float:
     """About the bytes of an array that is kept exactly, from parts of it."""
-    flat, size = raw.reshape(-1), 2**12
-    starts = range(0, flat.size - size + 1, max(size, (flat.size // 16) | 1))
+    flat, size = raw.reshape(-1), 2**11
+    starts = range(0, flat.size - size + 1, max(size, (flat.size // 4) | 1))
     packed = sum(len(pack(flat[start : start + size])) for start in starts)
     return packed / (len(starts) * size) * flat.size
 
 
-def _check_exact(exact: Array, raw: npt.NDArray[Any]) -> None:
+def _exactly(name: str, dtype: str, raw: npt.NDArray[Any]) -> Exact:
+    exact = Exact.encode(name, dtype, raw)
     if exact.decode().tobytes() != raw.tobytes():
         raise SelfCheckFailed(
             "an array that is kept exactly does not come back as it was; this machine's memory or "
             "its zlib is broken"
         )
+    return exact
 
 
 def _kept(coded: Array, raw: npt.NDArray[Any], promise: Promise, model: Any) -> bool:
@@ -333,7 +340,7 @@ def _quickly(
     if found is None:
         return
     try:
-        own, coded = way.encode(found)
+        coded = way.encode(found)
     except Uncodable:
         return
     yield (
@@ -341,7 +348,7 @@ def _quickly(
             name,
             dtype,
             raw.shape,
-            axis=-1 if own is None else own,
+            axis=-1 if found.axis is None else found.axis,
             patch=found.patch,
             coded=coded,
             step=found.step,

@@ -161,6 +161,17 @@ def allowed(g: Grid, channel: int, turn: int, tap: tuple[int, int]) -> bool:
     return distance > 0 or place in OWN[turn]
 
 
+def all_allowed(g: Grid, units: IntArray, distances: IntArray, places: IntArray) -> bool:
+    """`allowed` of many taps at once, each of a unit, channel · PASSES + turn."""
+    channels, turns = np.divmod(units, PASSES)
+    there = np.array([g.has(place) for place in range(len(WINDOW))])
+    own = np.array([[place in OWN[turn] for place in range(len(WINDOW))] for turn in range(PASSES)])
+    inside = (places >= 0) & (places < len(WINDOW)) & (distances >= 0) & (distances <= channels)
+    if not inside.all():
+        return False
+    return bool((there[places] & ((distances > 0) | own[turns, places])).all())
+
+
 def predict(g: Grid, coded: FloatArray, channel: int, turn: int, w: Weights) -> IntArray:
     """Predictions of the values of one pass, times 2^FRACTION.
 

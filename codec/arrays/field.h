@@ -195,232 +195,19 @@ static void field_mirror(Field *f, int32_t *of, int32_t channel, int pass)
     }
 }
 
-/* ---- predictions */
-
-FIELD_CLONES
-static void field_add(int32_t *restrict total, const int32_t *restrict from, int32_t weight,
-                      size_t n)
+/* Rows are short: 4 values in planes of 7 columns. */
+static inline void field_copy(int32_t *restrict to, const int32_t *restrict from, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        total[i] += weight * from[i];
-}
-
-FIELD_CLONES
-static void field_add_two(int32_t *restrict total, const int32_t *a, int32_t wa,
-                          const int32_t *b, int32_t wb, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        total[i] += wa * a[i] + wb * b[i];
-}
-
-/* Sums of one subplane with 32 bits. The caller has seen that none leaves them. */
-static void field_sum(Field *f, int32_t channel, int sub, const FieldWeights *w)
-{
-    for (size_t i = 0; i < f->inner; i++)
-        f->total[i] = w->bias;
-    int32_t t = 0;
-    for (; t + 1 < w->count; t += 2) {
-        const FieldTap *a = w->taps + t, *b = a + 1;
-        field_add_two(f->total, field_at(f, f->values, channel - a->distance, sub, a->place),
-                      a->weight, field_at(f, f->values, channel - b->distance, sub, b->place),
-                      b->weight, f->inner);
-    }
-    if (t < w->count)
-        field_add(f->total,
-                  field_at(f, f->values, channel - w->taps[t].distance, sub, w->taps[t].place),
-                  w->taps[t].weight, f->inner);
-}
-
-/* Likewise with 64 bits, which always do: 65 terms below 2^42, and a bias. */
-static void field_sum_wide(Field *f, int32_t channel, int sub, const FieldWeights *w)
-{
-    for (size_t i = 0; i < f->inner; i++)
-        f->wide[i] = w->bias;
-    for (int32_t t = 0; t < w->count; t++) {
-        const FieldTap *tap = w->taps + t;
-        const int32_t *from = field_at(f, f->values, channel - tap->distance, sub, tap->place);
-        for (size_t i = 0; i < f->inner; i++)
-            f->wide[i] += (int64_t)tap->weight * from[i];
-    }
-}
-
-/* Predictions times 2^FRACTION of a pass in the order of coding, int64. -1: no memory. */
-static int field_predict(Field *f, int32_t channel, int pass, const FieldWeights *w, int64_t *out)
-{
-    int64_t bound = w->bias < 0 ? -(int64_t)w->bias : w->bias;
-    for (int32_t t = 0; t < w->count; t++)
-        bound += (w->taps[t].weight < 0 ? -(int64_t)w->taps[t].weight : w->taps[t].weight)
-                 * f->most;
-    int wide = bound > INT32_MAX;
-    if (wide && !f->wide) {
-        f->wide = malloc((f->inner + 1) * sizeof *f->wide);
-        if (!f->wide)
-            return -1;
-    }
-    for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
-        int sub = FIELD_SUBS[pass][i];
-        if (!field_rows(f, sub) || !field_columns(f, sub))
-            continue;
-        if (wide)
-            field_sum_wide(f, channel, sub, w);
-        else
-            field_sum(f, channel, sub, w);
-        size_t place = 0;
-        FieldRow r = field_first(pass);
-        while (field_next(f, &r)) {
-            size_t n = (size_t)r.columns;
-            if (r.sub == sub) {
-                if (wide)
-                    memcpy(out + place, f->wide + r.at, n * sizeof *out);
-                else
-                    for (size_t k = 0; k < n; k++)
-                        out[place + k] = f->total[r.at + k];
-            }
-            place += n;
-        }
-    }
-    return 0;
-}
-
-static inline int32_t field_rounded(int64_t prediction)
-{
-    int64_t half = prediction + (1 << (FIELD_FRACTION - 1)), whole = half >> FIELD_FRACTION;
-    return whole < -FIELD_MAX_SYMBOL ? -FIELD_MAX_SYMBOL
-           : whole > FIELD_MAX_SYMBOL ? FIELD_MAX_SYMBOL : (int32_t)whole;
-}
-
-/* ---- levels */
-
-/* How many of the 63 bounds are at or below an expected error. */
-static inline int field_level(int64_t expected)
-{
-    if (expected < 8)
-        return 0;
-    int m = 3;
-    while (m < 60 && expected >> (m + 1))
-        m++;
-    int64_t second = (int64_t)20 << (m - 3) >> 1, third = (int64_t)25 << (m - 3) >> 1;
-    int level = 3 * (m - 3) + 1 + (expected >= second) + (expected >= third);
-    return level < FIELD_LEVELS - 1 ? level : FIELD_LEVELS - 1;
-}
-
-/* The sums of errors around the values of a subplane: `near` of the channel itself, `before` of an
-   earlier one. Errors are below 2^30, so that 32 bits without a sign hold 4 of one or 6 of another
-   only where they are small; the caller looks. */
-static void field_terms(const Field *f, int32_t channel, int pass, int sub, int32_t distance,
-                        size_t at, int64_t *near, int64_t *before)
-{
-    *near = *before = 0;
-    for (int k = 0; pass && k < 4; k++)
-        if (field_has(f, FIELD_OWN[pass][k]))
-            *near += field_at(f, f->errors, channel, sub, FIELD_OWN[pass][k])[at];
-    if (channel == 0)
-        return;
-    *before = 2 * (int64_t)field_at(f, f->errors, channel - distance, sub, FIELD_CENTRE)[at];
-    for (int k = 0; k < 4; k++)
-        if (field_has(f, FIELD_OWN[2][k]))
-            *before += field_at(f, f->errors, channel - distance, sub, FIELD_OWN[2][k])[at];
-}
-
-static int32_t field_distance(const FieldWeights *w)
-{
-    for (int32_t t = 0; t < w->count; t++)
-        if (w->taps[t].distance > 0)
-            return w->taps[t].distance;
-    return 1;
-}
-
-FIELD_CLONES
-static void field_add_one(int32_t *restrict total, const int32_t *restrict from, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        total[i] += from[i];
-}
-
-/* The two sums for a whole subplane, of small errors: near in `total`, before in `spread`. */
-static void field_term_planes(Field *f, int32_t channel, int pass, int sub, int32_t distance)
-{
-    memset(f->total, 0, f->inner * sizeof *f->total);
-    memset(f->spread, 0, f->inner * sizeof *f->spread);
-    for (int k = 0; pass && k < 4; k++)
-        if (field_has(f, FIELD_OWN[pass][k]))
-            field_add_one(f->total, field_at(f, f->errors, channel, sub, FIELD_OWN[pass][k]),
-                          f->inner);
-    if (channel == 0)
-        return;
-    for (int k = 0; k < 4; k++)
-        if (field_has(f, FIELD_OWN[2][k]))
-            field_add_one(f->spread,
-                          field_at(f, f->errors, channel - distance, sub, FIELD_OWN[2][k]),
-                          f->inner);
-    field_add(f->spread, field_at(f, f->errors, channel - distance, sub, FIELD_CENTRE), 2,
-              f->inner);
-}
-
-/* Levels of small expected errors by the bits of a float, which has them exactly: exponent and
-   four bits behind it tell apart all bounds. */
-enum { FIELD_SMALL = 1 << 24, FIELD_STEPS = 26 * 16 };
-
-typedef struct {
-    uint8_t of[FIELD_LEVELS];       /* what a level becomes */
-    uint8_t small[FIELD_STEPS];
-} FieldContexts;
-
-static inline unsigned field_step(int32_t expected)
-{
-    float x = (float)expected;
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits >> 19) - (127u << 4);
-}
-
-static void field_contexts(FieldContexts *c, const uint8_t *of)
-{
-    memcpy(c->of, of, FIELD_LEVELS);
-    for (unsigned k = 0; k < FIELD_STEPS; k++) {
-        /* The least whole number of this step; where there is none it is never asked for. */
-        int64_t least = (int64_t)(16 + k % 16) << (k / 16), whole = (least + 15) >> 4;
-        c->small[k] = of[field_level(whole)];
-    }
-}
-
-/* The contexts of the values of a pass, in the order of coding. */
-static void field_levels(Field *f, int32_t channel, int pass, const FieldWeights *w,
-                         const FieldContexts *c, uint8_t *out)
-{
-    int32_t distance = field_distance(w);
-    int64_t bound = w->spread[0] + (4 * (int64_t)w->spread[1] + 6 * (int64_t)w->spread[2])
-                                       * f->most_error;
-    int small = bound < FIELD_SMALL && 6 * f->most_error < FIELD_SMALL;
-    for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
-        int sub = FIELD_SUBS[pass][i];
-        if (!field_rows(f, sub) || !field_columns(f, sub))
-            continue;
-        if (small)
-            field_term_planes(f, channel, pass, sub, distance);
-        size_t place = 0;
-        FieldRow r = field_first(pass);
-        while (field_next(f, &r)) {
-            size_t n = (size_t)r.columns;
-            for (size_t k = 0; r.sub == sub && k < n; k++) {
-                if (small) {
-                    int32_t expected = w->spread[0] + w->spread[1] * f->total[r.at + k]
-                                       + w->spread[2] * f->spread[r.at + k];
-                    out[place + k] = expected < 1 ? c->of[0] : c->small[field_step(expected)];
-                } else {
-                    int64_t near, before;
-                    field_terms(f, channel, pass, sub, distance, r.at + k, &near, &before);
-                    out[place + k] = c->of[field_level(w->spread[0] + w->spread[1] * near
-                                                       + w->spread[2] * before)];
-                }
-            }
-            place += n;
-        }
-    }
+    if (n > 16)
+        memcpy(to, from, n * sizeof *to);
+    else
+        for (size_t k = 0; k < n; k++)
+            to[k] = from[k];
 }
 
 /* ---- what becomes known */
 
+FIELD_CLONES
 static int64_t field_largest(const int32_t *values, size_t n)
 {
     int32_t low = 0, high = 0;
@@ -435,8 +222,7 @@ static void field_put(Field *f, int32_t *of, int32_t channel, int pass, const in
 {
     FieldRow r = field_first(pass);
     while (field_next(f, &r)) {
-        memcpy(field_sub(f, of, channel, r.sub) + r.at, values,
-               (size_t)r.columns * sizeof *values);
+        field_copy(field_sub(f, of, channel, r.sub) + r.at, values, (size_t)r.columns);
         values += r.columns;
     }
     field_mirror(f, of, channel, pass);
@@ -481,18 +267,20 @@ static void field_scatter(const Field *f, int pass, const int32_t *in, int32_t *
     }
 }
 
-/* Residuals of a pass to its values; -1 where one is out of range. errors: of as many. */
-static int field_values(const int64_t *predictions, const int32_t *residuals, size_t n,
-                        int32_t *values, int32_t *errors)
+/* Rounded predictions of a pass become its values, and residuals their errors; -1 where one is out
+   of range. */
+FIELD_CLONES
+static int field_values(int32_t *restrict rounded, int32_t *restrict residuals, size_t n)
 {
-    int wrong = 0;
+    uint32_t wrong = 0;
     for (size_t i = 0; i < n; i++) {
-        int64_t value = (int64_t)residuals[i] + field_rounded(predictions[i]);
-        int64_t size = residuals[i] < 0 ? -(int64_t)residuals[i] : residuals[i];
-        wrong |= value > FIELD_MAX_SYMBOL || value < -FIELD_MAX_SYMBOL
-                 || size > 2 * (int64_t)FIELD_MAX_SYMBOL;
-        values[i] = (int32_t)value;
-        errors[i] = (int32_t)size;
+        /* Unsigned, as a hostile sum leaves 32 bits. With both parts in range it does not. */
+        uint32_t residual = (uint32_t)residuals[i], value = residual + (uint32_t)rounded[i];
+        uint32_t size = residuals[i] < 0 ? 0u - residual : residual;
+        wrong |= (value + FIELD_MAX_SYMBOL > 2u * FIELD_MAX_SYMBOL)
+                 | (size > 2u * FIELD_MAX_SYMBOL);
+        rounded[i] = (int32_t)value;
+        residuals[i] = (int32_t)size;
     }
     return wrong ? -1 : 0;
 }

@@ -6,6 +6,7 @@ plane is too long for it: the same integers from both.
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,18 +33,21 @@ IDENTITY = np.arange(LEVELS, dtype=np.uint8)
 class Field(Protocol):
     """What a coder of a field does, channel by channel, pass by pass, in the order of coding."""
 
-    def expect(
-        self, channel: int, turn: int, w: Weights, contexts: NDArray[uint8] | None
-    ) -> tuple[NDArray[int64], NDArray[uint8]]:
-        """Predictions of a pass, times 2^FRACTION, and what contexts (64,) has for their levels.
+    def predict(self, channel: int, turn: int, w: Weights) -> NDArray[int64]:
+        """Predictions of a pass, times 2^FRACTION."""
 
-        Without contexts, nothing stands in the place of the second.
-        """
+    def expect(
+        self, channel: int, turn: int, w: Weights, contexts: NDArray[uint8]
+    ) -> tuple[NDArray[int32], NDArray[uint8]]:
+        """Rounded predictions of a pass, and what contexts (64,) has for their levels."""
 
     def restore(
-        self, channel: int, turn: int, predictions: NDArray[int64], residuals: NDArray[int32]
+        self, channel: int, turn: int, rounded: NDArray[int32], residuals: NDArray[int32]
     ) -> bool:
-        """Take a pass in, as its residuals; whether all its values are in range."""
+        """Take a pass in, as its residuals; whether all its values are in range.
+
+        Both arrays are written over.
+        """
 
     def store(self, channel: int, turn: int, seen: NDArray[int32], values: NDArray[int32]) -> None:
         """Take a pass in whose values are within MAX_SYMBOL; seen: what predictions are made of."""
@@ -74,27 +78,35 @@ class _Quick:
         self._sizes = g.sizes
         self.values = np.zeros((g.channels, g.plane), np.int32)
 
+    def predict(self, channel: int, turn: int, w: Weights) -> NDArray[int64]:
+        """As Field.predict."""
+        predictions = np.empty(self._sizes[turn], np.int64)
+        self._c.predict(channel, turn, _taps(w), w.bias, predictions)
+        return predictions
+
     def expect(
-        self, channel: int, turn: int, w: Weights, contexts: NDArray[uint8] | None
-    ) -> tuple[NDArray[int64], NDArray[uint8]]:
+        self, channel: int, turn: int, w: Weights, contexts: NDArray[uint8]
+    ) -> tuple[NDArray[int32], NDArray[uint8]]:
         """As Field.expect."""
         size = self._sizes[turn]
-        predictions = np.empty(size, np.int64)
-        index = np.empty(size if contexts is not None else 0, np.uint8)
-        taps = np.array([(*tap, v) for tap, v in zip(w.taps, w.values, strict=True)], np.int32)
-        own = None if contexts is None else index
-        self._c.expect(channel, turn, taps, w.bias, *w.spread, contexts, predictions, own)
-        return predictions, index
+        rounded, index = np.empty(size, np.int32), np.empty(size, np.uint8)
+        self._c.expect(channel, turn, _taps(w), w.bias, *w.spread, contexts, rounded, index)
+        return rounded, index
 
     def restore(
-        self, channel: int, turn: int, predictions: NDArray[int64], residuals: NDArray[int32]
+        self, channel: int, turn: int, rounded: NDArray[int32], residuals: NDArray[int32]
     ) -> bool:
         """As Field.restore."""
-        return bool(self._c.restore(channel, turn, predictions, residuals, self.values[channel]))
+        return bool(self._c.restore(channel, turn, rounded, residuals, self.values[channel]))
 
     def store(self, channel: int, turn: int, seen: NDArray[int32], values: NDArray[int32]) -> None:
         """As Field.store."""
         self._c.store(channel, turn, seen, values, self.values[channel])
+
+
+def _taps(w: Weights) -> NDArray[int32]:
+    """Distance, place and weight of each, as the extension takes them."""
+    return np.array([(*tap, v) for tap, v in zip(w.taps, w.values, strict=True)], np.int32)
 
 
 class Slow:
@@ -105,21 +117,22 @@ class Slow:
         self._coded, self._errors = np.zeros((2, g.channels, g.plane))
         self.values = np.zeros((g.channels, g.plane), np.int32)
 
+    def predict(self, channel: int, turn: int, w: Weights) -> NDArray[int64]:
+        """As Field.predict."""
+        return context.predict(self._g, self._coded, channel, turn, w)
+
     def expect(
-        self, channel: int, turn: int, w: Weights, contexts: NDArray[uint8] | None
-    ) -> tuple[NDArray[int64], NDArray[uint8]]:
+        self, channel: int, turn: int, w: Weights, contexts: NDArray[uint8]
+    ) -> tuple[NDArray[int32], NDArray[uint8]]:
         """As Field.expect."""
-        predictions = context.predict(self._g, self._coded, channel, turn, w)
-        if contexts is None:
-            return predictions, np.empty(0, np.uint8)
-        levels = context.levels(self._g, self._errors, channel, turn, w)
-        return predictions, contexts[levels]
+        rounded = context.rounded(self.predict(channel, turn, w)).astype(np.int32)
+        return rounded, contexts[context.levels(self._g, self._errors, channel, turn, w)]
 
     def restore(
-        self, channel: int, turn: int, predictions: NDArray[int64], residuals: NDArray[int32]
+        self, channel: int, turn: int, rounded: NDArray[int32], residuals: NDArray[int32]
     ) -> bool:
         """As Field.restore."""
-        values = residuals + context.rounded(predictions)
+        values = residuals.astype(np.int64) + rounded
         if values.size and int(np.abs(values).max()) > MAX_SYMBOL:
             return False
         self._errors[channel][self._g.places[turn]] = np.abs(residuals.astype(np.int64))
@@ -139,26 +152,49 @@ class Fitted:
     Args:
         g: the cut of the array.
         seen: what predictions are made of, int32 (channels, plane), contiguous.
+        every: predictions are kept of one in so many values.
 
     Attributes:
-        weights: of each channel, of each pass.
         residuals: of all values in the order of coding, int32. levels: likewise, uint8.
-        predictions: likewise, int64, times 2^FRACTION.
+        predictions: of values 0, every, …, in that order, int64, times 2^FRACTION.
     """
 
-    def __init__(self, g: Grid, seen: NDArray[int32]) -> None:
+    def __init__(self, g: Grid, seen: NDArray[int32], every: int = 1) -> None:
         assert _field is not None
         units, size = g.channels * context.PASSES, g.channels * g.plane
         counts, biases = np.empty((2, units), np.int32)
         taps = np.empty((units * context.MAX_TAPS, 3), np.int32)
         spreads = np.empty((units, 3), np.int32)
         self.residuals, self.levels = np.empty(size, np.int32), np.empty(size, np.uint8)
-        self.predictions = np.empty(size, np.int64)
+        self.predictions = np.empty(-(-size // every), np.int64)
+        self._g = g
         self._c = _field.Field(g.channels, g.count, g.height, g.width)
-        self._c.fit(
-            seen, counts, taps, biases, spreads, self.residuals, self.levels, self.predictions
-        )
-        self.weights = _weights(counts, taps, biases, spreads)
+        found = (counts, taps, biases, spreads, self.residuals, self.levels, self.predictions)
+        self._c.fit(seen, *found, every)
+        self._found = counts, taps[: int(counts.sum())], biases, spreads
+
+    @cached_property
+    def weights(self) -> list[list[Weights]]:
+        """Of each channel, of each pass."""
+        return _weights(*self._found)
+
+    @property
+    def weight_bits(self) -> float:
+        """About what the weights take, by their sizes, and where they are."""
+        counts, taps, biases, spreads = self._found
+        numbers = np.concatenate([biases, spreads.ravel(), taps[:, 0], taps[:, 2]])
+        lengths = np.ceil(np.log2(1.0 + np.abs(numbers.astype(np.float64))))
+        return float(lengths.sum()) + 2 * numbers.size + 4 * counts.size + 4 * len(taps)
+
+    def all_predictions(self) -> NDArray[int64]:
+        """Of every value."""
+        turns = [(c, t) for c in range(self._g.channels) for t in range(context.PASSES)]
+        whole, start = np.empty(self.residuals.size, np.int64), 0
+        for c, turn in turns:
+            w, stop = self.weights[c][turn], start + self._g.sizes[turn]
+            self._c.predict(c, turn, _taps(w), w.bias, whole[start:stop])
+            start = stop
+        return whole
 
     def ordered(self, values: NDArray[int32]) -> NDArray[int32]:
         """Values (channels, plane) in the order of coding."""
@@ -173,7 +209,7 @@ def _weights(
     biases: npt.NDArray[np.int32],
     spreads: npt.NDArray[np.int32],
 ) -> list[list[Weights]]:
-    rows = taps[: int(counts.sum())].tolist()
+    rows = taps.tolist()
     found, start = [], 0
     for count, bias, spread in zip(counts.tolist(), biases.tolist(), spreads.tolist(), strict=True):
         own = rows[start : start + count]

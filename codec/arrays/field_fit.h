@@ -2,233 +2,11 @@
  * field_fit.h: taps and weights for the passes of a field, chosen as predictor_fit.py chooses them,
  * from fewer places and fewer taps. Encoder only: floating point here decides how small a file
  * gets, never whether it decodes.
- *
- * All taps that are offered, and what is wanted, stand side by side for some of the places; their
- * products with one another (`gram`) are all that forward selection and least squares need.
  */
 #ifndef LICTOR_FIELD_FIT_H
 #define LICTOR_FIELD_FIT_H
 
-#include <math.h>
-
-#include "field.h"
-
-enum {
-    FIT_LEAST_ROWS = 768, FIT_MOST_ROWS = 4096, /* places that are looked at, */
-    FIT_SHARE = 4,                             /* one of so many, between these */
-    FIT_WORK = 2500,                             /* squares of taps offered · rows / places */
-    FIT_LEAST = 24,                             /* taps offered all the same */
-    FIT_RANKED = 256,                           /* for the order of earlier channels */
-    FIT_WINDOWED = 16, FIT_CENTRED = 24,        /* earlier channels, with their window or alone */
-    FIT_COLUMNS = 128,                          /* taps offered, and what is wanted */
-    FIT_LANES = 16, FIT_FLUSH = 256, FIT_SPREAD = 512
-};
-#define FIT_TAP_BITS 24.0
-#define FIT_FLOOR 0.06
-#define FIT_CHANCE 1.44     /* bits that a tap of no use seems to save, and then loses, by rows */
-
-typedef struct {
-    size_t rows;                    /* places looked at in a pass */
-    size_t *places;                 /* (rows,) each as its place in the subplanes */
-    int8_t *subs;                   /* (rows,) and in which */
-    float *alike;                   /* (channels, FIT_RANKED) of unit length; 0 where all is one */
-    float *centred;                 /* (channels, padded), less their means, */
-    double *means;                  /* (channels,), which are these */
-    size_t room;                    /* taps that may be offered */
-    size_t padded;                  /* rows to a multiple of FIT_LANES */
-    float *columns;                 /* (FIT_COLUMNS, padded), 0 behind the rows */
-    double gram[FIT_COLUMNS][FIT_COLUMNS];
-} Fit;
-
-static void fit_free(Fit *fit)
-{
-    free(fit->places);
-    free(fit->subs);
-    free(fit->alike);
-    free(fit->centred);
-    free(fit->means);
-    free(fit->columns);
-    memset(fit, 0, sizeof *fit);
-}
-
-FIELD_CLONES
-static void fit_centre(float *column, size_t n, float mean)
-{
-    for (size_t r = 0; r < n; r++)
-        column[r] -= mean;
-}
-
-/* What a tap takes in the places looked at, less its mean, which is given back. */
-static double fit_column(const Fit *fit, const Field *f, int32_t channel, int place, float *column)
-{
-    int64_t sum = 0;
-    const int32_t *at[4];
-    for (int sub = 0; sub < 4; sub++)
-        at[sub] = field_at(f, f->values, channel, sub, place);
-    for (size_t r = 0; r < fit->rows; r++) {
-        int32_t v = at[fit->subs[r]][fit->places[r]];
-        column[r] = (float)v;
-        sum += v;
-    }
-    double mean = (double)sum / (double)fit->rows;
-    fit_centre(column, fit->rows, (float)mean);
-    return mean;
-}
-
-/* Chooses the places of a pass, and makes the channels comparable there. -1: no memory. */
-static int fit_begin(Fit *fit, const Field *f, int pass)
-{
-    size_t n = field_pass(f, pass), rows = n / FIT_SHARE;
-    rows = rows < FIT_LEAST_ROWS ? FIT_LEAST_ROWS : rows > FIT_MOST_ROWS ? FIT_MOST_ROWS : rows;
-    size_t step = n / rows + (n % rows != 0), most = step ? n / step + 1 : 1;
-    memset(fit, 0, sizeof *fit);
-    if (!n)
-        return 0;
-    fit->places = malloc(most * sizeof *fit->places);
-    fit->subs = malloc(most);
-    fit->padded = (most + FIT_LANES - 1) / FIT_LANES * FIT_LANES;
-    fit->columns = calloc(fit->padded * FIT_COLUMNS, sizeof *fit->columns);
-    fit->alike = calloc((size_t)f->channels * FIT_RANKED, sizeof *fit->alike);
-    fit->centred = calloc((size_t)f->channels * fit->padded, sizeof *fit->centred);
-    fit->means = malloc((size_t)f->channels * sizeof *fit->means);
-    if (!fit->places || !fit->subs || !fit->columns || !fit->alike || !fit->centred
-        || !fit->means) {
-        fit_free(fit);
-        return -1;
-    }
-    size_t place = 0, next = step / 2;
-    FieldRow r = field_first(pass);
-    while (field_next(f, &r)) {
-        for (; next < place + (size_t)r.columns; next += step) {
-            fit->places[fit->rows] = r.at + (next - place);
-            fit->subs[fit->rows++] = (int8_t)r.sub;
-        }
-        place += (size_t)r.columns;
-    }
-    double work = sqrt((double)FIT_WORK * (double)n / (double)fit->rows);
-    fit->room = work < FIT_LEAST ? FIT_LEAST : (size_t)work;
-    size_t ranked = fit->rows < FIT_RANKED ? fit->rows : FIT_RANKED;
-    size_t every = ranked ? fit->rows / ranked : 1;
-    for (int32_t c = 0; c < f->channels; c++) {
-        float *own = fit->centred + (size_t)c * fit->padded;
-        float *unit = fit->alike + (size_t)c * FIT_RANKED;
-        fit->means[c] = fit_column(fit, f, c, FIELD_CENTRE, own);
-        double power = 0;
-        for (size_t i = 0; i < ranked; i++)
-            power += own[i * every] * own[i * every];
-        float scale = power > 1e-9 ? (float)(1 / sqrt(power)) : 0;
-        for (size_t i = 0; i < ranked; i++)
-            unit[i] = own[i * every] * scale;
-    }
-    return 0;
-}
-
-FIELD_CLONES
-static float fit_alike(const float *a, const float *b)
-{
-    float sums[16] = {0}, total = 0;
-    for (size_t i = 0; i < FIT_RANKED; i += 16)
-        for (size_t k = 0; k < 16; k++)
-            sums[k] += a[i + k] * b[i + k];
-    for (size_t k = 0; k < 16; k++)
-        total += sums[k];
-    return total;
-}
-
-/* The earlier channels most alike, the best first; how many were found. */
-static int fit_order(const Fit *fit, int32_t channel, int32_t *found)
-{
-    float best[FIT_CENTRED];
-    int count = 0;
-    const float *own = fit->alike + (size_t)channel * FIT_RANKED;
-    for (int32_t c = 0; c < channel; c++) {
-        float like = fabsf(fit_alike(fit->alike + (size_t)c * FIT_RANKED, own));
-        if (!(like > 0) || (count == FIT_CENTRED && !(like > best[count - 1])))
-            continue;
-        int k = count < FIT_CENTRED ? count++ : count - 1;
-        for (; k && best[k - 1] < like; k--) {
-            best[k] = best[k - 1];
-            found[k] = found[k - 1];
-        }
-        best[k] = like;
-        found[k] = c;
-    }
-    return count;
-}
-
-/* The taps to choose from: neighbours, and the channels most alike. */
-static int fit_offer(const Fit *fit, const Field *f, int32_t channel, int pass, FieldTap *taps)
-{
-    int count = 0;
-    size_t room = fit->rows / 6 < 4 ? 4 : fit->rows / 6;    /* with fewer, chance is found */
-    room = room < fit->room ? room : fit->room;
-    for (int k = 0; pass && k < 4; k++)
-        if (field_has(f, FIELD_OWN[pass][k]))
-            taps[count++] = (FieldTap){0, FIELD_OWN[pass][k], 0};
-    int32_t order[FIT_CENTRED];
-    int found = fit_order(fit, channel, order);
-    /* All channels alone come before the third's window, if there is no room for both. */
-    size_t alone = (size_t)(found < FIT_CENTRED ? found : FIT_CENTRED) / 2;
-    for (int rank = 0; rank < found; rank++)
-        for (int place = 0; place < 9 && count < FIT_COLUMNS - 1 && (size_t)count < room; place++)
-            if (place == FIELD_CENTRE
-                || (rank < FIT_WINDOWED && field_has(f, place)
-                    && (rank < 2 || (size_t)count + alone < room)))
-                taps[count++] = (FieldTap){channel - order[rank], place, 0};
-    return count;
-}
-
-/* The product of two columns; each is filled with zeros to a multiple of FIT_LANES. */
-FIELD_CLONES
-static double fit_product(const float *restrict a, const float *restrict b, size_t n)
-{
-    double total = 0;
-    for (size_t r = 0; r < n; r += FIT_FLUSH) {
-        float sums[FIT_LANES] = {0};
-        size_t end = n - r < FIT_FLUSH ? n : r + FIT_FLUSH;
-        for (size_t i = r; i < end; i += FIT_LANES)
-            for (size_t k = 0; k < FIT_LANES; k++)
-                sums[k] += a[i + k] * b[i + k];
-        for (size_t k = 0; k < FIT_LANES; k++)
-            total += sums[k];
-    }
-    return total;
-}
-
-/* Fills columns and gram with what is offered, and what is wanted behind; their means. */
-static void fit_gram(Fit *fit, const Field *f, int32_t channel, const FieldTap *taps, int count,
-                     double *means)
-{
-    const float *columns[FIT_COLUMNS];
-    for (int k = 0; k <= count; k++) {
-        int32_t from = k < count ? channel - taps[k].distance : channel;
-        int place = k < count ? taps[k].place : FIELD_CENTRE;
-        if (place == FIELD_CENTRE) {
-            columns[k] = fit->centred + (size_t)from * fit->padded;
-            means[k] = fit->means[from];
-        } else {
-            float *own = fit->columns + (size_t)k * fit->padded;
-            means[k] = fit_column(fit, f, from, place, own);
-            columns[k] = own;
-        }
-        for (int i = 0; i <= k; i++)
-            fit->gram[k][i] = fit->gram[i][k] =
-                fit_product(columns[i], columns[k], fit->padded) / (double)fit->rows;
-    }
-}
-
-/* Takes what column `k` explains out of all others (a step of Gram and Schmidt). */
-FIELD_CLONES
-static void fit_take(double (*gram)[FIT_COLUMNS], int k, int width)
-{
-    double column[FIT_COLUMNS], own = gram[k][k];
-    memcpy(column, gram[k], sizeof column);
-    for (int i = 0; i < width; i++) {
-        double part = column[i] / own;
-        for (int j = 0; j < width; j++)
-            gram[i][j] -= part * column[j];
-    }
-}
+#include "fit_columns.h"
 
 /* Solves for the weights of the chosen taps by Cholesky, with a little on the diagonal. */
 static void fit_solve(double (*gram)[FIT_COLUMNS], const int *chosen, int count, int wanted,
@@ -269,12 +47,86 @@ static double fit_bits(double variance)
     return bits > 0 ? bits : 0;
 }
 
+/* The weights of the taps that were chosen, and the bias, from all places looked at. */
+static void fit_chosen(Fit *fit, const Field *f, int32_t channel, const FieldTap *offered,
+                       const int *chosen, int used, FieldWeights *w, FieldTap *taps)
+{
+    FieldTap own[FIELD_MAX_TAPS];
+    int order[FIELD_MAX_TAPS];
+    double means[FIELD_MAX_TAPS + 1], weights[FIELD_MAX_TAPS];
+    for (int k = 0; k < used; k++) {
+        own[k] = offered[chosen[k]];
+        order[k] = k;
+    }
+    fit_chosen_gram(fit, f, channel, own, used, means);
+    fit_solve(fit->gram, order, used, used, weights);
+    double bias = means[used];
+    for (int k = 0; k < used; k++) {
+        double whole = rint(weights[k] * (1 << FIELD_FRACTION));
+        whole = whole < -FIELD_MAX_WEIGHT ? -FIELD_MAX_WEIGHT
+                : whole > FIELD_MAX_WEIGHT ? FIELD_MAX_WEIGHT : whole;
+        bias -= whole * means[k] / (1 << FIELD_FRACTION);
+        if (whole == 0)
+            continue;
+        taps[w->count] = own[k];
+        taps[w->count++].weight = (int32_t)whole;
+    }
+    w->bias = fit_bias(bias);
+}
+
+/* Forward selection among the taps offered, over the places that choose. What is chosen makes an
+   orthonormal base, one at a time; of each tap is kept what lies beside the base. */
+typedef struct {
+    FitColumns columns;
+    double first[FIT_COLUMNS], own[FIT_COLUMNS];    /* square of each, at first and beside the base */
+    double product[FIT_COLUMNS];                    /* with what is wanted, likewise */
+    double base[FIELD_MAX_TAPS][FIT_COLUMNS];       /* products with the base */
+} FitChoice;
+
+/* Looks the columns up; gives the mean square of what is wanted. */
+static double fit_offered(Fit *fit, const Field *f, int32_t channel, const FieldTap *offered,
+                          int count, FitChoice *choice)
+{
+    FitColumns *c = &choice->columns;
+    double products[FIT_COLUMNS + 1];
+    *c = (FitColumns){{0}, {0}, fit->picked, fit->windows, fit->picking};
+    for (int k = 0; k <= count; k++) {
+        int32_t from = k < count ? channel - offered[k].distance : channel;
+        int place = k < count ? offered[k].place : FIELD_CENTRE;
+        c->columns[k] = fit_picked(fit, f, from, place, fit->columns + (size_t)k * fit->padded);
+        c->windows[k] = (size_t)from * 9 + (size_t)place;
+    }
+    for (int k = 0; k < count; k++)
+        choice->first[k] = choice->own[k] = fit_square(c->columns[k], fit->picking);
+    fit_against(c, count, count + 1, products);
+    memcpy(choice->product, products, (size_t)count * sizeof *products);
+    return products[count];
+}
+
+/* Takes a tap into the base. */
+static void fit_take(FitChoice *choice, int tap, int used, int count)
+{
+    double *base = choice->base[used], unit = sqrt(choice->own[tap]);
+    double wanted = choice->product[tap] / unit;
+    fit_against(&choice->columns, tap, count, base);
+    for (int i = 0; i < used; i++) {
+        double part = choice->base[i][tap];
+        for (int k = 0; k < count; k++)
+            base[k] -= part * choice->base[i][k];
+    }
+    for (int k = 0; k < count; k++) {
+        base[k] /= unit;
+        choice->own[k] -= base[k] * base[k];
+        choice->product[k] -= base[k] * wanted;
+    }
+}
+
 /* Taps, weights and bias of a channel in a pass; taps: FIELD_MAX_TAPS of room. */
 static void fit_weights(Fit *fit, const Field *f, int32_t channel, int pass, FieldTap *taps,
                         FieldWeights *w)
 {
     FieldTap offered[FIT_COLUMNS];
-    double means[FIT_COLUMNS], work[FIT_COLUMNS][FIT_COLUMNS], weights[FIELD_MAX_TAPS];
+    FitChoice choice;
     int chosen[FIELD_MAX_TAPS], used = 0;
     uint8_t taken[FIT_COLUMNS] = {0};
     double size = (double)field_pass(f, pass);
@@ -283,18 +135,14 @@ static void fit_weights(Fit *fit, const Field *f, int32_t channel, int pass, Fie
     if (!fit->rows)
         return;
     int count = fit_offer(fit, f, channel, pass, offered);
-    fit_gram(fit, f, channel, offered, count, means);
-    double total = fit->gram[count][count], variance = total;
-    double bits = size * fit_bits(total), bias = means[count];
-    for (int i = 0; i <= count; i++)    /* and what fit_take runs over behind */
-        for (int k = 0; k < FIT_COLUMNS; k++)
-            work[i][k] = k <= count ? fit->gram[i][k] : 0;
+    double total = fit_offered(fit, f, channel, offered, count, &choice), variance = total;
+    double bits = size * fit_bits(total);
     while (total > 0 && used < FIELD_MAX_TAPS && used < count) {
         int best = -1;
         double gain = 0;
         for (int k = 0; k < count; k++) {
-            double own = work[k][k], product = work[k][count];
-            if (!taken[k] && own > fit->gram[k][k] * 1e-4 + 1e-9 && product * product > gain * own) {
+            double own = choice.own[k], product = choice.product[k];
+            if (!taken[k] && own > choice.first[k] * 1e-4 + 1e-9 && product * product > gain * own) {
                 gain = product * product / own;
                 best = k;
             }
@@ -302,26 +150,15 @@ static void fit_weights(Fit *fit, const Field *f, int32_t channel, int pass, Fie
         double after = variance - gain > 0 ? variance - gain : 0;
         double saved = size / 2 * log2((variance + FIT_FLOOR) / (after + FIT_FLOOR));
         double share = bits * (variance - after) / (total + 1e-9);
-        double chance = FIT_CHANCE * size / (double)fit->rows;
+        double chance = FIT_CHANCE * size / (double)fit->picking;
         if (best < 0 || (saved - chance < share ? saved - chance : share) < FIT_TAP_BITS)
             break;
+        fit_take(&choice, best, used, count);
         chosen[used++] = best;
         taken[best] = 1;
-        fit_take(work, best, count + 1);
         variance = after;
     }
-    fit_solve(fit->gram, chosen, used, count, weights);
-    for (int k = 0; k < used; k++) {
-        double whole = rint(weights[k] * (1 << FIELD_FRACTION));
-        whole = whole < -FIELD_MAX_WEIGHT ? -FIELD_MAX_WEIGHT
-                : whole > FIELD_MAX_WEIGHT ? FIELD_MAX_WEIGHT : whole;
-        bias -= whole * means[chosen[k]] / (1 << FIELD_FRACTION);
-        if (whole == 0)
-            continue;
-        taps[w->count] = offered[chosen[k]];
-        taps[w->count++].weight = (int32_t)whole;
-    }
-    w->bias = fit_bias(bias);
+    fit_chosen(fit, f, channel, offered, chosen, used, w, taps);
 }
 
 /* The weights of the expected error, from the errors themselves, which are known by now. */
@@ -329,29 +166,20 @@ static void fit_spread(const Fit *fit, Field *f, int32_t channel, int pass, Fiel
 {
     double s[3][4] = {{0}}, best[3] = {0};
     int32_t distance = field_distance(w);
-    int small = 6 * f->most_error < FIELD_SMALL;
-    size_t every = fit->rows / FIT_SPREAD | 1;
-    for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
-        int sub = FIELD_SUBS[pass][i];
-        const int32_t *errors = field_sub(f, f->errors, channel, sub);
-        if (small && field_rows(f, sub) && field_columns(f, sub))
-            field_term_planes(f, channel, pass, sub, distance);
-        for (size_t r = 0; r < fit->rows; r += every) {
-            size_t at = fit->places[r];
+    size_t every = fit->rows / FIT_SPREAD | 1, next = 0, row = 0;
+    for (size_t n = 0; n < fit->count; n++) {
+        const FitRun *run = fit->runs + n;
+        const int32_t *errors = field_sub(f, f->errors, channel, run->sub);
+        for (; next < row + (size_t)run->count; next += every) {
+            size_t at = run->at + (next - row);
             int64_t near, before;
-            if (fit->subs[r] != sub)
-                continue;
-            if (small) {
-                near = f->total[at];
-                before = f->spread[at];
-            } else {
-                field_terms(f, channel, pass, sub, distance, at, &near, &before);
-            }
+            field_terms(f, channel, pass, run->sub, distance, at, &near, &before);
             double terms[4] = {1, (double)near, (double)before, errors[at]};
             for (int k = 0; k < 3; k++)
                 for (int j = k; j < 4; j++)
                     s[k][j] += terms[k] * terms[j];
         }
+        row += (size_t)run->count;
     }
     if (!fit->rows)
         return;
@@ -396,32 +224,69 @@ typedef struct {
     int32_t *biases, *spreads;  /* (…,), (…, 3) */
     int32_t *residuals;         /* (values,) in the order of coding */
     uint8_t *levels;            /* likewise */
-    int64_t *predictions;       /* likewise, or NULL */
+    int64_t *predictions;       /* likewise, of every `every`th value, or NULL */
+    size_t every;
     size_t used;                /* taps so far */
 } FitResult;
 
+/* Work of a pass: predictions times 2^FRACTION as 64 bits, where 32 do not do, and as 32. */
+typedef struct {
+    int64_t *wide;
+    int32_t *narrow, *values;
+} FitWork;
+
+/* Predictions of a pass into `work`, and those that are asked for; -1: no memory. */
+static int fit_predict(Field *f, int32_t channel, int pass, const FieldWeights *w, FitWork *work,
+                       size_t start, const FitResult *out)
+{
+    size_t n = field_pass(f, pass), every = out->every;
+    size_t first = out->predictions ? (every - start % every) % every : n;
+    int64_t *asked = out->predictions ? out->predictions + (start + every - 1) / every : NULL;
+    if (!field_is_wide(f, w)) {
+        field_predict_narrow(f, channel, pass, w, work->narrow);
+        for (size_t i = first; i < n; i += every)
+            *asked++ = work->narrow[i];
+        field_round_narrow(work->narrow, n);
+        return 0;
+    }
+    if (field_predict(f, channel, pass, w, work->wide))
+        return -1;
+    for (size_t i = first; i < n; i += every)
+        *asked++ = work->wide[i];
+    for (size_t i = 0; i < n; i++)
+        work->narrow[i] = field_rounded(work->wide[i]);
+    return 0;
+}
+
+/* The errors take the place of the values. */
+FIELD_CLONES
+static void fit_residuals(int32_t *restrict values, const int32_t *restrict rounded, size_t n,
+                          int32_t *restrict residuals)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32_t r = values[i] - rounded[i];
+        residuals[i] = r;
+        values[i] = r < 0 ? -r : r;
+    }
+}
+
 static int fit_pass(Fit *fit, Field *f, int32_t channel, int pass, const FieldContexts *same,
-                    int64_t *predictions, int32_t *work, size_t start, FitResult *out)
+                    FitWork *work, size_t start, FitResult *out)
 {
     size_t n = field_pass(f, pass), unit = (size_t)channel * FIELD_PASSES + (size_t)pass;
     FieldWeights w;
     fit_weights(fit, f, channel, pass, out->taps + out->used, &w);
-    int64_t *own = out->predictions ? out->predictions + start : predictions;
-    if (field_predict(f, channel, pass, &w, own))
+    if (fit_predict(f, channel, pass, &w, work, start, out))
         return -1;
-    int32_t *values = work, *errors = work + n, *residuals = out->residuals + start;
     size_t place = 0;
     FieldRow r = field_first(pass);
     while (field_next(f, &r)) {
-        memcpy(values + place, field_sub(f, f->values, channel, r.sub) + r.at,
-               (size_t)r.columns * sizeof *values);
+        field_copy(work->values + place, field_sub(f, f->values, channel, r.sub) + r.at,
+                   (size_t)r.columns);
         place += (size_t)r.columns;
     }
-    for (size_t i = 0; i < n; i++) {
-        residuals[i] = values[i] - field_rounded(own[i]);
-        errors[i] = residuals[i] < 0 ? -residuals[i] : residuals[i];
-    }
-    field_store_errors(f, channel, pass, errors);
+    fit_residuals(work->values, work->narrow, n, out->residuals + start);
+    field_store_errors(f, channel, pass, work->values);
     fit_spread(fit, f, channel, pass, &w);
     field_levels(f, channel, pass, &w, same, out->levels + start);
     out->counts[unit] = w.count;
@@ -438,9 +303,9 @@ static int fit_field(Field *f, FitResult *out)
     FieldContexts same;
     uint8_t identity[FIELD_LEVELS];
     size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width, start = 0;
-    int64_t *predictions = out->predictions ? NULL : malloc((plane + 1) * sizeof *predictions);
-    int32_t *work = malloc((2 * plane + 1) * sizeof *work);
-    int error = !work || !(predictions || out->predictions);
+    FitWork work = {malloc((plane + 1) * sizeof *work.wide), malloc((plane + 1) * sizeof(int32_t)),
+                    malloc((plane + 1) * sizeof(int32_t))};
+    int error = !work.wide || !work.narrow || !work.values;
     for (int k = 0; k < FIELD_LEVELS; k++)
         identity[k] = (uint8_t)k;
     field_contexts(&same, identity);
@@ -450,13 +315,14 @@ static int fit_field(Field *f, FitResult *out)
     out->used = 0;
     for (int32_t c = 0; !error && c < f->channels; c++)
         for (int pass = 0; !error && pass < FIELD_PASSES; pass++) {
-            error = fit_pass(&fits[pass], f, c, pass, &same, predictions, work, start, out) != 0;
+            error = fit_pass(&fits[pass], f, c, pass, &same, &work, start, out) != 0;
             start += field_pass(f, pass);
         }
     for (int pass = 0; pass < FIELD_PASSES; pass++)
         fit_free(&fits[pass]);
-    free(predictions);
-    free(work);
+    free(work.wide);
+    free(work.narrow);
+    free(work.values);
     return error ? -1 : 0;
 }
 

@@ -10,13 +10,19 @@
 
 enum { QUANTISE_LANES = 8, QUANTISE_BLOCK = 1024 };
 
-/* Integers near x / step, drawn to 0 by `dead`; gives the sum of squared errors of integer * step,
-   rounded to the type. out: NULL if only that is wanted. */
+/* How far integers are off. */
+typedef struct {
+    double sum, largest;    /* of the squares */
+} QuantiseError;
+
+/* Integers near x / step, drawn to 0 by `dead`, and the errors of integer * step, rounded to the
+   type, which are added up. out: NULL if only these are wanted. */
 #define QUANTISE(NAME, TYPE)                                                                      \
     FIELD_CLONES                                                                                  \
-    static double NAME(const TYPE *x, size_t n, double step, double dead, int32_t *out)           \
+    static void NAME(const TYPE *x, size_t n, double step, double dead, int32_t *out,             \
+                     QuantiseError *error)                                                        \
     {                                                                                             \
-        double sum[QUANTISE_LANES] = {0}, whole = 0, near = 0.5 - dead;                           \
+        double sum[QUANTISE_LANES] = {0}, most[QUANTISE_LANES] = {0}, near = 0.5 - dead;          \
         int32_t levels[QUANTISE_BLOCK];                                                           \
         for (size_t at = 0; at < n; at += QUANTISE_BLOCK) {                                       \
             size_t m = n - at < QUANTISE_BLOCK ? n - at : QUANTISE_BLOCK;                         \
@@ -34,21 +40,145 @@ enum { QUANTISE_LANES = 8, QUANTISE_BLOCK = 1024 };
             size_t i = 0;                                                                         \
             for (; i + QUANTISE_LANES <= m; i += QUANTISE_LANES)                                  \
                 for (size_t k = 0; k < QUANTISE_LANES; k++) {                                     \
-                    double error = (double)(TYPE)(to[i + k] * step) - (double)from[i + k];        \
-                    sum[k] += error * error;                                                      \
+                    double off = (double)(TYPE)(to[i + k] * step) - (double)from[i + k];          \
+                    sum[k] += off * off;                                                          \
+                    most[k] = off * off > most[k] ? off * off : most[k];                          \
                 }                                                                                 \
             for (; i < m; i++) {                                                                  \
-                double error = (double)(TYPE)(to[i] * step) - (double)from[i];                    \
-                sum[0] += error * error;                                                          \
+                double off = (double)(TYPE)(to[i] * step) - (double)from[i];                      \
+                sum[0] += off * off;                                                              \
+                most[0] = off * off > most[0] ? off * off : most[0];                              \
             }                                                                                     \
         }                                                                                         \
-        for (size_t k = 0; k < QUANTISE_LANES; k++)                                               \
-            whole += sum[k];                                                                      \
-        return whole;                                                                             \
+        for (size_t k = 0; k < QUANTISE_LANES; k++) {                                             \
+            error->sum += sum[k];                                                                 \
+            error->largest = most[k] > error->largest ? most[k] : error->largest;                 \
+        }                                                                                         \
     }
 
 QUANTISE(quantise_float, float)
 QUANTISE(quantise_double, double)
+
+/* Integers times a step, as a type has them. */
+#define SCALE(NAME, TYPE)                                                                         \
+    FIELD_CLONES                                                                                  \
+    static void NAME(const int32_t *levels, size_t n, double step, void *out)                     \
+    {                                                                                             \
+        TYPE *to = out;                                                                           \
+        for (size_t i = 0; i < n; i++)                                                            \
+            to[i] = (TYPE)(levels[i] * step);                                                     \
+    }
+
+SCALE(scale_float, float)
+SCALE(scale_double, double)
+
+/* bfloat16 by way of float, half of it to even. What overflows is infinite; NaN there is none. */
+FIELD_CLONES
+static void scale_bfloat(const int32_t *levels, size_t n, double step, void *out)
+{
+    uint16_t *to = out;
+    for (size_t i = 0; i < n; i++) {
+        float x = (float)(levels[i] * step);
+        uint32_t bits;
+        memcpy(&bits, &x, sizeof bits);
+        to[i] = (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+    }
+}
+
+/* float16: added to 2^52 units of its last place, a number is rounded to whole ones, half to even. */
+FIELD_CLONES
+static void scale_half(const int32_t *levels, size_t n, double step, void *out)
+{
+    uint16_t *to = out;
+    for (size_t i = 0; i < n; i++) {
+        double x = levels[i] * step, size = fabs(x) < 65536.0 ? fabs(x) : 65536.0, whole;
+        uint64_t bits;
+        memcpy(&bits, &size, sizeof bits);
+        uint64_t exponent = bits >> 52 < 1023 - 14 ? 1023 - 14 : bits >> 52;
+        bits = (exponent + 42) << 52;
+        memcpy(&whole, &bits, sizeof whole);
+        float rounded = (float)(size + whole - whole);
+        uint32_t own, small = (uint32_t)(int32_t)((rounded < 1 ? rounded : 1) * 16777216.0f);
+        memcpy(&own, &rounded, sizeof own);
+        own = (own >> 13) - (112u << 10);
+        own = rounded < 6.103515625e-05f ? small : own > 0x7c00 ? 0x7c00 : own;
+        to[i] = (uint16_t)(own | (x < 0 ? 0x8000u : 0));
+    }
+}
+
+/* An array as `outer` times `channels` times `inner` values, and its integers as channels of planes
+   of outer times inner. Short runs go through tiles, so that both lie along memory. */
+typedef struct {
+    size_t outer, channels, inner;
+} QuantiseCut;
+
+enum { CUT_ROWS = 16, CUT_COLUMNS = 256, CUT_LONG = 16 };
+
+static void quantise_run(const void *x, int wide, size_t at, size_t n, double step, double dead,
+                         int32_t *out, QuantiseError *error)
+{
+    if (wide)
+        quantise_double((const double *)x + at, n, step, dead, out, error);
+    else
+        quantise_float((const float *)x + at, n, step, dead, out, error);
+}
+
+static void quantise_cut(const void *x, int wide, QuantiseCut cut, double step, double dead,
+                         int32_t *out, QuantiseError *error)
+{
+    size_t row = cut.channels * cut.inner, plane = cut.outer * cut.inner;
+    if (cut.inner >= CUT_LONG || cut.channels == 1) {
+        for (size_t o = 0; o < cut.outer; o++)
+            for (size_t c = 0; c < cut.channels; c++)
+                quantise_run(x, wide, o * row + c * cut.inner, cut.inner, step, dead,
+                             out + c * plane + o * cut.inner, error);
+        return;
+    }
+    int32_t tile[CUT_ROWS][CUT_COLUMNS];
+    for (size_t o = 0; o < cut.outer; o += CUT_ROWS)
+        for (size_t at = 0; at < row; at += CUT_COLUMNS) {
+            size_t rows = cut.outer - o < CUT_ROWS ? cut.outer - o : CUT_ROWS;
+            size_t columns = row - at < CUT_COLUMNS ? row - at : CUT_COLUMNS;
+            for (size_t r = 0; r < rows; r++)
+                quantise_run(x, wide, (o + r) * row + at, columns, step, dead, tile[r], error);
+            for (size_t k = 0; k < columns; k++) {
+                int32_t *to = out + (at + k) / cut.inner * plane + o * cut.inner
+                              + (at + k) % cut.inner;
+                for (size_t r = 0; r < rows; r++)
+                    to[r * cut.inner] = tile[r][k];
+            }
+        }
+}
+
+typedef void Scale(const int32_t *levels, size_t n, double step, void *out);
+
+/* size: bytes of a number. */
+static void scale_cut(const int32_t *levels, QuantiseCut cut, double step, Scale *scale, size_t size,
+                      char *out)
+{
+    size_t row = cut.channels * cut.inner, plane = cut.outer * cut.inner;
+    if (cut.inner >= CUT_LONG || cut.channels == 1) {
+        for (size_t o = 0; o < cut.outer; o++)
+            for (size_t c = 0; c < cut.channels; c++)
+                scale(levels + c * plane + o * cut.inner, cut.inner, step,
+                      out + (o * row + c * cut.inner) * size);
+        return;
+    }
+    int32_t tile[CUT_ROWS][CUT_COLUMNS];
+    for (size_t o = 0; o < cut.outer; o += CUT_ROWS)
+        for (size_t at = 0; at < row; at += CUT_COLUMNS) {
+            size_t rows = cut.outer - o < CUT_ROWS ? cut.outer - o : CUT_ROWS;
+            size_t columns = row - at < CUT_COLUMNS ? row - at : CUT_COLUMNS;
+            for (size_t k = 0; k < columns; k++) {
+                const int32_t *from = levels + (at + k) / cut.inner * plane + o * cut.inner
+                                      + (at + k) % cut.inner;
+                for (size_t r = 0; r < rows; r++)
+                    tile[r][k] = from[r * cut.inner];
+            }
+            for (size_t r = 0; r < rows; r++)
+                scale(tile[r], columns, step, out + ((o + r) * row + at) * size);
+        }
+}
 
 /* The sum of squared errors of integers within ±most, counted from `zero`. */
 #define GRID(NAME, TYPE)                                                                          \

@@ -2,7 +2,7 @@
 
 The step is found on a part of the array and measured on all of it, channels are along the axis that
 a small part says, and no components are looked for. quantiser.py takes what is rare: numbers that
-are not finite or far out, multiples of something coarse, float16 and bfloat16.
+are not finite or far out, and multiples of something coarse.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays import stream
+from lictor.codec.arrays import analysis, stream
 from lictor.codec.arrays.context import cut, grid
+from lictor.codec.arrays.dtypes import rounded, to_float64
 from lictor.codec.arrays.lossless import pack_patch
 from lictor.codec.arrays.quantiser import _DEAD, _FAR, lattice_of, rounding_of
 from lictor.codec.arrays.target import Distance, Promise, within
+from lictor.codec.format.arrays import FLOATS
 
 _field: ModuleType | None
 try:
@@ -30,44 +32,53 @@ except ImportError:  # built without a C compiler
 LEAST = 2**16
 """Values of the smallest array for which it pays not to search."""
 _RANGE = 2.0**100
-_SOME, _MORE = 2**15, 2**18
+_SOME, _MORE = 2**14, 2**16
 """Values by which the dead zone, and the step, are chosen."""
 _CLIPPED = 0.02
 """The share of values at one end of the range from which on they are taken for clipped."""
-_HALVES = 12
+_NEAR, _HALVES = 6, 16
+"""Tries at a step by the square root, and by halves."""
+_CLOSE, _AIM = 0.999, 0.9997
+"""What of an error is used up when a step will do, and which part of the root is aimed at."""
 _TRIES = 4
-_CHANNELS, _PLACES = 24, 2**10
-"""What of an array tells its axis."""
+_CHANNELS, _PLACES, _PART = 24, 2**10, 8
+"""What of an array tells its axis: channels, and places of each, one in so many of all at most."""
 _MOST_CHANNELS = 2**13
 
 
 @dataclass(frozen=True)
 class Levels:
-    """An array's integers (as its shape), and values that are kept exactly, packed."""
+    """An array's integers (channels, plane), and values that are kept exactly, packed.
+
+    axis: of the channels, None for one channel.
+    """
 
     levels: npt.NDArray[np.int32]
+    axis: int | None
     step: float
     patch: bytes = b""
 
 
 class Quick:
-    """A large array of float32 or float64, all finite.
+    """A large array, all finite.
 
     Args:
-        dtype: its type. raw: the array. axis: of its channels; found if None.
+        dtype: its type, one of FLOATS. raw: the array, contiguous; bfloat16 as uint16.
+        axis: of its channels; found if None.
     """
 
     def __init__(self, dtype: str, raw: npt.NDArray[Any], axis: int | None) -> None:
         self._wide = dtype == "float64"
         self._raw, self._given, self._dtype = raw, axis, dtype
-        self._x = raw.reshape(-1)
+        self._array = single(dtype, raw)
+        self._x = self._array.reshape(-1)
         self._low, self._high = float(self._x.min()), float(self._x.max())
         self._largest = max(-self._low, self._high)
 
     @staticmethod
     def of(dtype: str, raw: npt.NDArray[Any], axis: int | None) -> Quick | None:
         """None where the array is none of these."""
-        if _field is None or dtype not in ("float32", "float64") or raw.size < LEAST:
+        if _field is None or dtype not in FLOATS or raw.size < LEAST:
             return None
         found = Quick(dtype, raw, axis)
         usual = 1 / _RANGE < found._largest < _RANGE  # nor is NaN
@@ -81,7 +92,22 @@ class Quick:
     # ---- steps
 
     def _sum(self, x: npt.NDArray[Any], step: float, dead: float) -> float:
-        return float(_field.quantise(x, self._wide, step, dead, None))  # type: ignore[union-attr]
+        return self._quantise(x, step, dead, None)[0]
+
+    def _quantise(
+        self,
+        x: npt.NDArray[Any],
+        step: float,
+        dead: float,
+        out: npt.NDArray[np.int32] | None,
+        cut: tuple[int, int] | None = None,
+    ) -> tuple[float, float]:
+        """The sum of the squared errors, and the largest of them; cut: as of `_cut`."""
+        assert _field is not None
+        channels, inner = cut or (1, x.size)
+        found: tuple[float, float]
+        found = _field.quantise(x, self._wide, channels, inner, step, dead, out)
+        return found
 
     def _part(self, most: int) -> npt.NDArray[Any]:
         """Values from all over; an odd distance meets no period of a power of 2."""
@@ -103,31 +129,54 @@ class Quick:
             return None
         some, best, least = self._part(_SOME), 0.0, math.inf
         for dead in _DEAD:
-            step = self._step(some, wanted, dead, _HALVES)
+            step = self._step(some, wanted, dead)
             rate = _entropy(self._levels(some, step, dead))
             if rate < least:
                 best, least = dead, rate
-        step = self._step(self._part(_MORE), wanted, best, 2 * _HALVES)
+        more = self._part(_MORE)
+        step = self._step(more, wanted, best)
         if self._largest / step >= _FAR or lattice_of(some[some != 0]) >= step:
             return None
+        most = wanted.mse - self._rounding(more, step)
+        if most < wanted.mse / 2:
+            return None
+        if most < wanted.mse:
+            step = self._step(more, Distance(most), best)
+        axis = self._axis(step, best)
+        levels, cut = self._room(axis)
         for _ in range(_TRIES):
-            levels = np.empty(self._raw.shape, np.int32)
-            error = _field.quantise(self._x, self._wide, step, best, levels)  # type: ignore[union-attr]
-            ratio = wanted.mse * self._x.size / error if error else 1.0
+            error, _ = self._quantise(self._array, step, best, levels, cut)
+            ratio = most * self._x.size / error if error else 1.0
             if ratio >= 1 + 1e-9:
-                return Levels(levels, step)
+                return Levels(levels, axis, step)
             step *= math.sqrt(ratio) * (1 - 1e-4)
         return None
 
-    def _step(self, x: npt.NDArray[Any], wanted: Distance, dead: float, halves: int) -> float:
-        """The largest, by halves, that keeps the error for some values."""
+    def _rounding(self, x: npt.NDArray[Any], step: float) -> float:
+        """What rounding to a type of 16 bits adds to the mean squared error, with room to spare."""
+        if self._dtype in ("float32", "float64"):
+            return 0.0
+        values = np.rint(x / step) * float(step)
+        return 1.25 * float(np.square(rounded(self._dtype, values) - values).mean())
+
+    def _step(self, x: npt.NDArray[Any], wanted: Distance, dead: float) -> float:
+        """About the largest that keeps the error for some values.
+
+        The error grows about with the square of the step; where it does not, halves find it.
+        """
         most = wanted.mse * x.size
         low, high = wanted.times(1), min(wanted.times(400), 4 * self._largest)
-        if self._sum(x, high, dead) <= most:
-            return high
-        for _ in range(halves):
-            middle = math.sqrt(low * high)
-            low, high = (middle, high) if self._sum(x, middle, dead) <= most else (low, middle)
+        step = min(wanted.times(12) * (1 - dead), high)
+        for turn in range(_NEAR + _HALVES):
+            error = self._sum(x, step, dead)
+            if error <= most:
+                if error >= most * _CLOSE or step >= high:
+                    return step
+                low = step
+            else:
+                high = step
+            near = step * math.sqrt(most / error) * _AIM if turn < _NEAR and error else 0.0
+            step = near if low < near < high else math.sqrt(low * high)
         return low
 
     def bounded(self, bound: float) -> Levels | None:
@@ -137,26 +186,80 @@ class Quick:
         step = 2 * (bound - rounding if rounding < bound / 2 else bound) * (1 - 2.0**-40)
         if not step > 0 or self._largest / step >= _FAR or lattice_of(some[some != 0]) >= step:
             return None
-        levels = self._levels(self._raw, step, 0.0)
-        decoded = (levels * step).astype(self._raw.dtype)
-        largest = _field.compare(decoded, self._raw, self._wide)[1]  # type: ignore[union-attr]
-        if largest < bound * (1 - 1e-9):
-            return Levels(levels, step)
-        far = ~within(decoded.astype(np.float64), self._raw.astype(np.float64), bound)
-        return Levels(levels, step, pack_patch(self._raw, far))
+        axis = self._axis(step, 0.0)
+        levels, cut = self._room(axis)
+        _, largest = self._quantise(self._array, step, 0.0, levels, cut)
+        exact = self._dtype in ("float32", "float64")
+        if exact and math.sqrt(largest) < bound * (1 - 1e-9):
+            return Levels(levels, axis, step)
+        decoded = scaled(levels, self._raw.shape, axis, step, self._dtype)
+        far = ~within(to_float64(self._dtype, decoded), to_float64(self._dtype, self._raw), bound)
+        return Levels(levels, axis, step, pack_patch(self._raw, far) if far.any() else b"")
 
     def _levels(self, x: npt.NDArray[Any], step: float, dead: float) -> npt.NDArray[np.int32]:
         levels = np.empty(x.shape, np.int32)
-        _field.quantise(x, self._wide, step, dead, levels)  # type: ignore[union-attr]
+        self._quantise(x, step, dead, levels)
         return levels
 
     # ---- integers
 
-    def encode(self, found: Levels) -> tuple[int | None, bytes]:
-        """The axis of the channels, and the stream. Raises Uncodable."""
-        axis = self._given if self._given is not None else _axis(found.levels)
-        planes = cut(found.levels, axis)
-        return axis, stream.encode(planes, grid(found.levels.shape, axis), quick=True)
+    def _room(self, axis: int | None) -> tuple[npt.NDArray[np.int32], tuple[int, int]]:
+        """For integers (channels, plane), and the cut."""
+        channels, inner = cut_of(self._raw.shape, axis)
+        return np.empty((channels, self._raw.size // channels), np.int32), (channels, inner)
+
+    def encode(self, found: Levels) -> bytes:
+        """The stream. Raises Uncodable."""
+        return stream.encode(found.levels, grid(self._raw.shape, found.axis), quick=True)
+
+    def _axis(self, step: float, dead: float) -> int | None:
+        """The axis along which a middle part of the array takes the fewest bits as channels."""
+        if self._given is not None:
+            return self._given
+        shape = self._raw.shape
+        tried = [i for i, n in enumerate(shape) if 1 < n <= _MOST_CHANNELS][-3:]
+        if len(shape) == 1:
+            return None
+        return min([None, *tried], key=lambda axis: self._cost(axis, step, dead))
+
+    def _cost(self, axis: int | None, step: float, dead: float) -> float:
+        """Bits a value of a part, what its channels' weights take shared out over all places."""
+        whole, size = self._raw.shape, self._raw.size
+        shape = list(whole)
+        others = [i for i in range(len(whole)) if i != axis]
+        if axis is not None:
+            shape[axis] = min(shape[axis], _CHANNELS)
+        channels = 1 if axis is None else shape[axis]
+        most = max(_PLACES, min(_PLACES * _CHANNELS, size // _PART) // channels)
+        while math.prod(shape[i] for i in others) > most:
+            longest = max(others, key=lambda i: shape[i])
+            shape[longest] = -(-shape[longest] // 2)
+        middle = (slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(whole, shape, strict=True))
+        part = self._levels(np.ascontiguousarray(self._array[tuple(middle)]), step, dead)
+        model, symbols = analysis.estimate(cut(part, axis), grid(part.shape, axis))
+        places = size / (1 if axis is None else whole[axis])
+        return symbols / part.size + model / channels / places
+
+
+def cut_of(shape: tuple[int, ...], axis: int | None) -> tuple[int, int]:
+    """How many channels there are, and values of one that lie together, as the extension asks."""
+    if axis is None:
+        return 1, math.prod(shape)
+    return shape[axis], math.prod(shape[axis + 1 :])
+
+
+def scaled(
+    levels: npt.NDArray[np.int32],
+    shape: tuple[int, ...],
+    axis: int | None,
+    step: float,
+    dtype: str,
+) -> npt.NDArray[Any]:
+    """Integers (channels, plane) times a step, as an array of a type, bfloat16 as uint16; in C."""
+    assert _field is not None
+    out = np.empty(shape, "uint16" if dtype == "bfloat16" else dtype)
+    _field.scale(levels, *cut_of(shape, axis), step, FLOATS.index(dtype), out)
+    return out
 
 
 def kept(promise: Promise, dtype: str, raw: npt.NDArray[Any], back: npt.NDArray[Any]) -> bool:
@@ -164,15 +267,23 @@ def kept(promise: Promise, dtype: str, raw: npt.NDArray[Any], back: npt.NDArray[
 
     raw, back: contiguous. False says nothing.
     """
-    if _field is None or dtype not in ("float32", "float64") or back.dtype != raw.dtype:
+    if _field is None or dtype not in FLOATS or back.dtype != raw.dtype:
         return False
     if back.shape != raw.shape or not raw.flags.c_contiguous or not back.flags.c_contiguous:
         return False
-    total, largest = _field.compare(raw, back, dtype == "float64")
+    total, largest = _field.compare(single(dtype, raw), single(dtype, back), dtype == "float64")
     near = promise.distance
     if not (math.isfinite(total) and largest < promise.bound * (1 - 1e-9)):
         return False
     return near is None or (near.unit == 0 and total < near.mse * raw.size * (1 - 1e-9))
+
+
+def single(dtype: str, raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers of 16 bits as float32, exactly; others as they are."""
+    if dtype == "bfloat16":
+        wide = raw.astype(np.uint32)
+        return np.left_shift(wide, np.uint32(16), out=wide).view(np.float32)
+    return raw.astype(np.float32) if dtype == "float16" else raw
 
 
 def _entropy(levels: npt.NDArray[np.int32]) -> float:
@@ -183,32 +294,3 @@ def _entropy(levels: npt.NDArray[np.int32]) -> float:
     counts = np.bincount(levels - low)
     counts = counts[counts > 0]
     return float(np.log2(levels.size) - (counts * np.log2(counts)).sum() / levels.size)
-
-
-def _axis(levels: npt.NDArray[np.int32]) -> int | None:
-    """The axis along which a middle part of the array takes the fewest bytes as channels."""
-    tried = [i for i, n in enumerate(levels.shape) if 1 < n <= _MOST_CHANNELS][-3:]
-    if levels.ndim == 1:
-        return None
-    return min([None, *tried], key=lambda axis: _cost(levels, axis))
-
-
-def _cost(levels: npt.NDArray[np.int32], axis: int | None) -> float:
-    """Bits a value of a part, what its channels' weights take shared out over all places."""
-    shape = list(levels.shape)
-    others = [i for i in range(levels.ndim) if i != axis]
-    if axis is not None:
-        shape[axis] = min(shape[axis], _CHANNELS)
-    channels = 1 if axis is None else shape[axis]
-    most = _PLACES if axis is not None else _PLACES * _CHANNELS
-    while math.prod(shape[i] for i in others) > most:
-        longest = max(others, key=lambda i: shape[i])
-        shape[longest] = -(-shape[longest] // 2)
-    part = levels[
-        tuple(
-            slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(levels.shape, shape, strict=True)
-        )
-    ]
-    model, whole = stream.sizes(cut(part, axis), grid(part.shape, axis), quick=True)
-    places = levels.size / (1 if axis is None else levels.shape[axis])
-    return (whole - model) / part.size + model / channels / places

@@ -7,13 +7,13 @@ back what is coded.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays import context, predictor_fit
+from lictor.codec.arrays import analysis, context
 from lictor.codec.arrays import field as fields
+from lictor.codec.arrays.analysis import DIRECT, MAX_TABLES, RESIDUAL, ROOT, AnyInt, roots, split
 from lictor.codec.arrays.context import LEVELS, MAX_SYMBOL, PASSES, Grid, IntArray, Weights
 from lictor.codec.arrays.field import Field
 from lictor.codec.errors import CodecError, CorruptFile
@@ -33,16 +33,9 @@ from lictor.entropy import (
 )
 from lictor.entropy.fitted import ENTRIES, MAX_LOG, MAX_SHIFT, Shape
 
-RESIDUAL, DIRECT, ROOT = 0, 1, 2
-"""What a symbol is: the value less its prediction, or the value itself, with its prediction as its
-context. ROOT is DIRECT with square roots predicted in place of values: for what is mostly 0."""
-MAX_TABLES = 128
 _CHOICE = 104
 """The Gaussian table (sigma 56) that tells which one codes the integers that follow."""
 _MIDDLE = 64
-_SOME = 2**16
-"""Values by which the way of coding is chosen in a hurry."""
-AnyInt = npt.NDArray[Any]
 
 
 class Uncodable(CodecError):
@@ -135,26 +128,25 @@ def _weights_syntax(io: SymbolIo, g: Grid, weights: list[Weights]) -> list[Weigh
     if ((counts < 0) | (counts > context.MAX_TAPS)).any():
         raise _damaged("has too many taps")
     total = int(counts.sum())
-    distances = ints(io, [d for w in weights for d, _ in w.taps], total).tolist()
-    places = ints(io, [p - context.CENTRE for w in weights for _, p in w.taps], total).tolist()
-    values = ints(io, [v for w in weights for v in w.values], total).tolist()
+    distances = ints(io, [d for w in weights for d, _ in w.taps], total)
+    places = ints(io, [p - context.CENTRE for w in weights for _, p in w.taps], total)
+    places += context.CENTRE
+    values = ints(io, [v for w in weights for v in w.values], total)
     biases = ints(io, [w.bias for w in weights], size).tolist()
-    spreads = [ints(io, [w.spread[i] for w in weights], size).tolist() for i in range(3)]
-    if any(abs(v) > context.MAX_WEIGHT for v in values) or any(
-        min(s, default=0) < 0 for s in spreads
-    ):
+    spreads = np.stack([ints(io, [w.spread[i] for w in weights], size) for i in range(3)], 1)
+    large = (np.abs(values) > context.MAX_WEIGHT).any()
+    if large or (spreads < 0).any() or (spreads[:, 1:] > context.MAX_WEIGHT).any():
         raise _damaged("has a weight outside its range")
-    if any(max(s, default=0) > context.MAX_WEIGHT for s in spreads[1:]):
-        raise _damaged("has a weight outside its range")
-    found, start = [], 0
-    for i, count in enumerate(counts.tolist()):
-        taps = [(distances[j], places[j] + context.CENTRE) for j in range(start, start + count)]
-        if not all(context.allowed(g, i // PASSES, i % PASSES, tap) for tap in taps):
-            raise _damaged("predicts from what is not there yet")
-        spread = (spreads[0][i], spreads[1][i], spreads[2][i])
-        found.append(Weights(taps, values[start : start + count], biases[i], spread))
-        start += count
-    return found
+    if not context.all_allowed(g, np.repeat(np.arange(size), counts), distances, places):
+        raise _damaged("predicts from what is not there yet")
+    taps, own = list(zip(distances.tolist(), places.tolist(), strict=True)), values.tolist()
+    ends = np.cumsum(counts).tolist()
+    return [
+        Weights(taps[end - n : end], own[end - n : end], bias, tuple(spread))
+        for end, n, bias, spread in zip(
+            ends, counts.tolist(), biases, spreads.tolist(), strict=True
+        )
+    ]
 
 
 def _shapes_syntax(io: SymbolIo, shapes: list[Shape], count: int) -> list[Shape]:
@@ -205,28 +197,21 @@ def sizes(q: AnyInt, g: Grid, quick: bool = False) -> tuple[int, int]:
 def _encode(q: AnyInt, g: Grid, quick: bool) -> tuple[Model, bytes]:
     if q.size and max(int(q.max()), -int(q.min())) > MAX_SYMBOL:
         raise Uncodable("a level of the tensor is out of range")
-    sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
-    analyse = _analyse_quickly if quick and fields.available() else _analyse
-    analysis = analyse(q, g, sparse)
-    model, contexts = _choose(analysis, quick)
+    found = analysis.choose(q, g, quick)
+    model = Model(found.weights, found.mode, found.low, found.bounds, found.shapes)
     encoder = Encoder(checksum=False)
     io = Push(encoder)
     _model_syntax(io, g, model)
-    tables, index = fitted.tables(model.shapes), contexts.astype(np.uint8, copy=False)
+    tables = fitted.tables(model.shapes)
     if model.mode == RESIDUAL:
-        io.code(analysis.residuals.astype(np.int32, copy=False), index, tables)
+        io.code(found.symbols, found.contexts, tables)
         return model, encoder.finish()
     start = 0
-    for size in (g.places[turn].size for _ in range(g.channels) for turn in range(PASSES)):
+    for size in (g.sizes[turn] for _ in range(g.channels) for turn in range(PASSES)):
         part = slice(start, start + size)
-        _code_split(io, analysis.values[part], index[part], tables, model.low)
+        _code_split(io, found.symbols[part], found.contexts[part], tables, model.low)
         start += size
     return model, encoder.finish()
-
-
-def _split(values: IntArray, low: int) -> IntArray:
-    """What DIRECT codes with a table of a value: sign(q) · ceil(|q| / 2^low). 0 stays alone."""
-    return np.sign(values) * ((np.abs(values) + (1 << low) - 1) >> low)
 
 
 def _raw(low: int) -> Tables:
@@ -242,7 +227,7 @@ def _code_split(
     low: int,
 ) -> IntArray:
     """Values, None of a decoder, in two parts: what has a table, then the low bits."""
-    first = None if values is None else _split(values, low).astype(np.int32)
+    first = None if values is None else split(values, low).astype(np.int32)
     high = io.code(first, index, tables).astype(np.int64)
     if not low:
         return high
@@ -253,125 +238,6 @@ def _code_split(
     raw = io.code(rest, np.zeros(int(some.sum()), np.uint8), _raw(low)) + (1 << (low - 1))
     high[some] = np.sign(high[some]) * (((np.abs(high[some]) - 1) << low) + raw + 1)
     return high
-
-
-@dataclass
-class _Analysis:
-    """All values in the order of coding, with what is predicted of each."""
-
-    sparse: bool
-    weights: list[list[Weights]]
-    values: AnyInt
-    predictions: IntArray
-    residuals: AnyInt
-    levels: AnyInt
-
-    def some(self) -> _Analysis:
-        """Of some of the values; an odd distance meets no period of a power of 2."""
-        part = slice(None, None, (self.values.size // _SOME) | 1)
-        rest = (self.values, self.predictions, self.residuals, self.levels)
-        return _Analysis(self.sparse, self.weights, *(v[part] for v in rest))
-
-
-def _roots(values: AnyInt) -> IntArray:
-    """What ROOT predicts: sign(q) · floor(√(64 |q|)); IEEE's square root makes it exact."""
-    return np.sign(values) * np.floor(np.sqrt(64.0 * np.abs(values))).astype(np.int64)
-
-
-def _analyse_quickly(q: AnyInt, g: Grid, sparse: bool) -> _Analysis:
-    """In C."""
-    q = np.ascontiguousarray(q, np.int32)
-    f = fields.Fitted(g, _roots(q).astype(np.int32) if sparse else q)
-    return _Analysis(sparse, f.weights, f.ordered(q), f.predictions, f.residuals, f.levels)
-
-
-def _analyse(q: AnyInt, g: Grid, sparse: bool) -> _Analysis:
-    seen = _roots(q) if sparse else q
-    coded, errors = seen.astype(np.float64), np.zeros(q.shape)
-    weights, predictions, residuals, levels, values = [], [], [], [], []
-    for c in range(g.channels):
-        own = []
-        for turn in range(PASSES):
-            w = predictor_fit.fit(g, coded, c, turn)
-            prediction = context.predict(g, coded, c, turn, w)
-            here = q[c][g.places[turn]]
-            left = seen[c][g.places[turn]] - context.rounded(prediction)
-            errors[c][g.places[turn]] = np.abs(left)
-            predictor_fit.fit_spread(g, errors, c, turn, w)
-            own.append(w)
-            values.append(here)
-            predictions.append(prediction)
-            residuals.append(left)
-            levels.append(context.levels(g, errors, c, turn, w))
-        weights.append(own)
-    return _Analysis(
-        sparse, weights, *(np.concatenate(v) for v in (values, predictions, residuals, levels))
-    )
-
-
-def _choose(a: _Analysis, quick: bool = False) -> tuple[Model, npt.NDArray[Any]]:
-    """The way of coding that takes fewer bits, and each value's context in it.
-
-    quick: that is seen from some of the values.
-    """
-    low = _low_bits(a.values)
-    modes = [] if a.sparse else [RESIDUAL]
-    if low <= MAX_SHIFT:  # what is sparse was seen to have few enough low bits
-        modes.append(ROOT if a.sparse else DIRECT)
-    if quick and len(modes) > 1:
-        part = a.some()
-        modes = [min(modes, key=lambda mode: _way(part, low, mode)[0])]
-    found = {mode: _way(a, low, mode) for mode in modes}
-    mode = min(modes, key=lambda mode: found[mode][0])
-    bounds, shapes, contexts = found[mode][1]
-    if mode == RESIDUAL:
-        return Model(a.weights, mode, 0, bounds, shapes), contexts
-    for w in (w for turns in a.weights for w in turns):
-        w.spread = (0, 0, 0)
-    return Model(a.weights, mode, low, bounds, shapes), contexts
-
-
-_Contexts = tuple[IntArray, list[Shape], npt.NDArray[Any]]
-"""Bounds, tables, and each value's context."""
-
-
-def _way(a: _Analysis, low: int, mode: int) -> tuple[float, _Contexts]:
-    """Bits, and contexts, of a way of coding."""
-    if mode == RESIDUAL:
-        return _contexts(a.residuals, a.levels, np.arange(1, LEVELS))
-    wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + a.values.size // 1000) + 1)[1:-1]
-    cuts = np.unique(np.quantile(a.predictions, wanted, method="nearest").astype(np.int64))
-    high = _split(a.values, low)
-    cost, found = _contexts(high, a.predictions, cuts[np.abs(cuts) < 2**30])
-    return cost + low * np.count_nonzero(high), found
-
-
-def _low_bits(values: IntArray) -> int:
-    """The fewest low bits to split off so that what is left has a table entry each."""
-    low = 0
-    while (
-        low <= MAX_SHIFT
-        and np.ptp(_split(np.array([values.min(), values.max()]), low)) >= ENTRIES - 1
-    ):
-        low += 1
-    return low
-
-
-def _contexts(symbols: AnyInt, key: AnyInt, bounds: IntArray) -> tuple[float, _Contexts]:
-    """Bits; bounds, tables and contexts, after those that are not worth a table were merged."""
-    # A level is the number of bounds at or below itself.
-    leveled = key.dtype == np.uint8
-    fine = key if leveled else np.searchsorted(bounds, key, side="right")
-    found = fitted.histograms(symbols, fine, bounds.size + 1)
-    starts = fitted.merge(found, MAX_TABLES)
-    kept = bounds[np.array(starts[1:], int) - 1]
-    run = np.searchsorted(starts, np.arange(bounds.size + 1), side="right") - 1
-    contexts = run.astype(np.uint8)[fine]
-    joined = fitted.joined(found, starts)
-    if joined is None:
-        joined = fitted.histograms(symbols, contexts, kept.size + 1)
-    cost = sum(fitted.bits(h) for h in joined)
-    return cost, (kept, [fitted.shape(h) for h in joined], contexts)
 
 
 def decode(data: Bytes, g: Grid) -> npt.NDArray[np.int32]:
@@ -398,10 +264,10 @@ def _decode(data: Bytes, g: Grid) -> npt.NDArray[np.int32]:
                 continue
             w = model.weights[c][turn]
             if model.mode == RESIDUAL:
-                predictions, index = field.expect(c, turn, w, contexts)
-                good = field.restore(c, turn, predictions, io.code(None, index, tables))
+                rounded, index = field.expect(c, turn, w, contexts)
+                good = field.restore(c, turn, rounded, io.code(None, index, tables))
             else:
-                predictions, _ = field.expect(c, turn, w, None)
+                predictions = field.predict(c, turn, w)
                 good = _decode_direct(io, tables, model, field, predictions, c, turn)
             if not good:
                 raise _damaged("has a value outside its range")
@@ -423,6 +289,6 @@ def _decode_direct(
     values = _code_split(io, None, index, tables, model.low)
     if int(np.abs(values).max()) > MAX_SYMBOL:
         return False
-    seen = values if model.mode != ROOT else _roots(values)
+    seen = values if model.mode != ROOT else roots(values)
     field.store(c, turn, seen.astype(np.int32), values.astype(np.int32))
     return True

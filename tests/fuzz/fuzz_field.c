@@ -73,13 +73,13 @@ static void weights(Field *f, Bytes *b, int channel, int pass, int bits, FieldTa
 
 static int32_t values[3][MOST], errors[3][MOST];
 
-static void decode(Field *f, Bytes *b, int bits)
+static void decode(Field *f, Bytes *b, int bits, int wide)
 {
     FieldTap taps[FIELD_MAX_TAPS];
     FieldContexts same;
     uint8_t identity[FIELD_LEVELS], levels[MOST];
     int64_t predictions[MOST];
-    int32_t residuals[MOST], own[MOST], plane[MOST];
+    int32_t residuals[MOST], given[MOST], own[MOST], plane[MOST];
     for (int k = 0; k < FIELD_LEVELS; k++)
         identity[k] = (uint8_t)k;
     field_contexts(&same, identity);
@@ -90,7 +90,9 @@ static void decode(Field *f, Bytes *b, int bits)
             FieldWeights w;
             size_t n = field_pass(f, pass), i = 0;
             weights(f, b, c, pass, bits, taps, &w);
-            if (field_predict(f, c, pass, &w, predictions))
+            int32_t rounded[MOST];
+            if (field_predict(f, c, pass, &w, predictions)
+                || field_predict_rounded(f, c, pass, &w, rounded))
                 return;
             field_levels(f, c, pass, &w, &same, levels);
             int32_t distance = field_distance(&w);
@@ -113,14 +115,22 @@ static void decode(Field *f, Bytes *b, int bits)
                         if (c)
                             before += 2 * taken(f, errors, c - distance, m, y, x, FIELD_CENTRE);
                         require(p == predictions[i], "another prediction");
+                        require(field_rounded(p) == rounded[i], "rounded otherwise");
                         require(slow_level(w.spread[0] + w.spread[1] * near + w.spread[2] * before)
                                     == levels[i], "another level");
                         i++;
                     }
             require(i == n, "another number of values");
             for (i = 0; i < n; i++)
-                residuals[i] = number(b, bits);
-            if (field_values(predictions, residuals, n, own, residuals))
+                given[i] = residuals[i] = number(b, wide ? 31 : bits);
+            memcpy(own, rounded, n * sizeof *own);
+            int wrong = field_values(own, residuals, n), is = 0;
+            for (size_t k = 0; k < n; k++) {
+                int64_t value = (int64_t)given[k] + rounded[k], most = FIELD_MAX_SYMBOL;
+                is |= value > most || value < -most || llabs(given[k]) > 2 * most;
+            }
+            require(is == (wrong != 0), "a value out of range, or in it");
+            if (wrong)
                 return;
             field_store(f, c, pass, own);
             field_store_errors(f, c, pass, residuals);
@@ -148,7 +158,8 @@ static void encode(Field *f, Bytes *b, int bits)
             field_store(f, c, pass, pass_values);
         }
     }
-    FitResult out = {counts, taps, biases, spreads, residuals, levels, NULL, 0};
+    static int64_t some[3 * MOST];
+    FitResult out = {counts, taps, biases, spreads, residuals, levels, some, 1 + plane % 4, 0};
     if (fit_field(f, &out))
         return;
     Field g;
@@ -169,10 +180,15 @@ static void encode(Field *f, Bytes *b, int bits)
             FieldWeights w = {taps + used, counts[unit], biases[unit],
                               {spreads[3 * unit], spreads[3 * unit + 1], spreads[3 * unit + 2]}};
             used += (size_t)counts[unit];
-            require(!field_predict(&g, c, pass, &w, predictions), "no memory");
+            require(!field_predict(&g, c, pass, &w, predictions)
+                        && !field_predict_rounded(&g, c, pass, &w, own), "no memory");
+            for (size_t i = 0; i < n; i++)
+                require((start + i) % out.every || some[(start + i) / out.every] == predictions[i],
+                        "other predictions");
             field_levels(&g, c, pass, &w, &same, own_levels);
             require(memcmp(own_levels, levels + start, n) == 0, "the encoder has other levels");
-            require(!field_values(predictions, residuals + start, n, own, own_errors), "range");
+            memcpy(own_errors, residuals + start, n * sizeof *own);
+            require(!field_values(own, own_errors, n), "range");
             field_gather(&g, pass, wanted[c], expected);
             require(memcmp(own, expected, n * sizeof *own) == 0, "other values come back");
             field_store(&g, c, pass, own);
@@ -194,7 +210,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] & 128)
         encode(&f, &b, data[0] & 64 ? 28 : bits);
     else
-        decode(&f, &b, data[0] & 64 ? 15 : bits);
+        decode(&f, &b, data[0] & 64 ? 15 : bits, data[0] & 32);
     field_free(&f);
     return 0;
 }

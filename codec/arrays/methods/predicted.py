@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lictor.codec.arrays.methods.coded import Coded
 from lictor.codec.errors import CorruptFile
@@ -26,6 +26,7 @@ class Predicted(Coded):
     """step: the distance of the quantiser's levels."""
 
     code = 1
+    shifts_levels: ClassVar[bool] = False
 
     step: float = 1.0
 
@@ -43,17 +44,32 @@ class Predicted(Coded):
         array.patch, array.coded, array.step = part.patch, part.coded, step
         return array
 
+    def decode(self, model: Any = None) -> npt.NDArray[Any]:
+        """As Coded.decode; in C where that is here, unless levels are shifted."""
+        from lictor.codec.arrays import field, quick
+        from lictor.codec.arrays.lossless import unpack_patch
+
+        if not field.available() or self.shifts_levels:
+            return super().decode(model)
+        axis = None if self.axis < 0 else self.axis
+        raw = quick.scaled(self._levels(axis), self.shape, axis, self.step, self.dtype)
+        unpack_patch(self.patch, raw)
+        return raw
+
+    def _levels(self, axis: int | None) -> npt.NDArray[Any]:
+        from lictor.codec.arrays import stream
+        from lictor.codec.arrays.context import grid
+
+        return self.shifted(stream.decode(self.coded, grid(self.shape, axis)))
+
     def values(self, model: Any) -> FloatArray:
         """Levels times the step."""
         import numpy as np
 
-        from lictor.codec.arrays import stream
-        from lictor.codec.arrays.context import grid, join
+        from lictor.codec.arrays.context import join
 
         axis = None if self.axis < 0 else self.axis
-        g = grid(self.shape, axis)
-        levels = self.shifted(stream.decode(self.coded, g))
-        whole = np.ascontiguousarray(join(levels, self.shape, axis))
+        whole = np.ascontiguousarray(join(self._levels(axis), self.shape, axis))
         with np.errstate(over="ignore"):
             return whole.astype(np.float64) * self.step
 
@@ -71,6 +87,7 @@ class Shifted(Predicted):
     """shifts: the level that each channel's integers are counted from, packed."""
 
     code, since = 4, 2
+    shifts_levels = True
 
     shifts: Bytes = b""
 

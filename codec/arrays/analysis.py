@@ -1,0 +1,213 @@
+"""How the integers of a tensor are best coded: weights, contexts and tables, fitted to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lictor.codec.arrays import context, predictor_fit
+from lictor.codec.arrays import field as fields
+from lictor.codec.arrays.context import LEVELS, PASSES, Grid, IntArray, Weights
+from lictor.codec.arrays.shared_tables import shared
+from lictor.entropy import fitted
+from lictor.entropy.fitted import ENTRIES, MAX_SHIFT, Shape
+
+RESIDUAL, DIRECT, ROOT = 0, 1, 2
+"""What a symbol is: the value less its prediction, or the value itself, with its prediction as its
+context. ROOT is DIRECT with square roots predicted in place of values: for what is mostly 0."""
+MAX_TABLES = 128
+_SOME = 2**13
+"""Values by which the way of coding is chosen in a hurry."""
+AnyInt = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a tensor is coded.
+
+    weights: of each channel, of each pass. mode, low, bounds, shapes: as stream.Model has them.
+    symbols: what is coded, in order: residuals, int32, or values. contexts: of each, uint8.
+    """
+
+    weights: list[list[Weights]]
+    mode: int
+    low: int
+    bounds: IntArray
+    shapes: list[Shape]
+    symbols: AnyInt
+    contexts: npt.NDArray[np.uint8]
+
+
+def choose(q: AnyInt, g: Grid, quick: bool = False) -> Choice:
+    """The way of coding that takes fewer bits.
+
+    Args:
+        q: integers (channels, plane), within MAX_SYMBOL.
+        g: how the tensor is cut.
+        quick: choose weights from less, and the way from some of the values.
+    """
+    sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
+    low = _low_bits(q)
+    modes = [] if sparse else [RESIDUAL]
+    if low <= MAX_SHIFT:  # what is sparse was seen to have few enough low bits
+        modes.append(ROOT if sparse else DIRECT)
+    analysis: _Analysis
+    if quick and fields.available():
+        analysis = _Quick(q, g, sparse)
+        if len(modes) > 1:
+            part = analysis.some()
+            modes = [min(modes, key=lambda mode: _way(part, low, mode)[0])]
+    else:
+        analysis = _analyse(q, g, sparse)
+    found = {mode: _way(analysis, low, mode) for mode in modes}
+    mode = min(modes, key=lambda mode: found[mode][0])
+    bounds, shapes, contexts = found[mode][1]
+    weights = analysis.weights
+    if mode == RESIDUAL:
+        symbols = analysis.residuals.astype(np.int32, copy=False)
+        return Choice(weights, mode, 0, bounds, shapes, symbols, contexts)
+    for w in (w for turns in weights for w in turns):
+        w.spread = (0, 0, 0)
+    return Choice(weights, mode, low, bounds, shapes, analysis.values, contexts)
+
+
+class _Analysis(Protocol):
+    """All values in the order of coding, with what is predicted of each."""
+
+    @property
+    def weights(self) -> list[list[Weights]]: ...
+    @property
+    def values(self) -> AnyInt: ...
+    @property
+    def predictions(self) -> IntArray: ...
+    @property
+    def residuals(self) -> AnyInt: ...
+    @property
+    def levels(self) -> AnyInt: ...
+
+
+@dataclass
+class _Known:
+    """One that is here."""
+
+    weights: list[list[Weights]]
+    values: AnyInt
+    predictions: IntArray
+    residuals: AnyInt
+    levels: AnyInt
+
+
+def _analyse(q: AnyInt, g: Grid, sparse: bool) -> _Known:
+    seen = roots(q) if sparse else q
+    coded, errors = seen.astype(np.float64), np.zeros(q.shape)
+    weights, predictions, residuals, levels, values = [], [], [], [], []
+    for c in range(g.channels):
+        own = []
+        for turn in range(PASSES):
+            w = predictor_fit.fit(g, coded, c, turn)
+            prediction = context.predict(g, coded, c, turn, w)
+            here = q[c][g.places[turn]]
+            left = seen[c][g.places[turn]] - context.rounded(prediction)
+            errors[c][g.places[turn]] = np.abs(left)
+            predictor_fit.fit_spread(g, errors, c, turn, w)
+            own.append(w)
+            values.append(here)
+            predictions.append(prediction)
+            residuals.append(left)
+            levels.append(context.levels(g, errors, c, turn, w))
+        weights.append(own)
+    return _Known(weights, *(np.concatenate(v) for v in (values, predictions, residuals, levels)))
+
+
+class _Quick:
+    """One made in C; what not every way of coding needs is made when it is asked for."""
+
+    def __init__(self, q: AnyInt, g: Grid, sparse: bool) -> None:
+        self._q = np.ascontiguousarray(q, np.int32)
+        # An odd distance meets no period of a power of 2.
+        self._every = 1 if sparse else (q.size // _SOME) | 1
+        seen = roots(self._q).astype(np.int32) if sparse else self._q
+        self._fitted = fields.Fitted(g, seen, self._every)
+        self.residuals, self.levels = self._fitted.residuals, self._fitted.levels
+
+    @property
+    def weights(self) -> list[list[Weights]]:
+        return self._fitted.weights
+
+    @cached_property
+    def values(self) -> AnyInt:
+        return self._fitted.ordered(self._q)
+
+    @cached_property
+    def predictions(self) -> IntArray:
+        return self._fitted.predictions if self._every == 1 else self._fitted.all_predictions()
+
+    def some(self) -> _Known:
+        """Of some of the values, where nothing is sparse."""
+        part = slice(None, None, self._every)
+        predictions, residuals = self._fitted.predictions, self.residuals[part]
+        values = residuals + context.rounded(predictions).astype(np.int32)
+        return _Known(self.weights, values, predictions, residuals, self.levels[part])
+
+
+def roots(values: AnyInt) -> IntArray:
+    """What ROOT predicts: sign(q) · floor(√(64 |q|)); IEEE's square root makes it exact."""
+    return np.sign(values) * np.floor(np.sqrt(64.0 * np.abs(values))).astype(np.int64)
+
+
+def split(values: IntArray, low: int) -> IntArray:
+    """What DIRECT codes with a table of a value: sign(q) · ceil(|q| / 2^low). 0 stays alone."""
+    return np.sign(values) * ((np.abs(values) + (1 << low) - 1) >> low)
+
+
+_Contexts = tuple[IntArray, list[Shape], npt.NDArray[Any]]
+"""Bounds, tables, and each value's context."""
+
+
+def _way(a: _Analysis, low: int, mode: int) -> tuple[float, _Contexts]:
+    """Bits, and contexts, of a way of coding."""
+    if mode == RESIDUAL:
+        return _contexts(a.residuals, a.levels, np.arange(1, LEVELS))
+    wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + a.values.size // 1000) + 1)[1:-1]
+    cuts = np.unique(np.quantile(a.predictions, wanted, method="nearest").astype(np.int64))
+    high = split(a.values, low)
+    cost, found = _contexts(high, a.predictions, cuts[np.abs(cuts) < 2**30])
+    return cost + low * np.count_nonzero(high), found
+
+
+def _low_bits(values: IntArray) -> int:
+    """The fewest low bits to split off so that what is left has a table entry each."""
+    low = 0
+    while (
+        low <= MAX_SHIFT
+        and np.ptp(split(np.array([values.min(), values.max()]), low)) >= ENTRIES - 1
+    ):
+        low += 1
+    return low
+
+
+def _contexts(symbols: AnyInt, key: AnyInt, bounds: IntArray) -> tuple[float, _Contexts]:
+    """Bits; bounds, tables and contexts, after those that are not worth a table were merged."""
+    # A level is the number of bounds at or below itself.
+    leveled = key.dtype == np.uint8
+    fine = key if leveled else np.searchsorted(bounds, key, side="right")
+    cost, starts, joined = shared(symbols, fine, bounds.size + 1, MAX_TABLES)
+    kept = bounds[np.array(starts[1:], int) - 1]
+    run = np.searchsorted(starts, np.arange(bounds.size + 1), side="right") - 1
+    contexts = run.astype(np.uint8)[fine]
+    if joined is None:
+        joined = fitted.histograms(symbols, contexts, kept.size + 1)
+        cost = sum(fitted.bits(h) for h in joined)
+    return cost, (kept, [fitted.shape(h) for h in joined], contexts)
+
+
+def estimate(q: AnyInt, g: Grid) -> tuple[float, float]:
+    """Bits of a tensor in a hurry, about, of its weights and of its symbols; in C alone."""
+    q = np.ascontiguousarray(q, np.int32)
+    found = fields.Fitted(g, q, every=q.size)
+    symbols = shared(found.residuals, found.levels, LEVELS, MAX_TABLES)[0]
+    return found.weight_bits, symbols
