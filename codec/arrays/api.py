@@ -26,12 +26,14 @@ from lictor.codec.arrays.dtypes import AnyArray, as_array, bits_of, is_big_endia
 from lictor.codec.arrays.info import view
 from lictor.codec.arrays.lossless import pack
 from lictor.codec.arrays.methods import Exact, Learned, Mixed, Predicted
+from lictor.codec.arrays.opened import open_array
 from lictor.codec.arrays.quantiser import Quantiser
 from lictor.codec.arrays.stream import Uncodable
 from lictor.codec.arrays.target import Distance, Promise, Target, whole_axis
 from lictor.codec.errors import (
     CodecError,
     CorruptFile,
+    InvalidRegion,
     InvalidTarget,
     LatentMismatch,
     SelfCheckFailed,
@@ -190,12 +192,18 @@ def _written(file: File) -> bytes:
 
 
 def decode_features(
-    data: Bytes, *, models: Store = store.DEFAULT, runtime: str | None = None
+    data: Bytes,
+    *,
+    region: Any = None,
+    models: Store = store.DEFAULT,
+    runtime: str | None = None,
 ) -> Any:
     """Decode what `encode_features` made.
 
     Args:
         data: the whole file, as bytes.
+        region: of a file with one array, a part of it, as numpy is indexed: `(slice(100, 200), 3)`.
+            Of an array in chunks only those that it lies in are decoded, and checked.
         models: where to look for weights that are not shipped, as for `lictor.codec.encode`.
         runtime: what computes networks, likewise.
 
@@ -204,8 +212,11 @@ def decode_features(
         arrays, but torch tensors for bfloat16, which numpy does not have.
 
     Raises:
-        CodecError: a FileError for what is not such a file, or damaged; ModelUnavailable.
+        CodecError: a FileError for what is not such a file, or damaged; InvalidRegion for what is
+            not there; ModelUnavailable.
     """
+    if region is not None:
+        return _part(data, region, models.on(runtime))
     file = methods.read(view(data))
     with np.errstate(all="ignore"):  # of files that no encoder wrote
         arrays = {
@@ -219,6 +230,16 @@ def decode_features(
     if len(arrays) != 1:
         raise CorruptFile("an .npy file has one array; the file is damaged, get another copy of it")
     return next(iter(arrays.values()))
+
+
+def _part(data: Bytes, region: Any, models: Store) -> Any:
+    opened = open_array(data, models=models)
+    try:
+        return opened[region]
+    except (IndexError, TypeError, ValueError) as e:
+        if isinstance(e, CodecError):
+            raise
+        raise InvalidRegion(f"there is no such part of an array {opened.shape}: {e}") from e
 
 
 def _model(a: Array, models: Store) -> ArrayNetwork | None:

@@ -17,16 +17,33 @@ from lictor.codec.inputs import STREAM, Job, UsageError, show
 
 
 class _Region(click.ParamType):
-    """X,Y,W,H."""
+    """X,Y,W,H of a picture, or a part of an array as Python has it."""
 
     name = "X,Y,W,H"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int, int, int]:
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
+        parts = value.split(",")
         try:
-            x, y, width, height = (int(part) for part in value.split(","))
+            if ":" in value or "..." in value:
+                return tuple(_index(part.strip()) for part in parts)
+            x, y, width, height = (int(part) for part in parts)
         except ValueError:
-            self.fail(f"{value} is not four whole numbers with commas between", param, ctx)
+            self.fail(
+                f"{value} is not four whole numbers with commas between, nor a part of an array, "
+                "100:200,:,3",
+                param,
+                ctx,
+            )
         return x, y, width, height
+
+
+def _index(text: str) -> Any:
+    """What Python has between the commas of an index."""
+    if text == "...":
+        return Ellipsis
+    if ":" not in text:
+        return int(text)
+    return slice(*(int(end) if end.strip() else None for end in text.split(":")))
 
 
 asked = options.together(
@@ -35,7 +52,7 @@ asked = options.together(
         type=_Region(),
         metavar="X,Y,W,H",
         help="Only W x H pixels, X from the left and Y from the top; large pictures need less "
-        "time.",
+        "time. Of an array, a part as Python has it: 100:200,:,3.",
     ),
     click.option(
         "--salvage",
@@ -76,9 +93,7 @@ def decode(paths: tuple[str, ...], workers: int, skip: bool, as_json: bool, **ho
     return batch.run(jobs, Decode(format, given(**how)), as_json, workers=workers, skip=skip)
 
 
-def given(
-    region: tuple[int, int, int, int] | None, salvage: bool, device: str, bf16: bool
-) -> dict[str, Any]:
+def given(region: tuple[Any, ...] | None, salvage: bool, device: str, bf16: bool) -> dict[str, Any]:
     """Those of `asked` that the command line has, by the names that kinds take."""
     values = {
         "region": region,

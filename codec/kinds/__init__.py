@@ -133,7 +133,7 @@ def refuse_name(kind: Kind, target: str) -> None:
 def decode(
     data: Any,
     *,
-    region: tuple[int, int, int, int] | None = None,
+    region: Any = None,
     salvage: bool = False,
     progress: Callable[[int, int], None] | None = None,
     precision: str = "float32",
@@ -147,7 +147,8 @@ def decode(
         data: the whole file, as bytes.
         region: of pictures, (x, y, width, height) in pixels: only this part. Its pixels are those
             that all of the picture would have there; of a large picture only the tiles it needs are
-            decoded.
+            decoded. Of a file with one array, what numpy would be indexed by, such as
+            `(slice(100, 200), 3)`: of an array in chunks only those that it lies in are decoded.
         salvage: paint damaged tiles of a picture over with what is around them, and leave out what
             else is damaged, instead of raising an error. `decode_picture` tells what was lost. Of
             arrays nothing can be salvaged: their error is raised.

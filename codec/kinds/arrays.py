@@ -38,7 +38,7 @@ class Arrays(Kind):
     output = ".npy or .npz"
     options = frozenset(("max_error", "mse", "bits", "axis", "effort", "chunk", "model", "quality"))
     # A damaged array has no part that could be salvaged: its error is the answer.
-    decode_options = frozenset(("salvage", "progress", "device"))
+    decode_options = frozenset(("region", "salvage", "progress", "device"))
     advice = "arrays take --max-error, --mse, --bits, or a --model of features"
     common = (InvalidTarget, ModelUnavailable)
 
@@ -87,10 +87,10 @@ class Arrays(Kind):
         return data, {**row, "notes": _fallen_short(row, options)}
 
     def decode(self, data: Any, *, models: Store = DEFAULT_STORE, **options: Any) -> Any:
-        """An array, or a dict of arrays."""
+        """An array, a part of one, or a dict of arrays."""
         from lictor.codec.arrays import api
 
-        return api.decode_features(data, models=models)
+        return api.decode_features(data, region=options.get("region"), models=models)
 
     def info(self, data: Any) -> FeatureInfo:
         """Without decoding values."""
@@ -109,7 +109,8 @@ class Arrays(Kind):
     ) -> Content:
         """All arrays."""
         said = self.info(data)
-        return Content(self.decode(data), said.kind, said.metadata, vars(said))
+        arrays = self.decode(data, region=options.get("region"))
+        return Content(arrays, said.kind, said.metadata, vars(said))
 
     def write(self, content: Content, file: IO[bytes], target: str, format: str) -> Iterable[str]:
         """By the extension of the output, else as they were given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import zlib
 from contextlib import suppress
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
 from lictor.codec import decode, decode_features, encode_features, feature_info, open_array
 from lictor.codec.arrays import chunks, methods, opened
 from lictor.codec.arrays.methods import Chunked
-from lictor.codec.errors import CodecError, CorruptFile, FileError, InvalidOption
+from lictor.codec.cli.main import cli
+from lictor.codec.errors import CodecError, CorruptFile, FileError, InvalidOption, InvalidRegion
 from lictor.codec.format import arrays as form
 
 
@@ -158,6 +161,49 @@ def test_arrays_in_one_piece_are_opened_too():
     data = encode_features(array(), max_error=0.1)
     part = open_array(data)
     assert part.chunk is None and np.array_equal(part[4:6], decode_features(data)[4:6])
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_decode_takes_a_region(index: object):
+    data = encode_features(array(), max_error=0.1, chunk=8)
+    assert np.array_equal(decode(data, region=index), decode_features(data)[index])
+
+
+@pytest.mark.parametrize("index", [np.s_[50], np.s_[0, 0, 0, 0], "a", 1.5, np.s_[::0]])
+def test_regions_that_are_not_there(index: object):
+    for data in (encode_features(array(), max_error=0.1, chunk=n) for n in (0, 8)):
+        with pytest.raises(InvalidRegion):
+            decode_features(data, region=index)
+
+
+def test_a_region_of_several_arrays_is_refused():
+    data = encode_features({"a": array(), "b": array()}, max_error=0.1)
+    with pytest.raises(InvalidOption, match="a, b"):
+        decode(data, region=np.s_[3])
+
+
+def test_a_region_by_the_command_line(tmp_path: Path):
+    data = encode_features(array(), max_error=0.1, chunk=8)
+    (tmp_path / "a.bin").write_bytes(data)
+
+    def run(output: str, region: str) -> Result:
+        paths = [str(tmp_path / "a.bin"), str(tmp_path / output)]
+        return CliRunner().invoke(cli, ["decode", *paths, "--region", region])
+
+    assert run("b.npy", "9:25:2, :,3").exit_code == 0
+    assert np.array_equal(np.load(tmp_path / "b.npy"), decode_features(data)[9:25:2, :, 3])
+    result = run("c.npy", ":,:,:,:")
+    assert result.exit_code == 1 and "no such part" in result.output
+
+
+def test_golden_chunks():
+    path = Path(__file__).parents[1] / "golden" / "features"
+    found = decode_features((path / "chunks.bin").read_bytes())
+    known = json.loads((path / "chunks.json").read_text())
+    told = {n: [a.dtype.str, list(a.shape), zlib.crc32(a.tobytes())] for n, a in found.items()}
+    assert told == known
+    part = open_array(path / "chunks.bin", "tokens")
+    assert part.chunk == (10, 0) and np.array_equal(part[13:27, 2], found["tokens"][13:27, 2])
 
 
 # ---- damage
