@@ -119,6 +119,10 @@ class ModelUnavailable(CodecError):
     """The model that was asked for, or that a file names, is not here or is another one."""
 
 
+class CalibrationUnavailable(CodecError):
+    """The calibration that a cache was coded with is not here, or is another one."""
+
+
 class NoClassifier(CodecError):
     """A file that was to be classified was not written by a student."""
 

@@ -44,6 +44,11 @@ def of_bfloat16(raw: npt.NDArray[Any]) -> Any:
     return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
 
 
+def of_array(array: Any) -> Any:
+    """The tensor of an array, which shares its memory; a tensor as it is."""
+    return torch.as_tensor(array)
+
+
 def load(data: bytes) -> dict[str, Any]:
     """The tensors of a .safetensors file. Raises whatever its reader does."""
     from safetensors.torch import load as read
