@@ -59,6 +59,7 @@ asked = options.together(
         is_flag=True,
         help="Decode what is not damaged and paint over what is; the status is 1 if anything is.",
     ),
+    options.calibration,
     options.device,
     options.runtime,
     click.option(
@@ -93,11 +94,18 @@ def decode(paths: tuple[str, ...], workers: int, skip: bool, as_json: bool, **ho
     return batch.run(jobs, Decode(format, given(**how)), as_json, workers=workers, skip=skip)
 
 
-def given(region: tuple[Any, ...] | None, salvage: bool, device: str, bf16: bool) -> dict[str, Any]:
+def given(
+    region: tuple[Any, ...] | None,
+    salvage: bool,
+    calibration: str | None,
+    device: str,
+    bf16: bool,
+) -> dict[str, Any]:
     """Those of `asked` that the command line has, by the names that kinds take."""
     values = {
         "region": region,
         "salvage": salvage or None,
+        "calibration": calibration,
         "precision": "bfloat16" if bf16 else None,
         "device": device if device != "cpu" else None,
     }

@@ -31,6 +31,8 @@ asked = options.together(
     options.tune,
     options.targets,
     options.features,
+    options.presets,
+    options.calibration,
 )
 """The options that say how files are to be, of every command that makes some."""
 

@@ -41,7 +41,7 @@ class Encode:
 
     def __call__(self, job: Job) -> Row:
         """Read, encode, write."""
-        kind = kinds.of_input(job.source, _start(job))
+        kind = kinds.of_input(job.source, _start(job), self.options.get("preset"))
         options = self._own(kind)
         content = _content(kind, job, options.get("salvage", False))
         data, row = self._coded(kind, content, options)

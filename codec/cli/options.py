@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lictor.codec import sizes
+from lictor.codec import kinds, sizes
 from lictor.codec.format import names
 from lictor.codec.inputs import STREAM, UsageError, show
 from lictor.codec.picture.arguments import METHODS
@@ -185,6 +185,22 @@ features = together(
     ),
 )
 """The options of `encode` that are for arrays."""
+presets = together(
+    click.option(
+        "--preset",
+        type=click.Choice(list(kinds.PRESETS)),
+        help="Arrays that are something else: kv, keys and values (layers, 2, tokens, channels).",
+    ),
+    click.option("--divergence", type=float, metavar="D", help="--preset kv: nats, at most."),
+    click.option("--sinks", type=int, metavar="N", help="--preset kv: first tokens kept, else 4."),
+    click.option("--recent", type=int, metavar="N", help="--preset kv: last tokens kept."),
+)
+"""The options of `encode` for what --preset names."""
+calibration = click.option(
+    "--calibration",
+    metavar="FILE",
+    help="Keys and values: the calibration of their model, as lictor.kv.calibrate makes it.",
+)
 workers = whole(
     "-j",
     "--jobs",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lictor.codec.errors import InvalidOption, UnwritableImage
 from lictor.codec.kinds.arrays import Arrays
+from lictor.codec.kinds.caches import Caches
 from lictor.codec.kinds.payload import Kind, Row
 from lictor.codec.kinds.pictures import Pictures
 from lictor.codec.runtime.store import DEFAULT as DEFAULT_STORE
@@ -20,16 +21,21 @@ from lictor.codec.runtime.store import Store
 if TYPE_CHECKING:
     from lictor.codec.api import Info
     from lictor.codec.arrays.info import FeatureInfo
+    from lictor.codec.kv.api import KvInfo
 
 PICTURES, ARRAYS = Pictures(), Arrays()
 KINDS: tuple[Kind, ...] = (PICTURES, ARRAYS)
+PRESETS: dict[str, Kind] = {"kv": Caches()}
+"""Kinds whose inputs are files of arrays that do not say what they hold: `--preset` does."""
+ALL = (*KINDS, *PRESETS.values())
 SUFFIXES = frozenset[str]().union(*(kind.suffixes for kind in KINDS))
 """Those of all that can be encoded."""
-MAGICS = tuple(kind.magic for kind in KINDS)
+MAGICS = tuple(kind.magic for kind in ALL)
 START = 16
 """Bytes from the beginning of a file, by which it is known."""
 _FLAGS = {"quality": "-q", "precision": "--bf16"}
 _DEFAULTS = {"region": None, "salvage": False, "precision": "float32", "device": "cpu"}
+_DEFAULTS |= {"calibration": None}
 
 
 # ---- which kind
@@ -44,16 +50,19 @@ def of_file(data: Any) -> Kind:
         start = bytes(memoryview(data).cast("B")[:START])
     except (TypeError, ValueError):
         start = b""
-    return next((kind for kind in KINDS if start.startswith(kind.magic)), PICTURES)
+    return next((kind for kind in ALL if start.startswith(kind.magic)), PICTURES)
 
 
-def of_input(name: str, start: bytes = b"") -> Kind:
+def of_input(name: str, start: bytes = b"", preset: str | None = None) -> Kind:
     """The kind of what is to be encoded by its name, else by its first bytes; pictures if of none.
+
+    preset: of arrays that are something else, one of PRESETS.
 
     Likewise, Pillow says what is wrong with it.
     """
     others = (kind for kind in KINDS if kind is not PICTURES)
-    return next((kind for kind in others if kind.sniff(name, start)), PICTURES)
+    found = next((kind for kind in others if kind.sniff(name, start)), PICTURES)
+    return PRESETS[preset] if preset and found is ARRAYS else found
 
 
 def named(name: str) -> Kind | None:
@@ -64,7 +73,7 @@ def named(name: str) -> Kind | None:
 
 def of_row(row: Row) -> Kind:
     """The kind that a row of a report tells of."""
-    return next(kind for kind in KINDS if kind.key in row)
+    return next(kind for kind in ALL if kind.key in row)
 
 
 def total(rows: list[Row]) -> str:
@@ -115,7 +124,7 @@ _Spelled = Callable[[str], str]
 
 def _takers(name: str, kind: Kind) -> str:
     """Those that take an option, when one kind does not."""
-    others = [other for other in KINDS if other is not kind]
+    others = [other for other in ALL if other is not kind]
     options = [other.options | other.decode_options | other.info_options for other in others]
     return names(o for o, taken in zip(others, options, strict=True) if name in taken)
 
@@ -123,6 +132,8 @@ def _takers(name: str, kind: Kind) -> str:
 def refuse_name(kind: Kind, target: str) -> None:
     """Refuse to decode a file into one that is named as another kind's. Raises UnwritableImage."""
     other = named(target)
+    if kind in PRESETS.values() and other is ARRAYS:
+        return  # which its content is written as
     if other not in (None, kind):
         raise UnwritableImage(f"holds {kind.one}, not {other.one}; name the output {kind.output}")
 
@@ -140,6 +151,7 @@ def decode(
     device: str = "cpu",
     models: Store = DEFAULT_STORE,
     runtime: str | None = None,
+    calibration: Any = None,
 ) -> Any:
     """Decode a file of any kind.
 
@@ -158,6 +170,7 @@ def decode(
         device: where networks run that make pictures, as for `encode`. The latents are the same.
         models: where weights are looked for that are not shipped.
         runtime: what computes networks, "light" or "torch", as for `encode`.
+        calibration: of a cache of keys and values, as for `lictor.kv.decode`.
 
     Returns:
         Of a picture, a Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow
@@ -167,7 +180,8 @@ def decode(
         the same where a profile can (Pillow saves it as PNG, TIFF and AVIF by itself, else if it is
         given). HDR is kept by `lictor.codec.image.pillow.write` of what `decode_picture` gives.
 
-        Of arrays, what `decode_features` gives: an array, or a dict of arrays.
+        Of arrays, what `decode_features` gives: an array, or a dict of arrays. So of a cache of
+        keys and values (`lictor.kv`), as it was given.
 
     Raises:
         CodecError: a FileError, InvalidOption for what the kind does not take, InvalidRegion,
@@ -176,23 +190,23 @@ def decode(
     """
     kind = of_file(data)
     options: dict[str, Any] = {"region": region, "salvage": salvage, "progress": progress}
-    options |= {"precision": precision, "device": device}
+    options |= {"precision": precision, "device": device, "calibration": calibration}
     given = {k: v for k, v in options.items() if v != _DEFAULTS.get(k)}
     refuse(kind, given, kind.decode_options, str)
     return kind.decode(data, models=models.on(runtime), **given)
 
 
-def info(data: Any) -> Info | FeatureInfo:
+def info(data: Any) -> Info | FeatureInfo | KvInfo:
     """Read what a file of any kind says of itself, and that it is complete; runs no network.
 
     Args:
         data: the whole file, as bytes.
 
     Returns:
-        `Info` of a picture, `FeatureInfo` of arrays.
+        `Info` of a picture, `FeatureInfo` of arrays, `lictor.kv.KvInfo` of a cache.
 
     Raises:
         FileError: not a file that this release could decode.
     """
-    found: Info | FeatureInfo = of_file(data).info(data)
+    found: Info | FeatureInfo | KvInfo = of_file(data).info(data)
     return found

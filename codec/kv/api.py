@@ -119,7 +119,7 @@ def encode(
     own = None
     if calibration is not None:
         own = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
-        _check_model(found, own)
+        found = _as_known(found, own)
     header = Header(found.dtype, found.sizes, found.form)
     header.chunk = _whole("chunk", chunk, 1, form.MOST_TOKENS)
     header.start = _whole("start", start, 0, form.MOST_POSITION)
@@ -216,6 +216,7 @@ def decode(
     return _decoded(coder, chunks, first, last, numbers)
 
 
+@np.errstate(all="ignore")  # of streams that no encoder wrote
 def _decoded(
     coder: Layers, chunks: Sequence[Chunk], first: int, last: int, numbers: list[int]
 ) -> Cache:
@@ -291,6 +292,7 @@ def _chunks(layers: Layers, cache: Cache, total: int, at: int = 0) -> list[Chunk
     return made
 
 
+@np.errstate(all="ignore")  # of what is not finite, and keeps its layer as it is
 def _chunk(layers: Layers, part: Cache, rows: Rows) -> Chunk:
     """Each layer is decoded again, to tell how near it is. Raises SelfCheckFailed."""
     made = Chunk(rows.tokens, rows.first, rows.last, expected=0.0)
@@ -342,12 +344,18 @@ def _way(
     return form.GRID if given else form.EXACT
 
 
-def _check_model(cache: Cache, own: Calibration) -> None:
-    if cache.sizes != own.sizes:
+def _as_known(cache: Cache, own: Calibration) -> Cache:
+    """With heads as the calibration has them, which a cache of (tokens, channels) does not tell."""
+    given, known = ([(kh * kd, vh * vd) for kh, kd, vh, vd in x.sizes] for x in (cache, own))
+    if given != known:
         raise UnsupportedArray(
             f"a cache of {len(cache.sizes)} layers, the first {cache.sizes[0]}, is not of the "
             f"calibration's model: {len(own.sizes)}, {own.sizes[0]}; make one for it"
         )
+    shapes = [((-1, kh, kd), (-1, vh, vd)) for kh, kd, vh, vd in own.sizes]
+    pairs = zip(cache.layers, shapes, strict=True)
+    layers = [(k.reshape(keys), v.reshape(values)) for (k, v), (keys, values) in pairs]
+    return Cache(cache.dtype, layers, cache.form)
 
 
 def _whole(name: str, value: Any, least: int, most: int) -> int:

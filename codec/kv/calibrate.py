@@ -23,7 +23,7 @@ from lictor.codec.kv.rope import Rope
 from lictor.codec.rows import basis, bits
 
 METHODS = ("principal", "shrunk")
-_DAMPING = 0.5
+_DAMPING = 2.0
 """Of the mean of the Fisher information's axes, added to all: gradients of a few texts."""
 _VALUES_STEP = 2.0
 """Times the step of keys that of values is, without gradients."""

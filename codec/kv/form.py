@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 from lictor.codec.errors import NotALictorFile, TruncatedFile, UnsupportedVersion
 from lictor.codec.format.picture import Bytes, Reader, Writer
@@ -131,7 +132,7 @@ def header_syntax(io: Reader | Writer, h: Header) -> Header:
         if not h.step > 0:
             raise io.complaint("the step is 0")
     if tables == OWN:
-        given = h.models or [None] * count
+        given: Any = h.models or [None] * count
         h.models = [_tables(io, *pair) for pair in zip(h.sizes, given, strict=True)]
     io.crc16("header")
     return h

@@ -41,10 +41,10 @@ def reached(
     found = _Search(layers, cache, make)
     if "bits" in given:
         return found.run(given["bits"], _bits, USUAL, PER_BIT)
-    own = layers.calibration
-    if own is not None and own.weighted and h.way == form.BASIS:
+    known = layers.calibration
+    if known is not None and known.weighted and h.way == form.BASIS:
         wanted = given.get("divergence", EXPECTED)
-        components = sum(min(m.basis.rank, h.rank) for pair in own.layers for m in pair)
+        components = sum(min(m.basis.rank, h.rank) for pair in known.layers for m in pair)
         start = round(-PER_BIT / 2 * math.log2(24 * wanted / components))
         return found.run(wanted, _expected, start, None)
     return found.tried(USUAL)

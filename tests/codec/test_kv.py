@@ -348,3 +348,36 @@ def test_tensors_of_pytorch_and_names():
     assert np.array_equal(back.named()["layers.1.values"][:, 0], x[1, 1].float().numpy())
     pairs = decode(encode([(x[i, 0], x[i, 1]) for i in range(2)])).tensors()
     assert pairs[1][0].shape == (1, 1, 30, 8)
+
+
+def test_the_command_line_encodes_caches(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, calibration: Calibration
+):
+    from click.testing import CliRunner
+
+    from lictor.codec.cli.main import cli
+
+    monkeypatch.chdir(tmp_path)
+    cache = _cache(2)
+    np.save("cache.npy", cache.array())
+    calibration.save("own.lkc")
+
+    def lictor(*args: str, status: int = 0) -> str:
+        run = CliRunner().invoke(cli, args, prog_name="lictor")
+        assert run.exit_code == status, run.output
+        return run.output
+
+    lictor("encode", "cache.npy", "cache.bin", "--preset", "kv", "--lossless")
+    lictor("decode", "cache.bin", "back.npy")
+    assert np.array_equal(np.load("back.npy"), cache.array())
+    used = ("--preset", "kv", "--calibration", "own.lkc", "--bits", "5")
+    lictor("encode", "cache.npy", "small.bin", *used)
+    assert "calibration" in lictor("info", "small.bin")
+    assert "calibration" in lictor("decode", "small.bin", "back.npy", status=2)
+    lictor("decode", "small.bin", "out.npy", "--calibration", "own.lkc")
+    decoded = decode((tmp_path / "small.bin").read_bytes(), calibration=calibration)
+    assert np.array_equal(np.load("out.npy"), decoded.array())
+    assert "--mse" in lictor(
+        "encode", "cache.npy", "x.bin", "--preset", "kv", "--mse", "1", status=2
+    )
+    assert "--sinks" in lictor("encode", "cache.npy", "x.bin", "--sinks", "1", status=2)
