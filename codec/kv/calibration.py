@@ -144,7 +144,7 @@ def find(wanted: bytes, given: Any = None) -> Calibration:
 
 
 def _syntax(io: Reader | Writer, given: Calibration | None) -> Calibration:
-    """The file, as KV.md says."""
+    """The file, as codec/format/KV.md says."""
     from lictor.codec.kv.cache import DTYPES
 
     io.raw("magic", MAGIC, len(MAGIC))

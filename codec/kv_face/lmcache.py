@@ -23,7 +23,7 @@ from lmcache.v1.distributed.serde import (
 )
 from lmcache.v1.memory_management import MemoryFormat
 
-from lictor.codec.errors import CorruptFile, InvalidOption, UnsupportedArray
+from lictor.codec.errors import CorruptFile, InvalidOption, InvalidTarget, UnsupportedArray
 from lictor.codec.kv import api
 from lictor.codec.kv.calibration import Calibration
 
@@ -73,7 +73,7 @@ class LictorSerializer(Serializer):  # type: ignore[misc]
 
     Args:
         calibration: of the model, without a rope; None for none.
-        options: of `lictor.kv.encode`.
+        options: of `lictor.kv.encode`; a cache that cannot reach a target is coded without loss.
 
     Raises:
         InvalidOption: the calibration has a rope.
@@ -90,7 +90,10 @@ class LictorSerializer(Serializer):  # type: ignore[misc]
     def serialize(self, src: Any, dst: Any, key: Any) -> int:
         """Write the cache of `src` into the bytes of `dst`; how many they are."""
         layers = _pairs(src.tensor, src.meta.fmt)
-        data = api.encode(layers, calibration=self._calibration, **self._options)
+        try:
+            data = api.encode(layers, calibration=self._calibration, **self._options)
+        except InvalidTarget:  # which this cache cannot reach: nobody is there to be asked
+            data = api.encode(layers, calibration=self._calibration, lossless=True)
         data = len(data).to_bytes(_LENGTH, "little") + data
         room = dst.tensor.view(torch.uint8).flatten()
         if room.numel() < len(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -381,3 +382,16 @@ def test_the_command_line_encodes_caches(
         "encode", "cache.npy", "x.bin", "--preset", "kv", "--mse", "1", status=2
     )
     assert "--sinks" in lictor("encode", "cache.npy", "x.bin", "--sinks", "1", status=2)
+
+
+@pytest.mark.parametrize("name", ["exact", "basis", "exact-basis", "grid", "tensor"])
+def test_golden_files(name: str):
+    """Kept for ever; tests/golden/make_kv.py made them."""
+    folder = Path(__file__).parents[1] / "golden" / "kv"
+    data = (folder / f"{name}.bin").read_bytes()
+    own = folder / "own.lkc" if info(data).calibration else None
+    back, want = decode(data, calibration=own).array(), np.load(folder / f"{name}.npy")
+    if name in ("exact", "exact-basis", "grid"):
+        assert back.tobytes() == want.tobytes()
+    else:  # of floats, which machines may round in another way
+        assert np.allclose(back, want, rtol=2e-3, atol=1e-3)
