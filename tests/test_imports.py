@@ -156,6 +156,7 @@ def test_an_encoder_loads_no_benchmark(roi: str | None):
 
 TORCH = {
     "codec.arrays.safetensors": "files of tensors, whose package needs no torch for most",
+    "codec.kv_face.lmcache": "LMCache has its caches as tensors",
     "codec.runtime.torch": "the runtime",
     "codec.runtime.tensors": "tensors are arrays that people give and get",
     "codec.runtime.ssim": "the package that measures it takes tensors",

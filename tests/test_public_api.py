@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("public_api.txt")
-PACKAGES = ("lictor.codec", "lictor.entropy", "lictor.models")
+PACKAGES = ("lictor.codec", "lictor.entropy", "lictor.kv", "lictor.models")
 
 
 def described() -> str:
@@ -42,7 +43,7 @@ def _lines(name: str, value: Any) -> Iterator[str]:
 
 
 def _member(name: str, value: Any) -> str:
-    if isinstance(value, property):
+    if isinstance(value, property | cached_property):
         return f"{name}: property"
     function = getattr(value, "__func__", value)
     return f"{name}{_signature(function)}" if callable(function) else f"{name} = {value!r}"

@@ -30,7 +30,7 @@ class Caches(Arrays):
     options |= {"sinks", "recent", "preset"}
     decode_options = frozenset(("salvage", "progress", "device", "calibration"))
     advice = "caches take --bits, --max-error, --lossless, --calibration and --divergence"
-    common = (InvalidTarget, InvalidOption, CalibrationUnavailable)
+    common = (InvalidTarget, InvalidOption, CalibrationUnavailable)  # type: ignore[assignment]
     decode_common = (CalibrationUnavailable,)
 
     def sniff(self, name: str, start: bytes = b"") -> bool:

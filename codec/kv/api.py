@@ -137,7 +137,7 @@ def encode(
         return _exact(header, found)
     layers = Layers(header, own if header.calibration else None)
     layers, chunks = search.reached(
-        layers, found, given, lambda tried: _chunks(tried, found, found.tokens)
+        layers, found, given, lambda tried, check: _chunks(tried, found, found.tokens, check=check)
     )
     return form.written(layers.header, chunks)
 
@@ -279,8 +279,13 @@ def info(data: Bytes) -> KvInfo:
 # ---- encoding
 
 
-def _chunks(layers: Layers, cache: Cache, total: int, at: int = 0) -> list[Chunk]:
-    """Those of a cache whose first token is the stream's `at`-th of so many."""
+def _chunks(
+    layers: Layers, cache: Cache, total: int, at: int = 0, *, check: bool = True
+) -> list[Chunk]:
+    """Those of a cache whose first token is the stream's `at`-th of so many.
+
+    check: decode them, to tell how near they are; a search for bits need not.
+    """
     h, made = layers.header, []
     for low in range(0, cache.tokens, h.chunk):
         part = cache.part(low, min(low + h.chunk, cache.tokens))
@@ -288,25 +293,27 @@ def _chunks(layers: Layers, cache: Cache, total: int, at: int = 0) -> list[Chunk
         last = min(max(at + low + part.tokens - (total - h.recent), 0), part.tokens - first)
         if h.way == form.EXACT:
             first = last = 0
-        made.append(_chunk(layers, part, Rows(0, at + low, part.tokens, first, last)))
+        made.append(_chunk(layers, part, Rows(0, at + low, part.tokens, first, last), check))
     return made
 
 
 @np.errstate(all="ignore")  # of what is not finite, and keeps its layer as it is
-def _chunk(layers: Layers, part: Cache, rows: Rows) -> Chunk:
+def _chunk(layers: Layers, part: Cache, rows: Rows, check: bool) -> Chunk:
     """Each layer is decoded again, to tell how near it is. Raises SelfCheckFailed."""
     made = Chunk(rows.tokens, rows.first, rows.last, expected=0.0)
     h = layers.header
     for n, pair in enumerate(part.layers):
         own = replace(rows, layer=n)
         how, payload = layers.encode(pair, own)
+        made.ways.append(how)
+        made.payloads.append(payload)
+        if not check:
+            continue
         error, power, largest, expected = layers.errors(
             pair, layers.decode(how, payload, own) if how == form.CODED else pair, own
         )
         if (h.way == form.EXACT and largest) or (h.bound and largest > h.bound):
             raise SelfCheckFailed("a cache does not decode as it should; please report it")
-        made.ways.append(how)
-        made.payloads.append(payload)
         made.error += error
         made.power += power
         made.largest = max(made.largest, largest)

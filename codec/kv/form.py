@@ -1,6 +1,6 @@
 """The syntax of a stream of keys and values, stated once: the same functions read and write it.
 
-codec/format/KV.md is the specification; elements, checks and errors are those of codec/format/elements.py.
+codec/format/KV.md is the specification; elements, checks and errors are those of elements.py there.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ USUAL = 24
 """The quality without a target and gradients: an eighth of a deviation."""
 PER_BIT = 8
 _GUESSES = 6
-Make = Callable[[Layers], list[Chunk]]
+Make = Callable[[Layers, bool], list[Chunk]]
 
 
 def reached(
@@ -29,18 +29,21 @@ def reached(
 ) -> tuple[Layers, list[Chunk]]:
     """What codes a cache so that a target is reached, and its chunks.
 
-    given: at most one of max_error, bits and divergence, by name. make: encodes all chunks.
+    given: at most one of max_error, bits and divergence, by name. make: encodes all chunks, and may
+    decode them for their fidelity.
     """
     h = layers.header
     if h.way == form.EXACT:
-        return layers, make(layers)
+        return layers, make(layers, True)
     if "max_error" in given:
         bound = given["max_error"]
         own = replace(layers, header=replace(h, step=2 * bound * (1 - 2.0**-40), bound=bound))
-        return own, make(own)
-    found = _Search(layers, cache, make)
+        return own, make(own, True)
+    check = "bits" not in given
+    found = _Search(layers, cache, lambda tried: make(tried, check))
     if "bits" in given:
-        return found.run(given["bits"], _bits, USUAL, PER_BIT)
+        own, _ = found.run(given["bits"], _bits, USUAL, PER_BIT)
+        return own, make(own, True)
     known = layers.calibration
     if known is not None and known.weighted and h.way == form.BASIS:
         wanted = given.get("divergence", EXPECTED)
@@ -61,7 +64,7 @@ def _expected(made: list[Chunk], _: int) -> float:
 class _Search:
     """Qualities that were tried, each a step of 2^(-quality/8)."""
 
-    def __init__(self, layers: Layers, cache: Cache, make: Make) -> None:
+    def __init__(self, layers: Layers, cache: Cache, make: Callable[[Layers], list[Chunk]]) -> None:
         self._layers, self._make, self._values = layers, make, cache.values
         self._unit = _deviation(cache) if layers.header.way != form.BASIS else 1.0
         self._done: dict[int, tuple[Layers, list[Chunk]]] = {}

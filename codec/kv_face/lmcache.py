@@ -68,7 +68,7 @@ def processor(options: dict[str, Any]) -> Any:
     )
 
 
-class LictorSerializer(Serializer):  # type: ignore[misc]
+class LictorSerializer(Serializer):
     """Caches to bytes.
 
     Args:
@@ -112,7 +112,7 @@ class LictorSerializer(Serializer):  # type: ignore[misc]
         return int(most + _LENGTH)
 
 
-class LictorDeserializer(Deserializer):  # type: ignore[misc]
+class LictorDeserializer(Deserializer):
     """Bytes to caches.
 
     Args:
