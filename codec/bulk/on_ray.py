@@ -8,6 +8,7 @@ an output is whole.
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from time import monotonic
@@ -124,5 +125,7 @@ def _do(part: Part, task: Task, cores: int) -> Head | Failure:
         for coder in _coders.values():
             coder.close()
         _coders.clear()
+        # The coder's process would load the script that its parent runs, and all of Ray with it.
+        vars(sys.modules["__main__"]).pop("__file__", None)
         _coders[key] = Coder(task.work, cores)
     return attempt(part, task, _coders[key])
