@@ -8,6 +8,7 @@ an output is whole.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ from lictor.codec.errors import CodecError, MissingPackage
 
 AHEAD = 1.25
 """Tasks that Ray is given for each place there is: enough that none waits for the driver."""
+_PATIENCE = 10.0
+"""Seconds that a cluster has to be there."""
 _LOOK = 10.0
 """Seconds after which the cluster is asked anew how large it is."""
 
@@ -43,6 +46,7 @@ class OnRay:
 
     def __enter__(self) -> OnRay:
         ray = need()
+        _check_reachable(self._address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         own: dict[str, Any] = {"address": self._address} if self._address else {"address": "local"}
@@ -68,13 +72,12 @@ class OnRay:
         """Each part with what became of it, as they are done; closing it cancels the others."""
         ray = need()
         remote = ray.remote(num_cpus=self._cores, num_gpus=self.needs["GPU"], max_retries=0)(_do)
-        shared = ray.put(task)
         waiting, flying = deque(parts), dict[Any, Part]()
         try:
             while waiting or flying:
                 while waiting and len(flying) < self._limit():
                     part = waiting.popleft()
-                    flying[remote.remote(part, shared, self._cores)] = part
+                    flying[remote.remote(part, task, self._cores)] = part
                 ready, _ = ray.wait(list(flying), timeout=1.0)
                 for reference in ready:
                     yield flying.pop(reference), _outcome(reference)
@@ -86,9 +89,23 @@ class OnRay:
         """Tasks to have in Ray's hands, by the size that the cluster has now."""
         if monotonic() - self._looked > _LOOK:
             self._looked, there = monotonic(), need().cluster_resources()
-            room = [there.get(name, 0.0) / need for name, need in self.needs.items() if need]
-            self._room = max(1, int(min(room)))
+            room = min(there.get(name, 0.0) / each for name, each in self.needs.items() if each)
+            if room < 1 and not self._address:  # a cluster may grow, a machine does not
+                cores, gpus = self.needs.values()
+                raise NoCluster(f"this machine has not {cores:g} cores and {gpus:g} GPUs for Ray")
+            self._room = max(1, int(room))
         return self.workers or int(AHEAD * self._room) + 1
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself asks for minutes whether there is someone. Raises NoCluster."""
+    host, colon, port = address.rpartition("/")[2].rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), _PATIENCE).close()
+    except (OSError, ValueError) as e:
+        raise NoCluster(f"no Ray at {address}: {e}; give its HOST:PORT") from e
 
 
 def _outcome(reference: Any) -> Head | Failure:
@@ -97,11 +114,11 @@ def _outcome(reference: Any) -> Head | Failure:
     try:
         outcome: Head | Failure = ray.get(reference)
         return outcome
-    except ray.exceptions.RayTaskError as e:
-        raise e.as_instanceof_cause() from None
+    except ray.exceptions.RayTaskError as e:  # of what a worker has not got: another Lictor, none
+        return Failure(f"its worker cannot do it: {' '.join(str(e.cause).split())}")
     except ray.exceptions.RayError as e:
         said = str(e).strip().partition("\n")[0]
-        return Failure(f"its worker is gone: {type(e).__name__}: {said}", again=True)
+        return Failure(f"its worker is gone: {type(e).__name__}: {said}")
 
 
 def need() -> Any:

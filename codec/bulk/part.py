@@ -44,13 +44,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a part was not done. again: whether it may be another time; full: whether none can.
+    """Why a part was not done. full: whether no other can be, as nothing more can be written.
 
     usage: whether the command is wrong, not the part.
     """
 
     text: str
-    again: bool = False
     full: bool = False
     usage: bool = False
 
@@ -100,11 +99,14 @@ def attempt(part: Part, task: Task, coder: Coder) -> Head | Failure:
     except DiskFull as e:
         return Failure(str(e), full=True)
     except (StoreFailed, CannotWrite, CoderFailed) as e:
-        return Failure(str(e), again=True)
-    except MemoryError:
-        return Failure("not enough memory to read it; give each worker more cores", again=True)
+        return Failure(str(e))
     except (UsageError, MissingPackage, run_mark.Superseded) as e:
         return Failure(str(e), usage=True)
+    except MemoryError:
+        return Failure("not enough memory to read it; take fewer workers")
+    except Exception as e:  # one part that nobody thought of does not keep others from being done
+        text = " ".join(f"{type(e).__name__}: {e}".split())
+        return Failure(f"unexpected {text}; please report it")
 
 
 def do(part: Part, task: Task, coder: Coder) -> Head:

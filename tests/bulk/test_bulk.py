@@ -528,6 +528,7 @@ def npy(array: np.ndarray) -> bytes:
         (["bulk", ".", "out", "--cores", "2"], "are for Ray"),
         (["bulk", ".", "out", "--only", "xyz"], "nothing is known of .xyz"),
         (["bulk", "out"], "name both"),
+        (["bulk", ".", "out", "--on", "127.0.0.1:1"], "Ray"),
     ],
 )
 def test_wrong_commands(
