@@ -21,6 +21,8 @@ from lictor.codec.format.names import SUFFIXES
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
+_TEMPORARY = (".lictor-", ".tmp")
+
 STREAM = "-"
 """Stands for standard input or output."""
 
@@ -326,9 +328,17 @@ def remove_temporary(target: str, process: int) -> None:
                 os.unlink(os.path.join(folder, name))
 
 
+def remove_all_temporary(folder: str) -> None:
+    """Remove what processes that are gone left in a folder, which nobody else writes into."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(_TEMPORARY[0]) and name.endswith(_TEMPORARY[1]):
+                os.unlink(os.path.join(folder, name))
+
+
 def _temporary_of(process: int) -> str:
     """How the names of a process's temporary files begin."""
-    return f".lictor-{process}-"
+    return f"{_TEMPORARY[0]}{process}-"
 
 
 @contextmanager
@@ -340,7 +350,9 @@ def _beside(path: str) -> Iterator[IO[bytes]]:
             raise PermissionError(13, "the file is write-protected")
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f"{_temporary_of(os.getpid())}{os.urandom(8).hex()}.tmp")
+    temporary = os.path.join(
+        folder, _temporary_of(os.getpid()) + os.urandom(8).hex() + _TEMPORARY[1]
+    )
     try:
         with open(temporary, "x+b") as file:
             yield file

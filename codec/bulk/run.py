@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import sleep
 from typing import Any, Protocol
 
-from lictor.codec.bulk import SIZE, manifest, plan, run_mark, sources
+from lictor.codec.bulk import SIZE, manifest, plan, run_mark, sources, storage
 from lictor.codec.bulk.coder import Work
 from lictor.codec.bulk.manifest import Head
 from lictor.codec.bulk.part import Failure, Task, describe
@@ -99,16 +99,23 @@ def run(order: Order, executor: Executor, watch: Watch) -> Result:
     left = [part for part in whole.parts if part.number not in done]
     missing: dict[int, str] = {}
     if left:
-        task = Task(
-            order.work, order.wanted, order.target, order.keeps, run_mark.take(order.target)
-        )
+        mark = run_mark.take(order.target)
+        _tidy(order.target)
+        task = Task(order.work, order.wanted, order.target, order.keeps, mark)
         missing = _rounds(left, task, executor, watch)
+        _tidy(order.target)
     heads = manifest.heads(order.target)
     for part in whole.parts:
         if part.number not in heads:
             missing.setdefault(part.number, "not done")
     found = tuple(heads[part.number] for part in whole.parts if part.number in heads)
     return Result(found, len(done), len(whole.parts), missing)
+
+
+def _tidy(target: str) -> None:
+    """Remove what workers that were killed left half written, of a run before or of this one."""
+    for folder in (target, storage.join(target, manifest.FOLDER)):
+        storage.of(folder).tidy(folder)
 
 
 def _plan(order: Order, workers: int) -> Plan:

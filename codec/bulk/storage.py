@@ -76,6 +76,9 @@ class Storage(ABC):
     def remove(self, path: str) -> None:
         """If it is there."""
 
+    def tidy(self, folder: str) -> None:  # noqa: B027 - of a store, what was not sent is not there
+        """Remove what those who were killed have left half written."""
+
     def write(self, path: str, data: bytes) -> None:
         """All at once."""
         with self.writing(path) as file:
@@ -136,6 +139,10 @@ class Local(Storage):
         """Unlinked."""
         if os.path.lexists(path):
             os.unlink(path)
+
+    def tidy(self, folder: str) -> None:
+        """Their temporary files."""
+        inputs.remove_all_temporary(folder)
 
 
 class Remote(Storage):

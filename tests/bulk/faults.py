@@ -109,6 +109,8 @@ def count(fault: str, statuses: list[int], inputs: set[str], target: str) -> Cou
             outputs[name] += 1
             kinds.of_file(data).check(data)
             half += hashlib.sha256(data).hexdigest() != expected.get(name)
+    if "://" not in target:
+        stray += sum(1 for path in Path(target).rglob(".*"))
     lost = len(inputs - told.keys()) + len(expected.keys() - outputs.keys())
     double = sum(n - 1 for n in (*told.values(), *outputs.values()))
     named = sum("error" in row for row in rows)

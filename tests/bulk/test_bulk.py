@@ -306,8 +306,11 @@ def test_a_shard_that_is_half_there_is_made_again(folder: Path, tmp_path: Path):
     whole = shard.read_bytes()
     shard.write_bytes(whole[:700])
     (tmp_path / "out" / "manifest" / "part-000005.jsonl").write_bytes(b"")
+    for folder in ("out", "out/manifest"):
+        (tmp_path / folder / ".lictor-1-0123456789abcdef.tmp").write_bytes(b"half")
     _, _, watch = done(folder, tmp_path / "out")
     assert watch.left == 2 and shard.read_bytes() == whole
+    assert not list((tmp_path / "out").rglob(".*"))
 
 
 def test_a_run_that_was_given_up_does_not_write_any_more(folder: Path, tmp_path: Path):
