@@ -53,8 +53,11 @@ class Encode:
         """A file that is in memory: the extension it gets, its bytes, its row."""
         kind = kinds.of_input(name, data[: kinds.START])
         options = self._own(kind)
+        others = [kinds.flag(n, v) for n, v in self.options.items() if n not in options]
         content = kind.read(name, data, salvage=options.get("salvage", False))
-        return SUFFIXES[0], *self._coded(kind, content, options)
+        coded, row = self._coded(kind, content, options)
+        notes = [f"without {', '.join(others)}, which {kind.name} do not take"] if others else []
+        return SUFFIXES[0], coded, {**row, "notes": (*row.get("notes", ()), *notes)}
 
     def _coded(self, kind: Kind, content: Any, options: dict[str, Any]) -> tuple[bytes, Row]:
         with same_for_all_files(kind.common), _steps_bar() as progress, _kept(self.keep) as kept:

@@ -504,6 +504,8 @@ def test_the_command(tmp_path: Path):
     for row in manifest.rows(str(there)):
         assert "error" in row or hashlib.sha256(coded[row["output"]]).hexdigest() == row["sha256"]
         assert row["input"].endswith((".npy", "broken.png")) or (row["psnr"] or 99) > 10
+    [note] = [row["notes"][0] for row in manifest.rows(str(there)) if "notes" in row]
+    assert note == "without -q, --measure, which arrays do not take"
 
     ran = CliRunner().invoke(cli, ["bulk", "decode", str(there), str(back), "-j", "1"])
     assert ran.exit_code == 0, ran.stderr
