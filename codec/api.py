@@ -162,6 +162,7 @@ def decode(
     data: Bytes,
     *,
     region: Region | None = None,
+    reduce: int = 1,
     salvage: bool = False,
     progress: Progress | None = None,
     precision: str = "float32",
@@ -175,6 +176,9 @@ def decode(
         data: the whole file, as bytes.
         region: (x, y, width, height) in pixels: only this part. Its pixels are those that all of
             the picture would have there; of a large picture only the tiles it needs are decoded.
+        reduce: 2, 4, 8 or 16: a preview of ⌈width / reduce⌉ x ⌈height / reduce⌉ pixels, without
+            the synthesis where the weights allow it. It is near to `Image.reduce(reduce)` of the
+            whole, but not the same (docs/pillow.md). Of a region, x and y must be multiples of it.
         salvage: paint damaged tiles over with what is around them, and leave out what else is
             damaged, instead of raising an error. `decode_picture` tells what was lost.
         progress: called with the tiles done and their number, if there are several.
@@ -194,13 +198,15 @@ def decode(
         kept by `lictor.codec.image.pillow.write` of what `decode_picture` gives.
 
     Raises:
-        CodecError: a FileError, InvalidRegion, InvalidPrecision, DeviceUnavailable,
+        CodecError: a FileError, InvalidRegion, InvalidOption, InvalidPrecision, DeviceUnavailable,
             ModelUnavailable or OutOfMemory. With `salvage`, a FileError if nothing of the picture
             can be had.
     """
     from lictor.codec.image import pillow
 
-    options = DecodeOptions(region, salvage, progress, precision, device, models.on(runtime))
+    options = DecodeOptions(
+        region, salvage, progress, precision, device, models.on(runtime), reduce
+    )
     return pillow.to_pillow(decoding.decode(data, options))
 
 
@@ -208,6 +214,7 @@ def decode_picture(
     data: Bytes,
     *,
     region: Region | None = None,
+    reduce: int = 1,
     salvage: bool = False,
     progress: Progress | None = None,
     precision: str = "float32",
@@ -225,7 +232,7 @@ def decode_picture(
     """
     return decoding.decode(
         data,
-        DecodeOptions(region, salvage, progress, precision, device, models.on(runtime)),
+        DecodeOptions(region, salvage, progress, precision, device, models.on(runtime), reduce),
     )
 
 

@@ -45,7 +45,7 @@ class Weights:
         """The tensors by name, as views of the data. Raises BadCheckpoint."""
         import numpy as np
 
-        header, start = _header(self.data)
+        header, start = header_of(self.data)
         found = {}
         try:
             for name, told in header.items():
@@ -122,7 +122,7 @@ def kept(make: Callable[[str], L]) -> Callable[[str], L]:
 
 def name_in(path: Path, data: bytes) -> str:
     """The name that a weights file gives itself. Raises BadCheckpoint."""
-    metadata = _header(data)[0].get("__metadata__", {})
+    metadata = header_of(data)[0].get("__metadata__", {})
     if metadata.get("format") != FORMAT:
         raise BadCheckpoint(f"{path}: not weights of a Lictor model")
     name: str = metadata["name"]
@@ -183,7 +183,7 @@ def find(
     return model
 
 
-def _header(data: bytes) -> tuple[dict[str, Any], int]:
+def header_of(data: bytes) -> tuple[dict[str, Any], int]:
     """What a safetensors file says of its tensors, {} if it is none, and where they begin."""
     length = int.from_bytes(data[:8], "little")
     if not 2 <= length <= min(len(data) - 8, 1 << 24):

@@ -14,6 +14,7 @@ from lictor.codec.cli import batch, options
 from lictor.codec.cli.file_jobs import Decode
 from lictor.codec.errors import UnknownFormat
 from lictor.codec.inputs import STREAM, Job, UsageError, show
+from lictor.codec.picture import arguments
 
 
 class _Region(click.ParamType):
@@ -53,6 +54,12 @@ asked = options.together(
         metavar="X,Y,W,H",
         help="Only W x H pixels, X from the left and Y from the top; large pictures need less "
         "time. Of an array, a part as Python has it: 100:200,:,3.",
+    ),
+    click.option(
+        "--reduce",
+        type=click.Choice([str(by) for by in arguments.REDUCTIONS]),
+        default="1",
+        help="A preview of so many times fewer pixels a side; less time than the whole.",
     ),
     click.option(
         "--salvage",
@@ -96,6 +103,7 @@ def decode(paths: tuple[str, ...], workers: int, skip: bool, as_json: bool, **ho
 
 def given(
     region: tuple[Any, ...] | None,
+    reduce: str,
     salvage: bool,
     calibration: str | None,
     device: str,
@@ -104,6 +112,7 @@ def given(
     """Those of `asked` that the command line has, by the names that kinds take."""
     values = {
         "region": region,
+        "reduce": int(reduce) if reduce != "1" else None,
         "salvage": salvage or None,
         "calibration": calibration,
         "precision": "bfloat16" if bf16 else None,

@@ -15,6 +15,9 @@ from lictor.codec.errors import InvalidOption
 from lictor.codec.inputs import Job, UsageError
 from lictor.codec.kinds.payload import Row
 
+_GAP = 2
+"""What is decoded is at least so many times as large as the thumbnail, as Pillow does by itself."""
+
 
 @dataclass(frozen=True)
 class _Thumbnail:
@@ -23,18 +26,29 @@ class _Thumbnail:
     size: int
 
     def __call__(self, job: Job) -> Row:
+        from PIL import Image
+
         from lictor.codec import api
         from lictor.codec.image import pillow
+        from lictor.codec.picture import arguments
 
         data = files.read_bin(job.source)
         kind = kinds.of_file(data)
         if kind is not kinds.PICTURES:
             raise InvalidOption(f"holds {kind.one}, no picture; there is nothing to be seen")
-        image = pillow.to_pillow(pillow.stripped(api.decode_picture(data)), depth=8)
-        image.thumbnail((self.size, self.size))
+        told = api.info(data)
+        longest = max(told.width, told.height)
+        by = arguments.reduction_for((longest, longest), (_GAP * self.size, _GAP * self.size))
+        picture = api.decode_picture(data, reduce=by)
+        image = pillow.to_pillow(pillow.stripped(picture), depth=8)
+        if longest > self.size:
+            width, height = told.width, told.height
+            small = [max(1, round(side * self.size / longest)) for side in (width, height)]
+            seen = 0, 0, width / by, height / by  # the last squares may be more than there is
+            image = image.resize(small, Image.Resampling.BICUBIC, seen, reducing_gap=_GAP)
         with files.writing(job.target) as file:
             image.save(file, "PNG")
-        return vars(api.info(data))
+        return vars(told)
 
 
 @click.command()

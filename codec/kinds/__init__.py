@@ -35,7 +35,7 @@ START = 16
 """Bytes from the beginning of a file, by which it is known."""
 _FLAGS = {"quality": "-q", "precision": "--bf16"}
 _DEFAULTS = {"region": None, "salvage": False, "precision": "float32", "device": "cpu"}
-_DEFAULTS |= {"calibration": None}
+_DEFAULTS |= {"calibration": None, "reduce": 1}
 
 
 # ---- which kind
@@ -145,6 +145,7 @@ def decode(
     data: Any,
     *,
     region: Any = None,
+    reduce: int = 1,
     salvage: bool = False,
     progress: Callable[[int, int], None] | None = None,
     precision: str = "float32",
@@ -161,6 +162,10 @@ def decode(
             that all of the picture would have there; of a large picture only the tiles it needs are
             decoded. Of a file with one array, what numpy would be indexed by, such as
             `(slice(100, 200), 3)`: of an array in chunks only those that it lies in are decoded.
+        reduce: of pictures, 2, 4, 8 or 16: a preview of ⌈width / reduce⌉ x ⌈height / reduce⌉
+            pixels, without the synthesis where the weights allow it. It is near to
+            `Image.reduce(reduce)` of the whole, but not the same (docs/pillow.md). Of a region, x
+            and y must be multiples of it.
         salvage: paint damaged tiles of a picture over with what is around them, and leave out what
             else is damaged, instead of raising an error. `decode_picture` tells what was lost. Of
             arrays nothing can be salvaged: their error is raised.
@@ -191,6 +196,7 @@ def decode(
     kind = of_file(data)
     options: dict[str, Any] = {"region": region, "salvage": salvage, "progress": progress}
     options |= {"precision": precision, "device": device, "calibration": calibration}
+    options |= {"reduce": reduce}
     given = {k: v for k, v in options.items() if v != _DEFAULTS.get(k)}
     refuse(kind, given, kind.decode_options, str)
     return kind.decode(data, models=models.on(runtime), **given)

@@ -41,7 +41,7 @@ class Pictures(Kind):
     options = frozenset(
         ("quality", "effort", "model", "strip", "device", "roi", "roi_drop", "tune", "salvage")
     ).union(("target", "strict", "method", "stop", "measure"))
-    decode_options = frozenset(("region", "salvage", "progress", "precision", "device"))
+    decode_options = frozenset(("region", "reduce", "salvage", "progress", "precision", "device"))
     info_options = frozenset(("latents",))
     advice = "pictures take --quality"
     common = (ModelUnavailable, InvalidQuality, InvalidMethod, DeviceUnavailable)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 AUTO = "auto"
 METHODS = (AUTO, "network", "linear", LOSSLESS)
 """What `encode` takes as method."""
+REDUCTIONS = (1, 2, 4, 8, 16)
+"""How many pixels a side may become one in a decoded picture."""
 
 
 def picture(image: Any, salvage: bool = False, exact: bool = False) -> Picture:
@@ -151,8 +153,25 @@ def overfit(model: Any, method: str, roi: Any = None, tune: str = "psnr") -> Siz
     return found
 
 
-def box(region: Any, h: Header) -> Box:
-    """The part of the picture to decode: (x, y, width, height), or all. Raises InvalidRegion."""
+def reduction(given: Any) -> int:
+    """How many pixels a side become one. Raises InvalidOption."""
+    found = next((by for by in REDUCTIONS if by == given), None)
+    if found is None:
+        raise InvalidOption(f"reduce is {given!r}; give one of {', '.join(map(str, REDUCTIONS))}")
+    return found
+
+
+def reduction_for(size: tuple[int, int], wanted: tuple[int, int]) -> int:
+    """The most by which a picture of (width, height) stays as large as is wanted on both sides."""
+    most = min(side // max(least, 1) for side, least in zip(size, wanted, strict=True))
+    return max(by for by in REDUCTIONS if by <= max(most, 1))
+
+
+def box(region: Any, h: Header, reduce: int = 1) -> Box:
+    """The part of the picture to decode: (x, y, width, height), or all. Raises InvalidRegion.
+
+    reduce: of which its corner is a multiple.
+    """
     if region is None:
         return Box(0, 0, h.height, h.width)
     try:
@@ -166,6 +185,11 @@ def box(region: Any, h: Header) -> Box:
         raise InvalidRegion(
             f"region {x},{y},{width},{height} (x, y, width, height) is not inside the "
             f"{h.width}x{h.height} pixels of the picture"
+        )
+    if x % reduce or y % reduce:
+        raise InvalidRegion(
+            f"region {x},{y},{width},{height} begins at no multiple of {reduce} pixels; reduced by "
+            f"that, x and y must be such"
         )
     return part
 

@@ -15,7 +15,7 @@ from lictor.codec.format.picture import ALPHA, COLOUR, EXIF, ICC
 from lictor.codec.picture import arguments, salvage
 from lictor.codec.picture import file as files
 from lictor.codec.picture.file import File
-from lictor.codec.picture.layers import layers, paint
+from lictor.codec.picture.layers import layers, paint, paint_reduced
 from lictor.codec.picture.methods import network
 from lictor.codec.picture.methods.method import DecodeOptions as DecodeOptions
 from lictor.codec.picture.methods.method import Region as Region
@@ -85,7 +85,7 @@ def decode(data: Bytes, options: DecodeOptions = PLAIN) -> Picture:
 
     check_precision(options.precision)
     file = _read(data, options)
-    box = arguments.box(options.region, file.header)
+    box = arguments.box(options.region, file.header, arguments.reduction(options.reduce))
     icc, exif = (_unpacked(file, kind, metadata.unpack, b"") for kind in (ICC, EXIF))
     said = _unpacked(file, COLOUR, signalling.unpack, signalling.NONE)
     pixels = _decode_pixels(file, box, options)
@@ -167,23 +167,34 @@ def _unpacked(file: File, kind: int, unpack: Callable[[Bytes], T], none: T) -> T
 def _decode_pixels(file: File, box: Box, options: DecodeOptions) -> NDArray[Any]:
     import numpy as np
 
-    h = file.header
+    from lictor.codec.picture import reduced
+
+    h, by = file.header, options.reduce
     found = layers(file, options)
+    # What is painted over, is painted over at full size.
+    reduces = by > 1 and not file.salvage
+    made = reduced.cells(box, by) if reduces else box
     with runtime.enough_memory(h.width, h.height):
-        pixels = np.empty((box.height, box.width, h.channels), f"u{h.depth // 8}")
-        if h.channels in (2, 4):
-            pixels[:, :, -1] = _decode_alpha(file, box)
+        pixels = np.empty((made.height, made.width, h.channels), f"u{h.depth // 8}")
         colours = pixels[:, :, : 1 if h.channels < 3 else 3]
+        alpha = _decode_alpha(file, box) if h.channels in (2, 4) else None
+        if alpha is not None:
+            pixels[:, :, -1:] = reduced.of(alpha[:, :, None], by if reduces else 1)
+        if reduces:
+            paint_reduced(found, reduced.Canvas(box, by, colours, alpha), options)
+            return pixels
         file.lost += paint(found, box, colours, options)
-    return pixels
+        return reduced.of_picture(pixels, by)
 
 
-def _decode_alpha(file: File, box: Box) -> NDArray[Any] | int:
+def _decode_alpha(file: File, box: Box) -> NDArray[Any]:
+    import numpy as np
+
     from lictor.codec.picture import alpha
 
     h = file.header
     plane = file.payload(ALPHA)
-    opaque = 2**h.depth - 1
+    opaque = np.full((1, 1), 2**h.depth - 1, f"u{h.depth // 8}")
     if file.salvage and not plane:
         return opaque
     try:

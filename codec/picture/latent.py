@@ -64,7 +64,7 @@ def encode(
 
     def code(number: int, steps: Steps) -> Coded:
         part, tile = _window(colours, grid, number, codec)
-        own = _part(quality, _around(grid, number, codec))
+        own = part_of(quality, _around(grid, number, codec))
         encoder, expected, latents = Encoder(), None, None
         if effort:
             expected = codec.search(part, own, encoder, effort, _teller(steps, number), tile)
@@ -86,7 +86,7 @@ def estimate(colours: NDArray[Any], grid: Grid, codec: PictureNetwork, quality: 
 
     def measure(number: int, steps: Steps) -> float:
         part, tile = _window(colours, grid, number, codec)
-        return codec.estimate(part, _part(quality, _around(grid, number, codec)), tile)
+        return codec.estimate(part, part_of(quality, _around(grid, number, codec)), tile)
 
     return sum(_for_each_tile(measure, grid, codec, None, MOST_WORKERS))
 
@@ -132,7 +132,7 @@ def _around(grid: Grid, number: int, codec: PictureNetwork) -> Box:
     return grid.tile(number).grown(codec.analysis_halo).within(grid.picture.padded(BLOCK))
 
 
-def _part(quality: Quality, box: Box) -> Quality:
+def part_of(quality: Quality, box: Box) -> Quality:
     """The quality of the places that a box touches."""
     top, left = box.top // PLACE, box.left // PLACE
     return quality.part(
@@ -204,7 +204,7 @@ class TileReader:
                 )
         try:
             decoder = Decoder(stream)
-            quality = _part(self.quality, box.padded(self.codec.stride))
+            quality = part_of(self.quality, box.padded(self.codec.stride))
             latents = self.codec.pull((box.height, box.width), quality, decoder)
             decoder.close()
         except CorruptStream as e:
@@ -321,7 +321,7 @@ def _show(
     """Write the samples of a tile, as far as the region goes."""
     tile, seen = reader.grid.tile(number), _seen(reader.grid, reader.codec, number)
     part = tile.within(region)
-    latents, quality = _surrounded(reader, number, found), _part(reader.quality, seen)
+    latents, quality = _surrounded(reader, number, found), part_of(reader.quality, seen)
     shown = reader.codec.show(latents, quality, part.seen_from(seen), out, precision)
     out[part.seen_from(region).place] = shown
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lictor.codec.picture.file import File
+    from lictor.codec.picture.reduced import Canvas
 
 
 def layers(file: File, options: DecodeOptions) -> list[Layer]:
@@ -54,6 +55,13 @@ def paint(
             f"nothing can be saved of this picture: {reasons[0]}; get another copy of the file"
         )
     return notes
+
+
+def paint_reduced(layers: Sequence[Layer], canvas: Canvas, options: DecodeOptions) -> None:
+    """As `paint`, reduced, of a file that is not salvaged."""
+    for number, layer in enumerate(layers):
+        progress = None if number else options.progress
+        layer.decode_reduced(canvas, progress, options.precision)
 
 
 def _holes(below: Sequence[Layer], layer: Layer, number: int, region: Box) -> Iterator[Box]:

@@ -46,6 +46,7 @@ class LictorImageFile(ImageFile.ImageFile):
     format = FORMAT
     format_description = "Lictor picture"
     _data: bytes
+    _reduce = 1
 
     def _open(self) -> None:
         from lictor.codec.image.pillow import info
@@ -63,6 +64,29 @@ class LictorImageFile(ImageFile.ImageFile):
         gray = found.header.channels < 3
         self.info.update(info(found.icc, found.signalling, found.exif, gray))
         self.tile = [ImageFile._Tile("lictor", (0, 0, *self.size), 0, None)]
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Decode a preview in place of the picture, by 1/2, 1/4, 1/8 or 1/16, as of JPEG.
+
+        Args:
+            mode: whatever is given, the mode stays.
+            size: the preview is at least as large, if the picture is.
+
+        Returns:
+            The mode, and what of the preview the picture is: its last row and column may be more
+            than there is. None if the picture is decoded already, or chosen to be.
+        """
+        from lictor.codec.picture.arguments import reduction_for
+
+        if not self.tile or self._reduce > 1 or size is None:
+            return None
+        by = self._reduce = reduction_for(self.size, size)
+        width, height = self.size
+        self._size = (-(-width // by), -(-height // by))
+        self.tile = [ImageFile._Tile("lictor", (0, 0, *self.size), 0, None)]
+        return self.mode, (0, 0, width / by, height / by)
 
     def verify(self) -> None:
         """That the file is whole and all its checksums are right.
@@ -107,7 +131,8 @@ class LictorImageFile(ImageFile.ImageFile):
 
         data = self._opened()
         try:
-            picture = api.decode_picture(data, salvage=ImageFile.LOAD_TRUNCATED_IMAGES)
+            salvage = ImageFile.LOAD_TRUNCATED_IMAGES
+            picture = api.decode_picture(data, reduce=self._reduce, salvage=salvage)
         except OutOfMemory as e:
             raise MemoryError(str(e)) from e
         except CodecError as e:

@@ -135,12 +135,13 @@ class Lictor:
 
     def _octaves(self, step: Array) -> Array:
         """How often steps are halved, (1, 1, 1, M) or (1, h, w, M)."""
-        if not self.is_deep:
-            return np.zeros((1, 1, 1, 1))
-        passed = sum((step * (100 / STEPS) >= q).astype(np.float64) for q in HALVED_FROM)
-        return np.reshape(passed, (1, 1, 1, 1) if step.ndim == 1 else (*step.shape, 1)) * (
-            self.smooth
-        )
+        return halvings(step, self.smooth) if self.is_deep else np.zeros((1, 1, 1, 1))
+
+
+def halvings(step: Array, smooth: Array) -> Array:
+    """How often steps are halved of pictures of more than 8 bits, (1, 1, 1, M) or (1, h, w, M)."""
+    passed = sum((step * (100 / STEPS) >= q).astype(np.float64) for q in HALVED_FROM)
+    return np.reshape(passed, (1, 1, 1, 1) if step.ndim == 1 else (*step.shape, 1)) * smooth
 
 
 def samples(values: Array, like: NDArray[Any]) -> NDArray[Any]:

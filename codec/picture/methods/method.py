@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from lictor.codec.image.pillow import Picture
     from lictor.codec.picture.file import File
+    from lictor.codec.picture.reduced import Canvas
     from lictor.codec.runtime.runtime import PictureNetwork
     from lictor.models.box import Box
     from lictor.models.overfit.sizes import Size
@@ -37,6 +38,7 @@ class DecodeOptions:
     precision: str = "float32"
     device: str = "cpu"
     models: Store = store.DEFAULT
+    reduce: int = 1
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,22 @@ class Layer(ABC):
             progress: called as tiles are done, if there are several.
             precision: of networks.
         """
+
+    def decode_reduced(self, canvas: Canvas, progress: Progress | None, precision: str) -> None:
+        """As `decode`, but means of squares; unless a method knows better, of all samples."""
+        import numpy as np
+
+        pieces, out = self.pieces(canvas.region), canvas.out
+        for done, part in enumerate(pieces, 1):
+            whole = np.empty((part.height, part.width, out.shape[2]), out.dtype)
+            self.decode(part, whole, progress if len(pieces) == 1 else None, precision)
+            canvas.put(whole, part, self.blocks)
+            if progress is not None and len(pieces) > 1:
+                progress(done, len(pieces))
+
+    def pieces(self, region: Box) -> Sequence[Box]:
+        """Parts of a region that can be decoded one after another and cost no more than it."""
+        return [region]
 
     def tiles(self, region: Box) -> Collection[int]:
         """Those that have pixels in a region."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from lictor.codec.picture import latent
     from lictor.codec.picture.file import File
+    from lictor.codec.picture.reduced import Canvas
+    from lictor.codec.runtime.store import Place
     from lictor.models.box import Box
     from lictor.models.progress import Progress
 
@@ -53,7 +55,7 @@ class Network(Method):
 
     def layer(self, file: File, options: DecodeOptions) -> Latents:
         """Finds the model, and reads the quality map."""
-        return Latents(reader(file, options))
+        return Latents(reader(file, options), options.models.places)
 
     def table(self, file: File) -> Table | None:
         """Of a large picture."""
@@ -61,11 +63,11 @@ class Network(Method):
 
 
 class Latents(Layer):
-    """reader: of the tiles."""
+    """reader: of the tiles. places: where weights are looked for."""
 
-    def __init__(self, reader: latent.TileReader) -> None:
+    def __init__(self, reader: latent.TileReader, places: tuple[Place, ...] | None) -> None:
         super().__init__(reader.grid, lost=reader.lost)
-        self.reader = reader
+        self.reader, self._places = reader, places
 
     def decode(
         self, region: Box, out: NDArray[Any], progress: Progress | None, precision: str
@@ -74,6 +76,19 @@ class Latents(Layer):
         from lictor.codec.picture import latent
 
         latent.decode(self.reader, region, out, progress, precision)
+
+    def decode_reduced(self, canvas: Canvas, progress: Progress | None, precision: str) -> None:
+        """By the preview of its weights, if there is one."""
+        from lictor.codec.picture import reduced
+        from lictor.models import preview
+
+        codec = self.reader.codec
+        with store.model_errors():
+            found = preview.find(codec.name, codec.digest, self._places)
+        if found is None:
+            super().decode_reduced(canvas, progress, precision)
+        else:
+            reduced.from_latents(self.reader, found, canvas, progress)
 
 
 def reader(file: File, options: DecodeOptions) -> latent.TileReader:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,7 @@ from lictor.codec.format.picture import BLOCK, MAP, Header, Table, Tile
 from lictor.codec.picture.methods.method import Coded, DecodeOptions, Layer, Method, Wanted
 from lictor.codec.picture.tiles import Grid, describe
 from lictor.codec.runtime.threads import OwnThreads
+from lictor.models.box import Box
 from lictor.models.quality import PLACE
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lictor.codec.picture.file import File
-    from lictor.models.box import Box
     from lictor.models.progress import Progress
     from lictor.models.quality import Quality
 
@@ -190,6 +190,15 @@ class Tiles(Layer):
     def tiles(self, region: Box) -> Collection[int]:
         """Those with a block of the method."""
         return [n for n in self.grid.touching(region) if n in self._streams]
+
+    def pieces(self, region: Box) -> Sequence[Box]:
+        """Rows of tiles, those with a block of the method; their tiles are decoded side by side."""
+        rows: dict[int, Box] = {}
+        for number in self.tiles(region):
+            tile = self.grid.tile(number)
+            row = Box(tile.top, region.left, tile.height, region.width)
+            rows[tile.top] = row.within(region)
+        return list(rows.values())
 
     def decode(
         self, region: Box, out: NDArray[Any], progress: Progress | None, precision: str
