@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from lictor.codec.arrays.opened import OpenArray, open_array
     from lictor.codec.errors import CodecError, PictureWarning
     from lictor.codec.kinds import decode, info
+    from lictor.codec.weights.api import decode_weights, encode_weights
+    from lictor.codec.weights.info import WeightsInfo, weights_info
+    from lictor.codec.weights.opened import OpenWeights, open_weights
 
 __all__ = [
     "Answer",
@@ -38,27 +41,36 @@ __all__ = [
     "Info",
     "Latents",
     "OpenArray",
+    "OpenWeights",
     "PictureWarning",
     "Store",
     "VerifyReport",
+    "WeightsInfo",
     "classify",
     "decode",
     "decode_features",
     "decode_picture",
+    "decode_weights",
     "encode",
     "encode_features",
+    "encode_weights",
     "estimate",
     "feature_info",
     "info",
     "latents",
     "open_array",
+    "open_weights",
     "verify",
+    "weights_info",
 ]
 _HOMES = {
     **dict.fromkeys(("decode", "info"), "kinds"),
     **dict.fromkeys(("CodecError", "PictureWarning"), "errors"),
     **dict.fromkeys(("decode_features", "encode_features"), "arrays.api"),
     **dict.fromkeys(("OpenArray", "open_array"), "arrays.opened"),
+    **dict.fromkeys(("decode_weights", "encode_weights"), "weights.api"),
+    **dict.fromkeys(("OpenWeights", "open_weights"), "weights.opened"),
+    **dict.fromkeys(("WeightsInfo", "weights_info"), "weights.info"),
     **dict.fromkeys(("FeatureInfo", "feature_info"), "arrays.info"),
 }
 """Where each name is, if not in api.py."""

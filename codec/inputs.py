@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import mmap
 import os
 import stat
 import sys
@@ -28,7 +29,7 @@ STREAM = "-"
 
 PICTURES = kinds.PICTURES.suffixes
 """Extensions by which pictures are found in a folder; a file named outright may have any."""
-ARRAYS = kinds.ARRAYS.suffixes
+ARRAYS = kinds.ARRAYS.writes
 ENCODABLE = kinds.SUFFIXES
 BINS = frozenset(SUFFIXES)
 _MOST_KINDS = 8
@@ -36,6 +37,7 @@ _MOST_KINDS = 8
 _WANTED = {
     ENCODABLE: f"no {kinds.names(between=' and no ')}",
     **{kind.suffixes: f"no {kind.name}" for kind in kinds.KINDS},
+    ARRAYS: f"no {kinds.ARRAYS.name}",
     BINS: "no .bin or .lictor files",
 }
 
@@ -256,13 +258,20 @@ def _standard_input() -> bytes:
         raise OSError(e.errno, "standard input is closed") from e
 
 
-def read_bin(source: str) -> bytes:
-    """As `read`; of a file that is not Lictor's only the beginning, however large it is."""
+def read_bin(source: str) -> bytes | memoryview:
+    """As `read`; of a file that is not Lictor's only the beginning, however large it is.
+
+    Of a kind that streams, what the system reads as it is asked for.
+    """
     if source == STREAM:
         return _standard_input()
     with open(source, "rb") as file:
         start = file.read(4096)
-        return start + file.read() if start.startswith(kinds.MAGICS) else start
+        if not start.startswith(kinds.MAGICS):
+            return start
+        if kinds.of_file(start).streams and os.path.isfile(source):
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return start + file.read()
 
 
 def whole(target: str) -> bool:

@@ -41,7 +41,8 @@ class Shape:
 def tables(shapes: list[Shape]) -> Tables:
     """The integer tables. Raises ValueError for shapes that are none."""
     rows = [_frequencies(np.array(s.logs, np.int64)) for s in shapes]
-    return Tables.from_frequencies(rows, [s.offset for s in shapes], [s.shift for s in shapes])
+    sizes, offsets = [len(s.logs) for s in shapes], [s.offset for s in shapes]
+    return Tables(np.concatenate(rows), sizes, offsets, [s.shift for s in shapes])
 
 
 def _frequencies(logs: IntArray) -> IntArray:
@@ -189,11 +190,34 @@ def shape(h: Histogram) -> Shape:
     return Shape(low, shift, _logs(np.append(_smooth(counts), max(escapes, 0.3))))
 
 
+def windowed(h: Histogram) -> Shape:
+    """As `shape`, without a shift: of symbols that are too many, those at an end are escapes."""
+    used = np.flatnonzero(h.counts)
+    if not used.size:
+        return Shape(h.low, 0, [MAX_LOG, -1])
+    first, last = int(used[0]), int(used[-1]) + 1
+    while last - first > ENTRIES:
+        if h.counts[first] < h.counts[last - 1]:
+            first += 1
+        else:
+            last -= 1
+    counts = h.counts[first:last].astype(np.float64)
+    escapes = float(h.counts.sum() - counts.sum())
+    if counts.size == 1 and not (escapes or h.far):
+        return Shape(h.low + first, 0, [MAX_LOG, -1])
+    smooth = np.minimum(_smooth(counts), np.maximum(counts, _RARE))  # beside a peak it is no peak
+    return Shape(h.low + first, 0, _logs(np.append(smooth, max(escapes, 0.3))))
+
+
+_RARE = 24
+"""A symbol that was counted less often is rare."""
+
+
 def _smooth(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Rare symbols' counts averaged with their neighbours': less chance, and flatter to send."""
     padded = np.pad(counts, 1, mode="edge")
     average = (padded[:-2] + 2 * counts + padded[2:]) / 4
-    return np.where(counts < 24, average, counts)
+    return np.where(counts < _RARE, average, counts)
 
 
 def _logs(counts: npt.NDArray[np.float64]) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms
+from safetensors.numpy import save_file
 
 from lictor.codec import encode
 
@@ -42,6 +43,7 @@ def fill(folder: Path) -> None:
     (folder / "damaged.bin").write_bytes(damaged)
 
     _arrays(folder)
+    _weights(folder)
     _labelled(folder / "val.tar", {"n02123045_tabby": cat, "n07930864_cup": data.coffee()})
     curve = {"bpp": [0.05, 0.3, 1.0, 4.0], "psnr": [24.0, 29.0, 34.0, 42.0]}
     (folder / "published.json").write_text(json.dumps({"vtm": curve}))
@@ -65,6 +67,21 @@ def _arrays(folder: Path) -> None:
     (folder / "features").mkdir()
     np.save(folder / "features" / "one.npy", features[:2])
     np.save(folder / "features" / "two.npy", np.maximum(features[2:], 0).astype(np.float16))
+
+
+def _weights(folder: Path) -> None:
+    """A network, its checkpoint before, and a folder of both."""
+    rng = np.random.default_rng(6)
+    scales = np.exp(rng.normal(size=(2, 96, 1)))
+    before = {f"layers.{i}.weight": rng.normal(size=(96, 64)) * s for i, s in enumerate(scales)}
+    after = {name: w + 1e-5 * rng.normal(size=w.shape) for name, w in before.items()}
+    (folder / "run").mkdir()
+    for names, tensors in ((("before", "run/1"), before), (("model", "run/2"), after)):
+        for name in names:
+            save_file(
+                {k: w.astype(np.float32) for k, w in tensors.items()},
+                folder / f"{name}.safetensors",
+            )
 
 
 def _labelled(path: Path, pictures: dict[str, np.ndarray]) -> None:

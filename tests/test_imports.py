@@ -23,7 +23,7 @@ LEVELS = (
     ("codec.format", "codec.desktop"),
     ("codec.distortion", "codec.quality", "codec.sizes"),
     ("codec.image", "codec.rows", "codec.runtime"),
-    ("codec.picture", "codec.arrays"),
+    ("codec.picture", "codec.arrays", "codec.weights"),
     ("codec.kv",),
     ("codec.kv_face",),
     ("codec.api",),

@@ -1,4 +1,4 @@
-"""`lictor decode`: .bin files become pictures and arrays."""
+"""`lictor decode`: .bin files become pictures, arrays and weights."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ asked = options.together(
     click.option(
         "--salvage",
         is_flag=True,
-        help="Decode what is not damaged and paint over what is; the status is 1 if anything is.",
+        help="Decode what is not damaged; of pictures paint over what is, of weights leave damaged "
+        "tensors out. The status is 1 if anything is.",
     ),
     options.calibration,
     options.device,
@@ -82,15 +83,35 @@ asked = options.together(
 @click.command()
 @options.paths
 @asked
+@click.option(
+    "--tensor",
+    multiple=True,
+    metavar="NAME",
+    help="Of weights only this tensor; repeat it for several. A single one may become an .npy.",
+)
+@click.option(
+    "--base", metavar="FILE", help="Of weights: the .safetensors file that they were encoded with."
+)
+@options.chain
 @options.workers
 @options.skip
 @options.json
-def decode(paths: tuple[str, ...], workers: int, skip: bool, as_json: bool, **how: Any) -> int:
+def decode(
+    paths: tuple[str, ...],
+    tensor: tuple[str, ...],
+    base: str | None,
+    chain: bool,
+    workers: int,
+    skip: bool,
+    as_json: bool,
+    **how: Any,
+) -> int:
     """Decode .bin files.
 
     IN: .bin files, or folders to search for them through all levels. OUT: a picture, whose
     extension says its format, or a folder for PNG files. Arrays become .npy, .npz or
-    .safetensors: by the extension, else as they were given.
+    .safetensors: by the extension, else as they were given. Weights become the .safetensors file
+    that they were.
     """
     inputs, output = options.inputs_and_output(paths, as_json)
     jobs = files.plan(inputs, output, files.BINS, ".png")
@@ -98,7 +119,16 @@ def decode(paths: tuple[str, ...], workers: int, skip: bool, as_json: bool, **ho
         jobs = [_named_for_content(job) for job in jobs]
     pictures = [job for job in jobs if kinds.named(job.target) in (None, kinds.PICTURES)]
     format = _picture_format(pictures) if pictures else ""
-    return batch.run(jobs, Decode(format, given(**how)), as_json, workers=workers, skip=skip)
+    if chain and workers != 1:
+        raise UsageError("--chain decodes one file after another; leave -j out")
+    own = {"tensor": tensor or None, "base": base}
+    work = Decode(
+        format,
+        given(**how) | {name: value for name, value in own.items() if value},
+        options.threads(workers, jobs),
+        options.bases(chain, base, [job.source for job in jobs], [job.target for job in jobs]),
+    )
+    return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
 
 def given(

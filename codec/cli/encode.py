@@ -1,4 +1,4 @@
-"""`lictor encode`: pictures and arrays become .bin files."""
+"""`lictor encode`: pictures, arrays and weights become .bin files."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ asked = options.together(
 @options.paths
 @asked
 @options.keep_best
+@options.weights
 @options.suffix
 @options.workers
 @options.skip
@@ -48,17 +49,21 @@ asked = options.together(
 def encode(
     paths: tuple[str, ...],
     keep_best: bool,
+    kind: str | None,
+    base: str | None,
+    chain: bool,
     suffix: str,
     workers: int,
     skip: bool,
     as_json: bool,
     **how: Any,
 ) -> int:
-    """Encode pictures, and arrays of numbers (.npy, .npz, .safetensors).
+    """Encode pictures, arrays of numbers (.npy, .npz) and weights (.safetensors, .pt, .pth).
 
-    IN: pictures or arrays, or folders to search for both through all levels. OUT: a .bin file, or
-    a folder for several inputs. Arrays without a target come as near as int8 with one scale does;
-    with a --model of features, --quality counts, or --mse or --bits find it.
+    IN: pictures, arrays or weights, or folders to search for them through all levels. OUT: a .bin
+    file, or a folder for several inputs. Arrays without a target come as near as int8 with one
+    scale does; with a --model of features, --quality counts, or --mse or --bits find it. Weights
+    come back to the byte; with a target, or --kind arrays, they are arrays.
     """
     inputs, output = options.inputs_and_output(paths, as_json)
     jobs = files.plan(inputs, output, files.ENCODABLE, suffix)
@@ -71,8 +76,15 @@ def encode(
 
     if keep_best and sizes.named(how["model"]) is None:
         raise UsageError("--keep-best is for --model overfit; leave it out")
-    mixed = len({kinds.of_input(job.source) for job in jobs}) > 1
-    work = Encode(given(**how), mixed=mixed, keep=keep_best)
+    sources = [job.source for job in jobs]
+    work = Encode(
+        given(**how) | ({"base": base} if base else {}),
+        mixed=len({kinds.of_input(source) for source in sources}) > 1,
+        keep=keep_best,
+        kind=kind or "",
+        threads=options.threads(workers, jobs),
+        bases=options.bases(chain, base, sources, sources),
+    )
     return batch.run(jobs, work, as_json, workers=workers, skip=skip)
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from time import perf_counter
-from typing import Any
+from typing import IO, Any
 
 from lictor.codec import inputs as files
 from lictor.codec import kinds
 from lictor.codec.cli.console import reason, same_for_all_files
 from lictor.codec.errors import DeviceUnavailable, ModelUnavailable, NoClassifier
+from lictor.codec.format.elements import Bytes
 from lictor.codec.format.names import SUFFIXES
 from lictor.codec.inputs import STREAM, Job, UsageError
 from lictor.codec.kinds.payload import Kind, Row
@@ -33,37 +34,54 @@ class Encode:
     options: those that were given, by the names that kinds.py has; for kinds that take them.
     mixed: some inputs are of one kind, some of another. Each then takes the options that it knows.
     keep: Ctrl-C ends a training, and what was found is coded.
+    kind: all inputs are of the kind with this name; "" for what each is. threads: for one file.
+    bases: of inputs that have one of their own.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     mixed: bool = False
     keep: bool = False
+    kind: str = ""
+    threads: int = 1
+    bases: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Row:
         """Read, encode, write."""
-        kind = kinds.of_input(job.source, _start(job), self.options.get("preset"))
-        options = self._own(kind)
+        kind, note = self._kind(job.source, _start(job))
+        options = self._own(kind) | _base(self.bases, job, kind.options)
         content = _content(kind, job, options.get("salvage", False))
-        data, row = self._coded(kind, content, options)
-        with files.writing(job.target) as file:
-            file.write(data)
-        return row
+        if kind.streams:
+            with files.writing(job.target) as file:
+                row = self._coded(kind, content, options, file)
+        else:  # the output is opened late, when all can be written
+            buffer = io.BytesIO()
+            row = self._coded(kind, content, options, buffer)
+            with files.writing(job.target) as file:
+                file.write(buffer.getbuffer())
+        return _noted(row, note)
 
     def of_bytes(self, name: str, data: bytes) -> tuple[str, bytes, Row]:
         """A file that is in memory: the extension it gets, its bytes, its row."""
-        kind = kinds.of_input(name, data[: kinds.START])
+        kind, note = self._kind(name, data[: kinds.START])
         options = self._own(kind)
         others = [kinds.flag(n, v) for n, v in self.options.items() if n not in options]
         content = kind.read(name, data, salvage=options.get("salvage", False))
-        coded, row = self._coded(kind, content, options)
+        buffer = io.BytesIO()
+        row = self._coded(kind, content, options, buffer)
         notes = [f"without {', '.join(others)}, which {kind.name} do not take"] if others else []
-        return SUFFIXES[0], coded, {**row, "notes": (*row.get("notes", ()), *notes)}
+        row = {**row, "notes": (*row.get("notes", ()), *notes)}
+        return SUFFIXES[0], buffer.getvalue(), _noted(row, note)
 
-    def _coded(self, kind: Kind, content: Any, options: dict[str, Any]) -> tuple[bytes, Row]:
+    def _kind(self, name: str, start: bytes) -> tuple[Kind, str]:
+        return kinds.for_encoding(name, start, self.options, self.kind, self.mixed)
+
+    def _coded(self, kind: Kind, content: Any, options: dict[str, Any], file: IO[bytes]) -> Row:
+        if "threads" in kind.options:
+            options["threads"] = self.threads
         with same_for_all_files(kind.common), _steps_bar() as progress, _kept(self.keep) as kept:
             taken = kind.takes(kept)
             options |= {name: value for name, value in kept.items() if name in taken}
-            return kind.encode(content, options, progress)
+            return kind.encode_into(file, content, options, progress)
 
     def _own(self, kind: Kind) -> dict[str, Any]:
         """Those of the options that a kind takes. Raises UsageError where it has to take all."""
@@ -84,39 +102,47 @@ class Encode:
 
 @dataclass(frozen=True)
 class Decode:
-    """A .bin file to a picture, or to arrays; "ok" is false if parts of it were lost.
+    """A .bin file to a picture, to arrays or weights; "ok" is false if parts of it were lost.
 
     format: of pictures. options: those that were given, as `lictor.codec.decode` takes them.
+    threads: for one file. bases: of inputs that have one of their own.
     """
 
     format: str
     options: dict[str, Any] = field(default_factory=dict)
+    threads: int = 1
+    bases: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Row:
         """Read, decode, write."""
         data = files.read_bin(job.source)
         kind = self._kind(data)
         kinds.refuse_name(kind, job.target)
-        content = self._content(kind, data)
-        with files.writing(job.target) as file:
+        content = self._content(kind, data, _base(self.bases, job, kind.decode_options))
+        with (
+            same_for_all_files(kind.decode_common if kind.streams else ()),
+            files.writing(job.target) as file,
+        ):
             notes = kind.write(content, file, job.target, self.format)
         return kind.decoded(content, data, notes)
 
     def of_bytes(self, name: str, data: bytes) -> tuple[str, bytes, Row]:
         """A file that is in memory: the extension it gets, its bytes, its row."""
         kind = self._kind(data)
-        content, suffix, file = self._content(kind, data), kind.suffix(data), io.BytesIO()
+        content, suffix, file = self._content(kind, data, {}), kind.suffix(data), io.BytesIO()
         notes = kind.write(content, file, suffix, self.format)
         return suffix, file.getvalue(), kind.decoded(content, data, notes)
 
-    def _kind(self, data: bytes) -> Kind:
+    def _kind(self, data: Bytes) -> Kind:
         kind = kinds.of_file(data)
         kinds.refuse(kind, self.options, kind.decode_options, kinds.flag)
         return kind
 
-    def _content(self, kind: Kind, data: bytes) -> Any:
+    def _content(self, kind: Kind, data: Bytes, own: dict[str, Any]) -> Any:
+        if "threads" in kind.decode_options:
+            own = {**own, "threads": self.threads}
         with same_for_all_files(kind.decode_common), _steps_bar() as progress:
-            return kind.unpack(data, self.options, progress)
+            return kind.unpack(data, {**self.options, **own}, progress)
 
 
 @dataclass(frozen=True)
@@ -197,6 +223,17 @@ class Classify:
             for k, p in zip(order, answer.probabilities[order], strict=True)
         ]
         return {"bytes": len(data), "answers": best}
+
+
+def _base(bases: dict[str, str], job: Job, taken: Collection[str]) -> dict[str, str]:
+    """The base of a job as an option, where its kind takes one."""
+    own = bases.get(job.source) if "base" in taken else None
+    return {"base": own} if own else {}
+
+
+def _noted(row: Row, note: str) -> Row:
+    """A row that says something more, if there is anything."""
+    return {**row, "notes": (note, *row.get("notes", ()))} if note else row
 
 
 def _start(job: Job) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -14,6 +14,7 @@ from lictor.codec.inputs import STREAM, UsageError, show
 from lictor.codec.picture.arguments import METHODS
 from lictor.codec.quality import LOSSLESS
 from lictor.codec.runtime.runtime import FORCED, RUNTIMES
+from lictor.codec.runtime.threads import cores
 from lictor.models import zoo
 
 
@@ -201,6 +202,46 @@ calibration = click.option(
     metavar="FILE",
     help="Keys and values: the calibration of their model, as lictor.kv.calibrate makes it.",
 )
+chain = click.option(
+    "--chain",
+    is_flag=True,
+    help="Weights: each file has the one before it, in the order of their names, for its --base.",
+)
+weights = together(
+    click.option(
+        "--kind",
+        type=click.Choice([kind.name for kind in kinds.KINDS]),
+        help="What inputs are; else by their names: .safetensors, .pt and .pth are weights, but "
+        "with one of the options of arrays they are arrays.",
+    ),
+    click.option(
+        "--base",
+        metavar="FILE",
+        help="Weights: a .safetensors file that who decodes will have, as the checkpoint before; "
+        "only what differs is coded.",
+    ),
+    chain,
+)
+"""The options of `encode` that are for weights."""
+
+
+def bases(
+    chain: bool, base: str | None, sources: Sequence[str], given: Sequence[str]
+) -> dict[str, str]:
+    """The base of each file of a chain but the first: what `given` has for the one before.
+
+    Raises UsageError.
+    """
+    if chain and base:
+        raise UsageError("--chain has bases of its own; leave --base out")
+    return dict(zip(sources[1:], given, strict=False)) if chain else {}
+
+
+def threads(workers: int, jobs: Sequence[Any]) -> int:
+    """That one file may have: as many as there might be processes, if it is alone."""
+    return (workers or cores()) if len(jobs) == 1 else 1
+
+
 workers = whole(
     "-j",
     "--jobs",
@@ -209,7 +250,8 @@ workers = whole(
     default=1,
     metavar="N",
     help="Work on N files at a time, each in a process of its own with its share of the cores; "
-    "0: as many as there are cores. With --json, rows then come as files are finished.",
+    "0: as many as there are cores. One file of weights "
+    "is worked on by N threads. With --json, rows then come as files are finished.",
 )
 suffix = click.option(
     "--suffix",

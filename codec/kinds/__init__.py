@@ -1,4 +1,4 @@
-"""The kinds of payload in one table: pictures, arrays.
+"""The kinds of payload in one table: pictures, arrays, weights.
 
 A new kind is one more entry: commands find, encode, decode and tell of its files, and `decode` and
 `info` serve it.
@@ -15,6 +15,7 @@ from lictor.codec.kinds.arrays import Arrays
 from lictor.codec.kinds.caches import Caches
 from lictor.codec.kinds.payload import Kind, Row
 from lictor.codec.kinds.pictures import Pictures
+from lictor.codec.kinds.weights import Weights
 from lictor.codec.runtime.store import DEFAULT as DEFAULT_STORE
 from lictor.codec.runtime.store import Store
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from lictor.codec.api import Info
     from lictor.codec.arrays.info import FeatureInfo
     from lictor.codec.kv.api import KvInfo
+    from lictor.codec.weights.info import WeightsInfo
 
-PICTURES, ARRAYS = Pictures(), Arrays()
-KINDS: tuple[Kind, ...] = (PICTURES, ARRAYS)
+PICTURES, ARRAYS, WEIGHTS = Pictures(), Arrays(), Weights()
+KINDS: tuple[Kind, ...] = (PICTURES, ARRAYS, WEIGHTS)
 PRESETS: dict[str, Kind] = {"kv": Caches()}
 """Kinds whose inputs are files of arrays that do not say what they hold: `--preset` does."""
 ALL = (*KINDS, *PRESETS.values())
@@ -34,8 +36,9 @@ MAGICS = tuple(kind.magic for kind in ALL)
 START = 16
 """Bytes from the beginning of a file, by which it is known."""
 _FLAGS = {"quality": "-q", "precision": "--bf16"}
-_DEFAULTS = {"region": None, "salvage": False, "precision": "float32", "device": "cpu"}
-_DEFAULTS |= {"calibration": None, "reduce": 1}
+_DEFAULTS = {"salvage": False, "precision": "float32", "device": "cpu", "reduce": 1}
+_LOSSY = frozenset(("max_error", "mse", "bits", "axis", "chunk"))
+"""Options that say how arrays are to be coded with loss."""
 
 
 # ---- which kind
@@ -62,7 +65,26 @@ def of_input(name: str, start: bytes = b"", preset: str | None = None) -> Kind:
     """
     others = (kind for kind in KINDS if kind is not PICTURES)
     found = next((kind for kind in others if kind.sniff(name, start)), PICTURES)
-    return PRESETS[preset] if preset and found is ARRAYS else found
+    return PRESETS[preset] if preset and found in (ARRAYS, WEIGHTS) else found
+
+
+def for_encoding(
+    name: str, start: bytes, given: Mapping[str, Any], forced: str, mixed: bool
+) -> tuple[Kind, str]:
+    """The kind that an input is encoded as, and what is to be said of that.
+
+    Weights with a target are arrays. given: options of encoding; forced: the name of a kind, or "";
+    mixed: whether options may be another input's.
+    """
+    kind = next((kind for kind in KINDS if kind.name == forced), None)
+    if kind:
+        return kind, ""
+    kind = of_input(name, start, given.get("preset"))
+    lossy = _LOSSY if mixed else _LOSSY | {"model", "quality"}
+    if kind is not WEIGHTS or not lossy & given.keys():
+        return kind, ""
+    option = next(option for option in given if option in lossy)
+    return ARRAYS, f"coded as arrays, with loss, as {flag(option)} asks; exactly without it"
 
 
 def named(name: str) -> Kind | None:
@@ -132,9 +154,8 @@ def _takers(name: str, kind: Kind) -> str:
 def refuse_name(kind: Kind, target: str) -> None:
     """Refuse to decode a file into one that is named as another kind's. Raises UnwritableImage."""
     other = named(target)
-    if kind in PRESETS.values() and other is ARRAYS:
-        return  # which its content is written as
-    if other not in (None, kind):
+    suffix = os.path.splitext(target)[1].lower()
+    if other is not None and suffix not in (kind.writes or kind.suffixes):
         raise UnwritableImage(f"holds {kind.one}, not {other.one}; name the output {kind.output}")
 
 
@@ -153,6 +174,7 @@ def decode(
     models: Store = DEFAULT_STORE,
     runtime: str | None = None,
     calibration: Any = None,
+    base: Any = None,
 ) -> Any:
     """Decode a file of any kind.
 
@@ -176,6 +198,7 @@ def decode(
         models: where weights are looked for that are not shipped.
         runtime: what computes networks, "light" or "torch", as for `encode`.
         calibration: of a cache of keys and values, as for `lictor.kv.decode`.
+        base: of weights that were encoded with one: the path of that file, or its bytes.
 
     Returns:
         Of a picture, a Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow
@@ -186,7 +209,8 @@ def decode(
         given). HDR is kept by `lictor.codec.image.pillow.write` of what `decode_picture` gives.
 
         Of arrays, what `decode_features` gives: an array, or a dict of arrays. So of a cache of
-        keys and values (`lictor.kv`), as it was given.
+        keys and values (`lictor.kv`), as it was given. Of weights, a dict of arrays: numpy's, but
+        PyTorch's of types that numpy has not.
 
     Raises:
         CodecError: a FileError, InvalidOption for what the kind does not take, InvalidRegion,
@@ -195,24 +219,25 @@ def decode(
     """
     kind = of_file(data)
     options: dict[str, Any] = {"region": region, "salvage": salvage, "progress": progress}
-    options |= {"precision": precision, "device": device, "calibration": calibration}
-    options |= {"reduce": reduce}
-    given = {k: v for k, v in options.items() if v != _DEFAULTS.get(k)}
+    options |= {"precision": precision, "device": device, "reduce": reduce}
+    options |= {"calibration": calibration, "base": base}
+    given = {k: v for k, v in options.items() if v is not None and v != _DEFAULTS.get(k)}
     refuse(kind, given, kind.decode_options, str)
     return kind.decode(data, models=models.on(runtime), **given)
 
 
-def info(data: Any) -> Info | FeatureInfo | KvInfo:
+def info(data: Any) -> Info | FeatureInfo | WeightsInfo | KvInfo:
     """Read what a file of any kind says of itself, and that it is complete; runs no network.
 
     Args:
         data: the whole file, as bytes.
 
     Returns:
-        `Info` of a picture, `FeatureInfo` of arrays, `lictor.kv.KvInfo` of a cache.
+        `Info` of a picture, `FeatureInfo` of arrays, `WeightsInfo` of weights, `lictor.kv.KvInfo`
+        of a cache.
 
     Raises:
         FileError: not a file that this release could decode.
     """
-    found: Info | FeatureInfo | KvInfo = of_file(data).info(data)
+    found: Info | FeatureInfo | WeightsInfo | KvInfo = of_file(data).info(data)
     return found

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lictor.codec.errors import InvalidTarget, ModelUnavailable
 from lictor.codec.format import arrays as form
+from lictor.codec.format.elements import Bytes
 from lictor.codec.kinds.payload import Kind, Progress, Row
 from lictor.codec.runtime.store import DEFAULT as DEFAULT_STORE
 from lictor.codec.runtime.store import Store
@@ -34,7 +35,8 @@ class Arrays(Kind):
     """Content: a `Content`."""
 
     name, one, whose = "arrays", "arrays", "an array file's"
-    magic, suffixes, key = form.MAGIC, frozenset(form.KINDS), "arrays"
+    magic, suffixes, key = form.MAGIC, frozenset((".npy", ".npz")), "arrays"
+    writes = frozenset(form.KINDS)
     output = ".npy or .npz"
     options = frozenset(("max_error", "mse", "bits", "axis", "effort", "chunk", "model", "quality"))
     # A damaged array has no part that could be salvaged: its error is the answer.
@@ -43,8 +45,8 @@ class Arrays(Kind):
     common = (InvalidTarget, ModelUnavailable)
 
     def sniff(self, name: str, start: bytes = b"") -> bool:
-        """By name, else by first bytes."""
-        return bool(form.kind_of(name, start))
+        """By name, else by first bytes. Files of tensors are weights, unless something is lossy."""
+        return form.kind_of(name, start) in self.suffixes
 
     def suffix(self, start: bytes) -> str:
         """As the arrays were given."""
@@ -105,7 +107,7 @@ class Arrays(Kind):
         methods.read(data)
 
     def unpack(
-        self, data: bytes, options: Mapping[str, Any], progress: Progress | None = None
+        self, data: Bytes, options: Mapping[str, Any], progress: Progress | None = None
     ) -> Content:
         """All arrays."""
         said = self.info(data)
@@ -122,7 +124,7 @@ class Arrays(Kind):
             return []
         return [f"its metadata ({_some(list(content.texts))}) are left out: {own} files have none"]
 
-    def decoded(self, content: Content, data: bytes, notes: Iterable[str]) -> Row:
+    def decoded(self, content: Content, data: Bytes, notes: Iterable[str]) -> Row:
         """What the file says."""
         return {**content.row, "notes": list(notes)}
 

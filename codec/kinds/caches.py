@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lictor.codec.errors import CalibrationUnavailable, InvalidOption, InvalidTarget
+from lictor.codec.format.elements import Bytes
 from lictor.codec.kinds.arrays import Arrays, Content
 from lictor.codec.kinds.payload import Progress, Row
 from lictor.codec.quality import LOSSLESS
@@ -76,7 +77,7 @@ class Caches(Arrays):
         self.info(data)
 
     def unpack(
-        self, data: bytes, options: Mapping[str, Any], progress: Progress | None = None
+        self, data: Bytes, options: Mapping[str, Any], progress: Progress | None = None
     ) -> Content:
         """All of it."""
         said = self.info(data)

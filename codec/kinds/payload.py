@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any, ClassVar
 
 from lictor.codec.errors import CodecError, DeviceUnavailable
+from lictor.codec.format.elements import Bytes
 
 Row = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -22,6 +23,8 @@ class Kind(ABC):
     options: those of encoding that it takes. decode_options, info_options: likewise.
     advice: what to do in place of an option that it does not take.
     common: errors that are wrong with the options of encoding, not with one of several files.
+    writes: extensions that another kind has, and that .bin files can be decoded to all the same.
+    streams: whether a file is written while it is encoded, as it may not fit into memory.
     """
 
     name: ClassVar[str]
@@ -37,6 +40,8 @@ class Kind(ABC):
     advice: ClassVar[str]
     common: ClassVar[tuple[type[CodecError], ...]]
     decode_common: ClassVar[tuple[type[CodecError], ...]] = (DeviceUnavailable,)
+    writes: ClassVar[frozenset[str]] = frozenset()
+    streams: ClassVar[bool] = False
 
     # ---- what it is
 
@@ -71,6 +76,18 @@ class Kind(ABC):
     ) -> tuple[bytes, Row]:
         """The .bin file, and its row of a report. options: such as it takes. Raises CodecError."""
 
+    def encode_into(
+        self,
+        file: IO[bytes],
+        content: Any,
+        options: Mapping[str, Any],
+        progress: Progress | None = None,
+    ) -> Row:
+        """As `encode`, into a file."""
+        data, row = self.encode(content, options, progress)
+        file.write(data)
+        return row
+
     # ---- decoding
 
     @abstractmethod
@@ -87,7 +104,7 @@ class Kind(ABC):
 
     @abstractmethod
     def unpack(
-        self, data: bytes, options: Mapping[str, Any], progress: Progress | None = None
+        self, data: Bytes, options: Mapping[str, Any], progress: Progress | None = None
     ) -> Any:
         """The content of a .bin file, for `write`. Raises CodecError."""
 
@@ -99,7 +116,7 @@ class Kind(ABC):
         """
 
     @abstractmethod
-    def decoded(self, content: Any, data: bytes, notes: Iterable[str]) -> Row:
+    def decoded(self, content: Any, data: Bytes, notes: Iterable[str]) -> Row:
         """The row of a report on a file that was decoded and written."""
 
     # ---- telling

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lictor.codec.errors import DeviceUnavailable, InvalidMethod, InvalidQuality, ModelUnavailable
 from lictor.codec.format import picture as bitstream
+from lictor.codec.format.elements import Bytes
 from lictor.codec.kinds.payload import Kind, Progress, Row
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Pictures(Kind):
         file.read(data)
 
     def unpack(
-        self, data: bytes, options: Mapping[str, Any], progress: Progress | None = None
+        self, data: Bytes, options: Mapping[str, Any], progress: Progress | None = None
     ) -> Picture:
         """With all bits."""
         from lictor.codec import api
@@ -133,7 +134,7 @@ class Pictures(Kind):
 
         return pillow.write(content, file, format)
 
-    def decoded(self, content: Picture, data: bytes, notes: Iterable[str]) -> Row:
+    def decoded(self, content: Picture, data: Bytes, notes: Iterable[str]) -> Row:
         """With "ok" false if parts of it were lost: then the file cannot be parsed to tell more."""
         from lictor.codec import api
 
@@ -211,7 +212,7 @@ def _row(info: Info) -> Row:
     return {key: getattr(info, key) for key in _SHOWN}
 
 
-def _size_row(picture: Picture, data: bytes) -> Row:
+def _size_row(picture: Picture, data: Bytes) -> Row:
     height, width, channels = picture.pixels.shape
     return {
         "width": width,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,59 @@ def of_bfloat16(raw: npt.NDArray[Any]) -> Any:
 def of_array(array: Any) -> Any:
     """The tensor of an array, which shares its memory; a tensor as it is."""
     return torch.as_tensor(array)
+
+
+_OF_SAFETENSORS = {
+    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool"},
+    **{"C64": "complex64", "U8": "uint8", "I8": "int8", "I16": "int16", "U16": "uint16"},
+    **{"I32": "int32", "U32": "uint32", "I64": "int64", "U64": "uint64"},
+    **{"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu"},
+    **{"F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz"},
+}
+
+
+def of_bytes(raw: npt.NDArray[np.uint8], dtype: str, shape: tuple[int, ...]) -> Tensor:
+    """The tensor of a type, as safetensors names it. Raises UnsupportedArray."""
+    own = getattr(torch, _OF_SAFETENSORS.get(dtype, ""), None)
+    if own is None:
+        raise UnsupportedArray(f"this PyTorch has no {dtype}; install a newer one")
+    if not raw.size:
+        return torch.empty(shape, dtype=own)
+    return torch.from_numpy(raw).view(own).reshape(shape)
+
+
+def of_pickle(source: Any) -> bytes:
+    """A .safetensors file of the tensors of a state dict, which PyTorch's reader of weights reads.
+
+    source: the path of an .pt or .pth file, or its bytes. It holds a dict of tensors by names, or
+        one that is called "state_dict" or "model" in it.
+
+    Raises UnsupportedArray: it is no such file, or holds what only running it would make.
+    """
+    given: Any = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        found = torch.load(given, map_location="cpu", weights_only=True)
+    except Exception as e:
+        reason = " ".join(str(e).split())[:120]
+        raise UnsupportedArray(
+            f"PyTorch does not read it as weights alone ({reason}); save its state dict, or a "
+            ".safetensors file"
+        ) from e
+    for name in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(name), dict):
+            found = found[name]
+    pairs = found.items() if isinstance(found, dict) else ()
+    named = {k: v.contiguous().clone() for k, v in pairs if isinstance(v, torch.Tensor)}
+    if not named or not all(isinstance(name, str) for name in named):
+        raise UnsupportedArray("holds no tensors by names; save a state dict")
+    return save(named, None)
+
+
+def cast(data: bytes, dtype: str) -> bytes:
+    """A .safetensors file with its floats as another type, named as PyTorch does."""
+    own = getattr(torch, dtype)
+    found = load(data).items()
+    return save({k: v.to(own) if v.is_floating_point() else v for k, v in found}, None)
 
 
 def load(data: bytes) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def test_outputs_named_as_what_they_are_not(folder: Path, tmp_path: Path) -> Non
 
 
 def test_bfloat16_does_not_fit_npy(folder: Path, tmp_path: Path) -> None:
-    lictor("encode", folder / "c.safetensors", tmp_path / "c.bin")
+    lictor("encode", folder / "c.safetensors", tmp_path / "c.bin", "--kind", "arrays")
     result = lictor("decode", tmp_path / "c.bin", tmp_path / "c.npy")
     assert result.exit_code == 1 and "cannot hold bfloat16" in result.stderr
 

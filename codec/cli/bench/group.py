@@ -1,10 +1,10 @@
-"""`lictor bench`: pictures, entropy coders, exactness, features, and lossless codecs."""
+"""`lictor bench`: pictures, entropy coders, exactness, features, lossless codecs, weights."""
 
 from __future__ import annotations
 
 import click
 
-from lictor.codec.cli.bench import entropy, exactness, features, lossless, pictures
+from lictor.codec.cli.bench import entropy, exactness, features, lossless, pictures, weights
 
 
 class _Bench(click.Group):
@@ -30,5 +30,6 @@ for _command in (
     exactness.exactness,
     features.features,
     lossless.lossless,
+    weights.weights,
 ):
     bench.add_command(_command)

@@ -1,0 +1,1 @@
+"""Weights of networks: files of tensors, exactly."""

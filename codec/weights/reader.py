@@ -1,0 +1,110 @@
+"""The tensors of a weight file: whole, in part, or all of them as the file that they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from lictor.codec.errors import CorruptFile
+from lictor.codec.format.weights import CHUNK, Words
+from lictor.codec.weights import exact
+from lictor.codec.weights.container import Tensor
+from lictor.codec.weights.exact import Coding, Mapped
+from lictor.codec.weights.file import File, naming, needs_base
+from lictor.codec.weights.source import Source
+
+Array = npt.NDArray[np.uint8]
+_AHEAD = 8
+"""Chunks of a tensor that are decoded before they are written: as many as a cache holds."""
+
+
+class Reader:
+    """Decodes tensors of a file. base: what the file was coded with, if it was with one."""
+
+    def __init__(self, file: File, base: Source | None, mapped: Mapped[int, None]) -> None:
+        file.need(base)
+        self._file, self._mapped = file, mapped
+        self._base = base if file.beginning.base else None
+        self._room = np.empty(_AHEAD * CHUNK, np.uint8)
+
+    def whole(self, tensor: Tensor) -> Array:
+        """The bytes of a tensor. Raises FileError."""
+        return self.part(tensor, 0, tensor.bytes)
+
+    def part(self, tensor: Tensor, begin: int, end: int) -> Array:
+        """Bytes of a tensor, from … to before …: only the chunks that they are in are decoded."""
+        if begin >= end:
+            return np.empty(0, np.uint8)
+        with naming(tensor.name):
+            one = self._one(tensor)
+            first, last = begin // one.step, -(-end // one.step)
+            start = first * one.step
+            out = np.empty(min(last * one.step, tensor.bytes) - start, np.uint8)
+            self._decode(one, first, last, out)
+            return out[begin - start : end - start]
+
+    def parts(self, tensor: Tensor) -> Iterator[Array]:
+        """The bytes of a tensor, some chunks at a time, each time in the same memory."""
+        if not tensor.bytes:
+            return
+        with naming(tensor.name):
+            one = self._one(tensor)
+            for first in range(0, one.count, _AHEAD):
+                last = min(first + _AHEAD, one.count)
+                out = self._room[: min(last * one.step, tensor.bytes) - first * one.step]
+                self._decode(one, first, last, out)
+                yield out
+
+    def _one(self, tensor: Tensor) -> _One:
+        return _One.of(self._file, self._file.numbers[tensor.name], self._base)
+
+    def _decode(self, one: _One, first: int, last: int, out: Array) -> None:
+        """Chunks from … to before …, into memory of just their size."""
+
+        def decode(number: int) -> None:
+            at = (number - first) * one.step
+            one.chunk(number, out[at : at + one.step])
+
+        for _ in self._mapped(decode, range(first, last)):
+            pass
+
+    def write(self, file: IO[bytes]) -> None:
+        """The file that was coded, to the byte. Raises FileError."""
+        self._file.ended()
+        text = self._file.beginning.header
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for tensor in self._file.stored:
+            for part in self.parts(tensor):
+                file.write(part.data)
+
+
+class _One:
+    """One tensor's record. count: of its chunks. step: bytes of the values of each but the last."""
+
+    def __init__(
+        self, record: Words, chunks: memoryview, coding: Coding, base: Array | None
+    ) -> None:
+        self._record, self._chunks, self._coding, self._base = record, chunks, coding, base
+        self._starts = np.cumsum([0, *(chunk.size for chunk in record.chunks)]).tolist()
+        self.step, self.count = record.values * record.item, len(record.chunks)
+
+    @classmethod
+    def of(cls, file: File, number: int, base: Source | None) -> _One:
+        """The record with that number, or the one that it is the same as. Raises FileError."""
+        own, record, chunks = file.original(number)
+        other = base.twin(own) if base and needs_base(record) else None
+        if needs_base(record) and other is None:
+            raise CorruptFile("its base has no such tensor; the file is damaged, get another copy")
+        return cls(record, chunks, exact.coding_of(record, own), other)
+
+    def chunk(self, number: int, out: Array) -> None:
+        """The values of a chunk. Raises CorruptFile."""
+        chunk = self._record.chunks[number]
+        begin = number * self.step
+        base = None if self._base is None else self._base[begin : begin + self.step]
+        data = self._chunks[self._starts[number] : self._starts[number + 1]]
+        exact.decode_chunk(self._coding, chunk, data, begin // self._record.item, base, out)
