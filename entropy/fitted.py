@@ -40,18 +40,24 @@ class Shape:
 
 def tables(shapes: list[Shape]) -> Tables:
     """The integer tables. Raises ValueError for shapes that are none."""
-    rows = [_frequencies(np.array(s.logs, np.int64)) for s in shapes]
-    sizes, offsets = [len(s.logs) for s in shapes], [s.offset for s in shapes]
-    return Tables(np.concatenate(rows), sizes, offsets, [s.shift for s in shapes])
+    sizes = [len(s.logs) for s in shapes]
+    logs = np.full((len(shapes), max(sizes, default=0)), -1, np.int64)
+    for row, shape in zip(logs, shapes, strict=True):
+        row[: len(shape.logs)] = shape.logs
+    flat = _frequencies(logs)[np.arange(logs.shape[1]) < np.array(sizes)[:, None]]
+    return Tables(flat, sizes, [s.offset for s in shapes], [s.shift for s in shapes])
 
 
 def _frequencies(logs: IntArray) -> IntArray:
-    """Shares of 2^14 in proportion to 2^(log/4), at least 1; what is left goes to the largest."""
+    """Shares of 2^14 in proportion to 2^(log/4), at least 1; what is left goes to the largest.
+
+    logs: (tables, entries), -1 where there is none.
+    """
     there = logs >= 0
     weights = np.where(there, _QUARTERS[logs % 4] << (logs.clip(0) // 4), 0)
-    free = TOTAL - int(there.sum())
-    shares = np.where(there, 1 + weights * free // max(int(weights.sum()), 1), 0)
-    shares[int(weights.argmax())] += TOTAL - int(shares.sum())
+    free = TOTAL - there.sum(1, keepdims=True)
+    shares = np.where(there, 1 + weights * free // weights.sum(1, keepdims=True).clip(1), 0)
+    shares[np.arange(len(logs)), weights.argmax(1)] += TOTAL - shares.sum(1)
     return shares
 
 

@@ -26,6 +26,7 @@ ENDING = b"LIWi"
 ENDED = 12
 """Bytes of the end behind the index: its size, its check, and ENDING."""
 MAX_HEADER = 100_000_000
+FREE_HEADER, HEADER_PER_BYTE = 2**22, 2**7
 MAX_RECORDS = 2**22
 MAX_BYTES = 2**48
 CHUNK = 2**18
@@ -172,7 +173,9 @@ def _beginning_syntax(io: Reader | Writer, b: Beginning) -> Beginning:
             f"{VERSION}; install the newest Lictor"
         )
     size = io.varint("size of the header", len(b.header), 0, MAX_HEADER)
-    packed = block(io, "header", deflate(b.header) if isinstance(io, Writer) else b"")
+    packed = block(io, "header", _packed(b.header) if isinstance(io, Writer) else b"")
+    if size > _header_limit(len(packed)):
+        raise io.complaint(f"{size} bytes of header are more than any encoder writes")
     known = io.uint("base", 1 if b.base else 0, 0, 1)
     base = bytes(io.raw("hash of the base", b.base, HASH * known))
     if not io.crc32("beginning", 0):
@@ -204,6 +207,16 @@ def deflate(data: Any, level: int = 9) -> bytes:
     """Raw deflate."""
     coder = zlib.compressobj(level, zlib.DEFLATED, -15)
     return coder.compress(data) + coder.flush()
+
+
+def _header_limit(packed: int) -> int:
+    """Bytes that a header may unpack to: what a small file takes of a reader's memory."""
+    return FREE_HEADER + HEADER_PER_BYTE * packed
+
+
+def _packed(header: bytes) -> bytes:
+    packed = deflate(header)
+    return packed if len(header) <= _header_limit(len(packed)) else deflate(header, 0)
 
 
 def _inflated(data: Bytes, size: int) -> bytes:
