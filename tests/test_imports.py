@@ -24,7 +24,7 @@ LEVELS = (
     ("codec.distortion", "codec.quality", "codec.sizes"),
     ("codec.image", "codec.rows", "codec.runtime"),
     ("codec.picture", "codec.arrays", "codec.weights"),
-    ("codec.kv",),
+    ("codec.embeddings", "codec.kv"),
     ("codec.kv_face",),
     ("codec.api",),
     ("codec.kinds", "codec.pillow_plugin", "codec.zarr"),

@@ -190,7 +190,8 @@ presets = together(
     click.option(
         "--preset",
         type=click.Choice(list(kinds.PRESETS)),
-        help="Arrays that are something else: kv, keys and values (layers, 2, tokens, channels).",
+        help="Arrays that are something else: kv, keys and values (layers, 2, tokens, channels); "
+        "embedding, vectors in rows.",
     ),
     click.option("--divergence", type=float, metavar="D", help="--preset kv: nats, at most."),
     click.option("--sinks", type=int, metavar="N", help="--preset kv: first tokens kept, else 4."),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lictor.codec.errors import InvalidOption, UnwritableImage
 from lictor.codec.kinds.arrays import Arrays
 from lictor.codec.kinds.caches import Caches
+from lictor.codec.kinds.embeddings import Embeddings
 from lictor.codec.kinds.payload import Kind, Row
 from lictor.codec.kinds.pictures import Pictures
 from lictor.codec.kinds.weights import Weights
@@ -22,12 +23,13 @@ from lictor.codec.runtime.store import Store
 if TYPE_CHECKING:
     from lictor.codec.api import Info
     from lictor.codec.arrays.info import FeatureInfo
+    from lictor.codec.embeddings.api import EmbeddingInfo
     from lictor.codec.kv.api import KvInfo
     from lictor.codec.weights.info import WeightsInfo
 
 PICTURES, ARRAYS, WEIGHTS = Pictures(), Arrays(), Weights()
 KINDS: tuple[Kind, ...] = (PICTURES, ARRAYS, WEIGHTS)
-PRESETS: dict[str, Kind] = {"kv": Caches()}
+PRESETS: dict[str, Kind] = {"kv": Caches(), "embedding": Embeddings()}
 """Kinds whose inputs are files of arrays that do not say what they hold: `--preset` does."""
 ALL = (*KINDS, *PRESETS.values())
 SUFFIXES = frozenset[str]().union(*(kind.suffixes for kind in KINDS))
@@ -226,7 +228,7 @@ def decode(
     return kind.decode(data, models=models.on(runtime), **given)
 
 
-def info(data: Any) -> Info | FeatureInfo | WeightsInfo | KvInfo:
+def info(data: Any) -> Info | FeatureInfo | WeightsInfo | KvInfo | EmbeddingInfo:
     """Read what a file of any kind says of itself, and that it is complete; runs no network.
 
     Args:
@@ -234,10 +236,11 @@ def info(data: Any) -> Info | FeatureInfo | WeightsInfo | KvInfo:
 
     Returns:
         `Info` of a picture, `FeatureInfo` of arrays, `WeightsInfo` of weights, `lictor.kv.KvInfo`
-        of a cache.
+        of a cache, `lictor.codec.embeddings.EmbeddingInfo` of embeddings.
 
     Raises:
         FileError: not a file that this release could decode.
     """
-    found: Info | FeatureInfo | WeightsInfo | KvInfo = of_file(data).info(data)
+    found: Info | FeatureInfo | WeightsInfo | KvInfo | EmbeddingInfo
+    found = of_file(data).info(data)
     return found

@@ -6,7 +6,7 @@ also the integer that is its middle; then the rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,14 @@ _FAR = 2**10
 class Expected:
     """What is known of columns before a block: scales (columns,) int32, shapes (columns,) uint8.
 
-    Without a calibration nothing is: `unknown`.
+    Without a calibration nothing is: `unknown`. shift: integers are 2^shift times as wide as scales
+    say.
     """
 
     scales: npt.NDArray[np.int32]
     shapes: npt.NDArray[np.uint8]
     middles: bool = False
+    shift: int = 0
 
     @property
     def columns(self) -> int:
@@ -43,32 +45,36 @@ class Expected:
 
     def finer(self, eighths: int) -> Expected:
         """With a step that is so many eighths of an octave smaller."""
-        return Expected(self.scales + np.int32(eighths), self.shapes, self.middles)
+        return replace(self, scales=self.scales + np.int32(eighths))
 
     def first(self, columns: int) -> Expected:
         """Of the first columns only."""
-        return Expected(self.scales[:columns], self.shapes[:columns], self.middles)
+        return replace(self, scales=self.scales[:columns], shapes=self.shapes[:columns])
 
 
-def unknown(columns: int) -> Expected:
+def unknown(columns: int, shift: int = 0) -> Expected:
     """Of columns that no calibration tells of."""
     middle = np.full(columns, scales.SCALES // 2, np.int32)
-    return Expected(middle, np.full(columns, scales.BETWEEN, np.uint8), middles=True)
+    return Expected(middle, np.full(columns, scales.BETWEEN, np.uint8), True, shift)
 
 
 def push(encoder: Encoder, levels: Levels, expected: Expected) -> None:
     """Add a block to a stream. levels: (rows, columns), at least one row, within ±MOST."""
     middles = np.zeros(expected.columns, np.int32)
     if expected.middles:
-        middles = np.rint(levels.mean(0)).astype(np.int32)
+        middles = np.rint(levels.mean(0)).astype(np.int32) >> expected.shift << expected.shift
     rest = levels - middles
     deviations = np.sqrt(np.square(rest, dtype=np.float64).mean(0) + 1e-4)
-    own = scales.scale_of(deviations).clip(0, scales.SCALES - 1)
+    own = scales.scale_of(deviations / 2**expected.shift).clip(0, scales.SCALES - 1)
     _push_list(encoder, own - expected.scales.clip(-_FAR, _FAR), _SCALE_TABLE)
     if expected.middles:
-        _push_list(encoder, middles, _MIDDLE_TABLE)
+        _push_list(encoder, middles >> expected.shift, _MIDDLE_TABLE)
     table = np.broadcast_to(scales.index(own, expected.shapes), levels.shape)
-    encoder.push(np.ascontiguousarray(rest).reshape(-1), table.reshape(-1), scales.tables())
+    encoder.push(
+        np.ascontiguousarray(rest).reshape(-1),
+        np.ascontiguousarray(table).reshape(-1),
+        scales.tables(expected.shift),
+    )
 
 
 def pull(decoder: Decoder, rows: int, expected: Expected) -> Levels:
@@ -77,10 +83,12 @@ def pull(decoder: Decoder, rows: int, expected: Expected) -> Levels:
     own = own + expected.scales.clip(-_FAR, _FAR)
     middles = _pull_list(decoder, expected.columns, _MIDDLE_TABLE) if expected.middles else None
     table = np.broadcast_to(scales.index(own, expected.shapes), (rows, expected.columns))
-    levels = decoder.pull(table.reshape(-1), scales.tables()).reshape(rows, -1)
+    levels = decoder.pull(
+        np.ascontiguousarray(table).reshape(-1), scales.tables(expected.shift)
+    ).reshape(rows, -1)
     if middles is not None:
         with np.errstate(over="ignore"):  # of streams that no encoder wrote
-            levels += middles
+            levels += middles << expected.shift
     return levels
 
 

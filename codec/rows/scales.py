@@ -20,11 +20,15 @@ SMALLEST = 0.11
 GAUSSIAN, BETWEEN, LAPLACIAN = range(SHAPES)
 
 
-@lru_cache(maxsize=1)
-def tables() -> Tables:
-    """All of them."""
+MOST_SHIFT = 12
+"""Of `tables`: low bits of wide integers that are coded as they are."""
+
+
+@lru_cache(maxsize=4)
+def tables(shift: int = 0) -> Tables:
+    """All of them. shift: for integers 2^shift times as wide."""
     with np.load(Path(__file__).with_name("scales.npz"), allow_pickle=False) as file:
-        return Tables(file["frequencies"], file["lengths"], file["offsets"], file["shifts"])
+        return Tables(file["frequencies"], file["lengths"], file["offsets"], file["shifts"] + shift)
 
 
 def scale_of(deviations: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
