@@ -63,6 +63,8 @@ def _arrays(folder: Path) -> None:
     x[:, 1:] += 0.5 * x[:, :-1]
     features = (x - x.mean()).astype(np.float32)
     np.save(folder / "features.npy", features)
+    vectors = rng.normal(size=(300, 16)).astype(np.float32)
+    np.save(folder / "vectors.npy", vectors)
     np.save(folder / "cache.npy", features[:, :2, :, :12].reshape(4, 2, 14, 12))
     (folder / "features").mkdir()
     np.save(folder / "features" / "one.npy", features[:2])
