@@ -133,7 +133,7 @@ def encode(
     targets = {name: _positive(name, v) for name, v in given.items() if v is not None}
     if len(targets) > 1:
         raise InvalidTarget("give one of bits, max_error and step, not several")
-    file = File(dtype, *raw.shape, block=min(_rows(chunk), len(raw)))
+    file = File(dtype, len(raw), raw.shape[1], min(_rows(chunk), len(raw)))
     file.power, file.reach = float(np.square(values).sum()), float(np.abs(values).max())
     return form.written(_Encoder(file, raw, values).file(targets))
 
@@ -215,7 +215,8 @@ class _Encoder:
         if max(-components.min(), components.max()) >= block.MOST:
             raise InvalidTarget("the step or the bound is too small for these values")
         levels = np.rint(components).astype(np.int32)
-        blocks, gone = [], 0.0
+        blocks: list[Bytes] = []
+        gone = 0.0
         for low in range(0, file.rows, file.block):
             part = slice(low, low + file.block)
             encoder, aside = Encoder(), Writer()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lictor.codec.errors import InvalidOption, InvalidTarget, UnsupportedArray
+from lictor.codec.format.elements import Bytes
 from lictor.codec.kinds.arrays import Arrays, Content
 from lictor.codec.kinds.payload import Progress, Row
 from lictor.codec.runtime.store import DEFAULT as DEFAULT_STORE
@@ -73,7 +74,7 @@ class Embeddings(Arrays):
         self.info(data)
 
     def unpack(
-        self, data: bytes, options: Mapping[str, Any], progress: Progress | None = None
+        self, data: Bytes, options: Mapping[str, Any], progress: Progress | None = None
     ) -> Content:
         """All of them."""
         return Content(self.decode(data), self.suffix(bytes(data[:16])), row=vars(self.info(data)))
