@@ -38,6 +38,8 @@ _WANTED = {
     ENCODABLE: f"no {kinds.names(between=' and no ')}",
     **{kind.suffixes: f"no {kind.name}" for kind in kinds.KINDS},
     ARRAYS: f"no {kinds.ARRAYS.name}",
+    PICTURES
+    | kinds.WEIGHTS.suffixes: f"no {kinds.names((kinds.PICTURES, kinds.WEIGHTS), ' and no ')}",
     BINS: "no .bin or .lictor files",
 }
 

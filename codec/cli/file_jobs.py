@@ -147,7 +147,10 @@ class Decode:
 
 @dataclass(frozen=True)
 class Verify:
-    """A picture encoded, decoded twice and compared; "ok" says whether all agrees."""
+    """A file encoded, decoded twice and compared; "ok" says whether all agrees.
+
+    Files of weights, which must come back to the byte; all others are pictures.
+    """
 
     quality: float | str | None
     effort: int
@@ -156,6 +159,8 @@ class Verify:
 
     def __call__(self, job: Job) -> Row:
         """Read and verify."""
+        if kinds.of_input(job.source, _start(job)) is kinds.WEIGHTS:
+            return kinds.WEIGHTS.verified(_content(kinds.WEIGHTS, job))
         return self._verified(_content(kinds.PICTURES, job))
 
     def of_bytes(self, name: str, data: bytes) -> tuple[str, bytes, Row]:

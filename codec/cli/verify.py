@@ -7,10 +7,12 @@ from typing import Any
 import click
 
 from lictor.codec import inputs as files
+from lictor.codec import kinds
 from lictor.codec.cli import batch, options
 from lictor.codec.cli.file_jobs import Verify
 from lictor.codec.inputs import Job
 
+_VERIFIED = files.PICTURES | kinds.WEIGHTS.suffixes
 asked = options.together(
     options.quality, options.method, options.effort, options.model, options.runtime
 )
@@ -23,13 +25,14 @@ asked = options.together(
 @options.workers
 @options.json
 def verify(inputs: tuple[str, ...], workers: int, as_json: bool, **how: Any) -> int:
-    """Encode pictures, decode each twice, and compare all that should agree.
+    """Encode pictures or weights, decode each twice, and compare all that should agree.
 
-    The status is 1 if anything does not: pixels of the two decodes (made with different numbers
-    of threads), latents, the file's size and the model's own estimate of it, or errors and the
-    bound that the quality sets them.
+    The status is 1 if anything does not. Of weights, the file, decoded by one thread and by two. Of
+    pictures, pixels of the two decodes (made with different numbers of threads), latents, the
+    file's size and the model's own estimate of it, or errors and the bound that the quality sets
+    them.
     """
-    jobs = [Job(path) for path, _ in files.find(inputs, files.PICTURES)]
+    jobs = [Job(path) for path, _ in files.find(inputs, _VERIFIED)]
     return batch.run(jobs, work(**how), as_json, _verify_line, workers=workers)
 
 
@@ -40,6 +43,9 @@ def work(quality: float | str, method: str, lossless: bool, effort: int, model: 
 
 
 def _verify_line(row: dict[str, Any]) -> str:
+    if kinds.of_row(row) is kinds.WEIGHTS:
+        same = "ok" if row["ok"] else "DISAGREES: another file comes back"
+        return f"{same}; {kinds.WEIGHTS.line(row)}"
     verdict = "ok"
     if not row["same"]:
         verdict = "DISAGREES: two decodes differ"

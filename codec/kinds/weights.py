@@ -106,6 +106,17 @@ class Weights(Kind):
         told = info.described(content.source.header, text, made, size, hashed)
         return {**vars(told), "notes": content.notes}
 
+    def verified(self, content: Content) -> Row:
+        """The row of a file that was encoded and decoded, by one thread and by two.
+
+        "ok" is false unless it came back to the byte each time.
+        """
+        from lictor.codec.weights import api
+
+        data, row = self.encode(content, {})
+        back = [api.decode_weights(data, threads=threads) for threads in (1, 2)]
+        return {**row, "ok": all(found == content.source.data for found in back)}
+
     def decode(self, data: Any, **options: Any) -> dict[str, Any]:
         """Arrays by their names: numpy's, or PyTorch's of types that numpy has not."""
         from lictor.codec.weights import arrays, file, source

@@ -564,6 +564,16 @@ def test_a_target_makes_arrays_of_them(tmp_path: Path) -> None:
     assert lictor("encode", odd, out, "--kind", "weights").exit_code == 0
 
 
+def test_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.safetensors").write_bytes(some())
+    result = lictor("verify", tmp_path)
+    assert result.exit_code == 0 and ": ok; weights, 5 tensors" in result.stdout
+    assert json.loads(lictor("verify", tmp_path / "m.safetensors", "--json").stdout)["ok"]
+    monkeypatch.setattr("lictor.codec.weights.api.decode_weights", lambda data, threads: b"")
+    result = lictor("verify", tmp_path)
+    assert result.exit_code == 1 and "DISAGREES: another file comes back" in result.stdout
+
+
 def test_a_base_by_the_command(tmp_path: Path) -> None:
     first = normal((60, 70))
     for name, values in (("a", first), ("b", near(first))):
