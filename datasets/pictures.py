@@ -16,15 +16,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from lictor.codec.format import names
+from lictor.codec.format.picture import MAGIC
+
 SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".qoi")
-).union((".tga", ".tif", ".tiff", ".webp"))
+).union((".tga", ".tif", ".tiff", ".webp"), names.SUFFIXES)
 
 _ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
 """The EXIF tag, and its values that exchange width and height."""
@@ -186,8 +190,13 @@ def _look(shrink: tuple[float, float], at_least: int, file: File) -> Picture:
 
 
 def _open(file: File) -> Image.Image:
+    data = file.read()
+    if data.startswith(MAGIC):
+        import_module("lictor.pillow")  # by which Pillow reads it
+    elif Path(file.member or file.path).suffix.lower() in names.SUFFIXES:
+        raise Unusable("no picture of Lictor's")
     with _named():
-        image = Image.open(io.BytesIO(file.read()))
+        image = Image.open(io.BytesIO(data))
     if image.mode.startswith(("I", "F")):
         raise Unusable("more than 8 bits a sample")
     return image

@@ -38,7 +38,7 @@ MAGICS = tuple(kind.magic for kind in ALL)
 START = 16
 """Bytes from the beginning of a file, by which it is known."""
 _FLAGS = {"quality": "-q", "precision": "--bf16"}
-_DEFAULTS = {"salvage": False, "precision": "float32", "device": "cpu", "reduce": 1}
+_DEFAULTS: dict[str, Any] = {"salvage": False, "precision": "float32", "device": "cpu", "reduce": 1}
 _LOSSY = frozenset(("max_error", "mse", "bits", "axis", "chunk"))
 """Options that say how arrays are to be coded with loss."""
 

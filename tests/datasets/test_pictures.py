@@ -123,3 +123,15 @@ def test_nothing_to_train_on_is_an_error(tmp_path):
     (tmp_path / "x.tar").write_bytes(b"no tar at all")
     with pytest.raises(ValueError, match="not an uncompressed tar"):
         load([Source(tmp_path / "x.tar")], 64, GIGABYTE)
+
+
+def test_lictor_files_are_pictures_too(tmp_path):
+    from lictor.codec import encode, encode_features
+
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    (tmp_path / "a.bin").write_bytes(encode(pixels, quality="lossless"))
+    (tmp_path / "b.lictor").write_bytes(encode(pixels[:33], quality="lossless"))
+    (tmp_path / "c.bin").write_bytes(encode_features(np.zeros(4, np.float32)))
+    found = load(sources(str(tmp_path)), 0, 1e9)
+    assert [(p.height, p.width) for p in found] == [(40, 50), (33, 50)]
+    assert np.array_equal(found[0].array(), pixels)
