@@ -461,6 +461,32 @@ def test_records_that_lie() -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_heads_of_any_bytes() -> None:
+    """Heads with bytes changed by chance, and the checksum that they should have."""
+    coded, rng = codec.encode_weights(some()), np.random.default_rng(3)
+    file = files.read(coded)
+    for _ in range(400):
+        number = int(rng.integers(0, len(file.places)))
+        start, sizes = bytes(coded[: file.start]), []
+        for i, (begin, end) in enumerate(file.places):
+            part = coded[begin:end]
+            if i == number:
+                _, at = form.read_record(file.data[begin:end])
+                reader = form.Reader(part)
+                reader.varint("", 0, 0, 2**48)
+                head = bytearray(part[reader.position : at - 4])
+                for place in rng.integers(0, len(head), int(rng.integers(1, 4))):
+                    head[place] = int(rng.integers(0, 256))
+                check = zlib.crc32(head).to_bytes(4, "little")
+                part = part[: reader.position] + bytes(head) + check + part[at:]
+            start += part
+            sizes.append(len(part))
+        try:
+            codec.decode_weights(start + form.write_end(sizes))
+        except FileError as e:
+            assert "\n" not in str(e)
+
+
 def test_planes_that_lie() -> None:
     """Chunks of random bytes, with the checksum that they should have."""
     coded = codec.encode_weights(made({"w": ("BF16", (64, 96), bf16(normal((64, 96))))}))
