@@ -307,6 +307,7 @@ static PyType_Spec field_spec = {
 };
 
 static PyMethodDef functions[] = {
+    {"difference", difference, METH_VARARGS, "Along an axis; see differences.py."},
     {"count", count, METH_VARARGS, "Symbols by context; see shared_tables.py."},
     {"merge", merge, METH_VARARGS, "Contexts that share a table; see shared_tables.py."},
     {"quantise", quantise, METH_VARARGS, "Integers of numbers; see quick.py."},

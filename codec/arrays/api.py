@@ -301,21 +301,31 @@ def _encode_array(
     if options.exact:
         return _exactly(name, dtype, raw)
     own = whole_axis(options.axis, raw.ndim) if dtype in FLOATS and raw.size else None
-    if way is None and options.effort == 0 and dtype in FLOATS:
-        for coded, promise in _quickly(name, dtype, raw, own, target):
-            small = size_of(coded) * _MUCH < _exact_size(raw)
-            if small and promise is not None and _kept(coded, raw, promise, None):
-                return coded
+    quickly = _quick_one(name, dtype, raw, own, target) if way is None else None
+    if quickly is not None and options.effort == 0:
+        return quickly
     exact = _exactly(name, dtype, raw)
     if dtype not in FLOATS or not np.isfinite(to_float64(dtype, raw)).any():
         return exact
-    model = way.model if way else None
-    for coded, promise in _candidates(exact, raw, own, target, way):
-        if size_of(coded) >= size_of(exact):
+    model, known = way.model if way else None, quickly or exact
+    hurry = options.effort == 0 and raw.size >= quick.LEAST
+    for coded, promise in _candidates(exact, raw, own, target, way, hurry):
+        if size_of(coded) >= size_of(known):
             continue
         if promise is None or _kept(coded, raw, promise, model):
             return coded
-    return exact
+    return known
+
+
+def _quick_one(
+    name: str, dtype: str, raw: npt.NDArray[Any], axis: int | None, target: Target
+) -> Array | None:
+    """Without a search, where that is possible and keeps the target."""
+    for coded, promise in _quickly(name, dtype, raw, axis, target):
+        small = size_of(coded) * _MUCH < _exact_size(raw)
+        if small and promise is not None and _kept(coded, raw, promise, None):
+            return coded
+    return None
 
 
 def _exact_size(raw: npt.NDArray[Any]) -> float:
@@ -349,7 +359,6 @@ def _kept(coded: Array, raw: npt.NDArray[Any], promise: Promise, model: Any) -> 
 def _quickly(
     name: str, dtype: str, raw: npt.NDArray[Any], axis: int | None, target: Target
 ) -> Candidates:
-    """Without a search, where that is possible."""
     way = quick.Quick.of(dtype, raw, axis) if target.bits is None else None
     if way is None:
         return
@@ -364,22 +373,20 @@ def _quickly(
         coded = way.encode(found)
     except Uncodable:
         return
-    yield (
-        Predicted(
-            name,
-            dtype,
-            raw.shape,
-            axis=-1 if found.axis is None else found.axis,
-            patch=found.patch,
-            coded=coded,
-            step=found.step,
-        ),
-        promise,
-    )
+    array = Predicted.of(found.orders)
+    array.name, array.dtype, array.shape = name, dtype, raw.shape
+    array.axis = -1 if found.axis is None else found.axis
+    array.patch, array.coded, array.step = found.patch, coded, found.step
+    yield array, promise
 
 
 def _candidates(
-    exact: Array, raw: npt.NDArray[Any], axis: int | None, target: Target, way: _Way | None
+    exact: Array,
+    raw: npt.NDArray[Any],
+    axis: int | None,
+    target: Target,
+    way: _Way | None,
+    hurry: bool,
 ) -> Candidates:
     if target.bits is not None and size_of(exact) <= target.bits * raw.size / 8:
         return  # nothing is nearer
@@ -387,7 +394,7 @@ def _candidates(
         yield from _learned(exact, raw, axis, target, way)
         if target.mse is None:
             return
-    quantiser = Quantiser(exact.name, exact.dtype, raw, axis)
+    quantiser = Quantiser(exact.name, exact.dtype, raw, axis, hurry)
     if target.max_error is not None:
         yield from _bounded(quantiser, target.max_error)
     elif target.bits is not None:

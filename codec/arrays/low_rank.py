@@ -143,10 +143,12 @@ class Mixer:
             low *= _NEARER
         return None
 
-    def encode(self, step: float, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
+    def encode(
+        self, step: float, shape: tuple[int, ...], quick: bool = False
+    ) -> tuple[bytes, bytes]:
         """The streams of the mixtures' weights and of the components, coded with a step.
 
-        shape: of the array. Raises Uncodable.
+        shape: of the array. quick: as `stream.encode` has it. Raises Uncodable.
         """
         if not (0 < step < math.inf and self._largest / step <= MAX_SYMBOL):
             raise Uncodable("components or means are out of the range of integers")
@@ -154,7 +156,7 @@ class Mixer:
         encoder = Encoder(checksum=False)
         _syntax(Push(encoder), self._mixture(step), count, channels)
         inner = grid(shape_of(shape, self.axis, count), self.axis)
-        return encoder.finish(), stream.encode(self._levels(step), inner)
+        return encoder.finish(), stream.encode(self._levels(step), inner, quick)
 
     def _mixture(self, step: float) -> Mixture:
         mean = np.rint(np.ldexp(self.parts.mean / step, MEAN_BITS))

@@ -1,11 +1,12 @@
 /*
- * numbers_module.h: quantise.h and merge.h as functions of Python, a part of _field.c.
+ * numbers_module.h: quantise.h, merge.h and differences.h as functions of Python, a part of _field.c.
  */
 #ifndef LICTOR_NUMBERS_MODULE_H
 #define LICTOR_NUMBERS_MODULE_H
 
 #include <Python.h>
 
+#include "differences.h"
 #include "merge.h"
 #include "quantise.h"
 
@@ -199,6 +200,31 @@ static PyObject *merge(PyObject *Py_UNUSED(self), PyObject *args)
     PyBuffer_Release(&counts);
     PyBuffer_Release(&starts);
     return good ? Py_BuildValue("id", runs, bits) : NULL;
+}
+
+/* difference(x i32[…], n, inner, back): along an axis of length n, with inner values to a step */
+static PyObject *difference(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    Py_buffer x;
+    Py_ssize_t length, inner;
+    int back;
+    if (!PyArg_ParseTuple(args, "w*nnp", &x, &length, &inner, &back))
+        return NULL;
+    size_t count = (size_t)x.len / 4;
+    QuantiseCut cut = {0, (size_t)length, (size_t)inner};
+    int good = is_cut(&cut, count) && holds(&x, count, 4);
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        if (back)
+            differences_sum(x.buf, cut.outer, cut.channels, cut.inner);
+        else
+            differences_take(x.buf, cut.outer, cut.channels, cut.inner);
+        Py_END_ALLOW_THREADS
+    } else if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ValueError, "an axis that there is not");
+    }
+    PyBuffer_Release(&x);
+    return good ? Py_NewRef(Py_None) : NULL;
 }
 
 #endif

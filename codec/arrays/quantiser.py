@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays import stream
+from lictor.codec.arrays import differences, stream
 from lictor.codec.arrays.context import MAX_SHIFT, MAX_SYMBOL, FloatArray, cut, grid
 from lictor.codec.arrays.dtypes import rounded, to_float64
 from lictor.codec.arrays.lossless import pack, pack_patch
@@ -19,6 +19,8 @@ from lictor.codec.arrays.predictor_fit import entropy
 from lictor.codec.arrays.target import Distance, within
 
 _AXIS_SAMPLE = 2**16
+_PROMISING = 1.1
+"""Differences are tried where they alone seem to take at most so many times the bytes."""
 _SOME = 2**16
 _MAX_CHANNELS = 2**13
 _DEAD = (0.0, 0.08, 0.16)
@@ -55,6 +57,7 @@ class Parts:
     shifts: bytes
     patch: bytes
     coded: bytes
+    orders: tuple[int, ...] = ()
 
 
 class Quantiser:
@@ -65,9 +68,18 @@ class Quantiser:
         dtype: its type, one of FLOATS.
         raw: the array, with at least one finite value; bfloat16 as uint16.
         axis: of its channels; found when first needed if None.
+        quick: choose what its integers are predicted from in C, from less.
     """
 
-    def __init__(self, name: str, dtype: str, raw: npt.NDArray[Any], axis: int | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        dtype: str,
+        raw: npt.NDArray[Any],
+        axis: int | None,
+        quick: bool = False,
+    ) -> None:
+        self.quick = quick
         self.name, self.dtype, self.raw = name, dtype, raw
         self.x = to_float64(dtype, raw)
         self.finite = np.isfinite(self.x)
@@ -266,9 +278,32 @@ class Quantiser:
         if bound < math.inf:
             patched |= ~within(decoded, self.x, bound)
         g = grid(self.raw.shape, axis)
-        coded = stream.encode(cut(levels.astype(np.int64), axis), g)
-        packed = pack(shifts.astype(np.int64)) if shifts.any() else b""
-        return Parts(axis, packed, pack_patch(self.raw, patched), coded)
+        coded = stream.encode(cut(levels.astype(np.int64), axis), g, self.quick)
+        if shifts.any():
+            packed = pack(shifts.astype(np.int64))
+            return Parts(axis, packed, pack_patch(self.raw, patched), coded)
+        other = self._differenced(levels, len(coded))
+        axis, coded, orders = other or (axis, coded, ())
+        return Parts(axis, b"", pack_patch(self.raw, patched), coded, orders)
+
+    def _differenced(
+        self, levels: FloatArray, most: int
+    ) -> tuple[int | None, bytes, tuple[int, ...]] | None:
+        """Axis, stream and orders where differences take fewer than `most` bytes."""
+        bits, orders = differences.best(levels.astype(np.int32))
+        if not any(orders) or bits * levels.size / 8 > most * _PROMISING:
+            return None
+        found = differences.differences(levels, orders)
+        if not differences.fit(found):
+            return None
+        least: tuple[int | None, bytes, tuple[int, ...]] | None = None
+        known = self._axis if self._axis is not None and self._axis >= 0 else None
+        for axis in dict.fromkeys((known, None)):
+            g = grid(levels.shape, axis)
+            coded = stream.encode(cut(found.astype(np.int64), axis), g, self.quick)
+            if len(coded) < most:
+                least, most = (axis, coded, orders), len(coded)
+        return least
 
     def axes(self) -> list[int]:
         """Those that may be the channels': the one that was given, or all."""
@@ -296,7 +331,7 @@ class Quantiser:
         shifts = self._shifts(part, own, step)
         levels, patched = _levels(part, step, self._dead, shifts)
         g = grid(levels.shape, own)
-        model, whole = stream.sizes(cut(levels.astype(np.int64), own), g)
+        model, whole = stream.sizes(cut(levels.astype(np.int64), own), g, self.quick)
         more = 1 if own is None else shape[own] / g.channels
         kept = self.raw.itemsize * patched.mean() if self.largest / step >= _FAR else 0.0
         return (whole - model) / levels.size + model * more / self.raw.size + kept

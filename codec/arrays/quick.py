@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays import analysis, stream
+from lictor.codec.arrays import analysis, differences, stream
 from lictor.codec.arrays.context import cut, grid
 from lictor.codec.arrays.dtypes import rounded, to_float64
 from lictor.codec.arrays.lossless import pack_patch
@@ -44,18 +44,24 @@ _TRIES = 4
 _CHANNELS, _PLACES, _PART = 24, 2**10, 8
 """What of an array tells its axis: channels, and places of each, one in so many of all at most."""
 _MOST_CHANNELS = 2**13
+_SMOOTH, _PROMISING = 2**13, 0.1
+"""Values by which orders of differences are chosen; how many bits more they may seem to take."""
+_NEARLY, _LARGER = 1.05, 6
+"""Ways that cost no more than so many times the best are tried again, with so much more."""
 
 
 @dataclass(frozen=True)
 class Levels:
     """An array's integers (channels, plane), and values that are kept exactly, packed.
 
-    axis: of the channels, None for one channel.
+    axis: of the channels, None for one channel. orders: of the differences along each axis, which
+        stand in the place of the integers.
     """
 
     levels: npt.NDArray[np.int32]
     axis: int | None
     step: float
+    orders: tuple[int, ...] = ()
     patch: bytes = b""
 
 
@@ -142,13 +148,13 @@ class Quick:
             return None
         if most < wanted.mse:
             step = self._step(more, Distance(most), best)
-        axis = self._axis(step, best)
+        axis, orders = self._way(step, best)
         levels, cut = self._room(axis)
         for _ in range(_TRIES):
             error, _ = self._quantise(self._array, step, best, levels, cut)
             ratio = most * self._x.size / error if error else 1.0
             if ratio >= 1 + 1e-9:
-                return Levels(levels, axis, step)
+                return Levels(levels, axis, step, self._differenced(levels, axis, orders))
             step *= math.sqrt(ratio) * (1 - 1e-4)
         return None
 
@@ -186,15 +192,31 @@ class Quick:
         step = 2 * (bound - rounding if rounding < bound / 2 else bound) * (1 - 2.0**-40)
         if not step > 0 or self._largest / step >= _FAR or lattice_of(some[some != 0]) >= step:
             return None
-        axis = self._axis(step, 0.0)
+        axis, orders = self._way(step, 0.0)
         levels, cut = self._room(axis)
         _, largest = self._quantise(self._array, step, 0.0, levels, cut)
+        patch = b""
         exact = self._dtype in ("float32", "float64")
-        if exact and math.sqrt(largest) < bound * (1 - 1e-9):
-            return Levels(levels, axis, step)
-        decoded = scaled(levels, self._raw.shape, axis, step, self._dtype)
-        far = ~within(to_float64(self._dtype, decoded), to_float64(self._dtype, self._raw), bound)
-        return Levels(levels, axis, step, pack_patch(self._raw, far) if far.any() else b"")
+        if not (exact and math.sqrt(largest) < bound * (1 - 1e-9)):
+            back = scaled(levels, self._raw.shape, axis, step, self._dtype)
+            own, other = to_float64(self._dtype, back), to_float64(self._dtype, self._raw)
+            far = ~within(own, other, bound)
+            patch = pack_patch(self._raw, far) if far.any() else b""
+        return Levels(levels, axis, step, self._differenced(levels, axis, orders), patch)
+
+    def _differenced(
+        self, levels: npt.NDArray[np.int32], axis: int | None, orders: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """Differences in the place of the integers; their orders, none where they do not fit."""
+        if not any(orders):
+            return ()
+        whole = levels.reshape(differences.permuted(self._raw.shape, axis))
+        own = differences.permuted(orders, axis)
+        differences.take(whole, own)
+        if differences.fit(whole):
+            return orders
+        differences.sums(whole, own)
+        return ()
 
     def _levels(self, x: npt.NDArray[Any], step: float, dead: float) -> npt.NDArray[np.int32]:
         levels = np.empty(x.shape, np.int32)
@@ -212,32 +234,63 @@ class Quick:
         """The stream. Raises Uncodable."""
         return stream.encode(found.levels, grid(self._raw.shape, found.axis), quick=True)
 
-    def _axis(self, step: float, dead: float) -> int | None:
-        """The axis along which a middle part of the array takes the fewest bits as channels."""
-        if self._given is not None:
-            return self._given
+    def _way(self, step: float, dead: float) -> tuple[int | None, tuple[int, ...]]:
+        """The axis of the channels, and orders of differences, by which a part takes least."""
         shape = self._raw.shape
-        tried = [i for i, n in enumerate(shape) if 1 < n <= _MOST_CHANNELS][-3:]
-        if len(shape) == 1:
-            return None
-        return min([None, *tried], key=lambda axis: self._cost(axis, step, dead))
+        axes = [i for i, n in enumerate(shape) if 1 < n <= _MOST_CHANNELS][-3:]
+        tried: list[int | None]
+        if self._given is not None:
+            tried = [self._given]
+        elif len(shape) == 1:
+            tried = [None]
+        else:
+            tried = [None, *axes]
+        costs = {(axis, ()): self._cost(axis, step, dead, ()) for axis in tried}
+        middle = self._middle(list(shape), _SMOOTH)
+        bits, orders = differences.best(self._part_levels(middle, step, dead))
+        best = min(costs, key=lambda way: costs[way])
+        if not any(orders) or bits > costs[best] + _PROMISING:
+            return best
+        own = {(axis, orders): self._cost(axis, step, dead, orders) for axis in tried}
+        near = [way for way in own if own[way] < min(own.values()) * _NEARLY]
+        return min([best, *near], key=lambda way: self._cost(way[0], step, dead, way[1], _LARGER))
 
-    def _cost(self, axis: int | None, step: float, dead: float) -> float:
-        """Bits a value of a part, what its channels' weights take shared out over all places."""
-        whole, size = self._raw.shape, self._raw.size
-        shape = list(whole)
+    def _part_levels(
+        self, part: tuple[slice, ...], step: float, dead: float
+    ) -> npt.NDArray[np.int32]:
+        return self._levels(np.ascontiguousarray(self._array[part]), step, dead)
+
+    def _middle(self, shape: list[int], most: int, axis: int | None = None) -> tuple[slice, ...]:
+        """Of the array, `most` places at most in all axes but one, from a shape on."""
+        whole = self._raw.shape
+        shape = [min(n, m) for n, m in zip(whole, shape, strict=True)]
         others = [i for i in range(len(whole)) if i != axis]
-        if axis is not None:
-            shape[axis] = min(shape[axis], _CHANNELS)
-        channels = 1 if axis is None else shape[axis]
-        most = max(_PLACES, min(_PLACES * _CHANNELS, size // _PART) // channels)
         while math.prod(shape[i] for i in others) > most:
             longest = max(others, key=lambda i: shape[i])
             shape[longest] = -(-shape[longest] // 2)
-        middle = (slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(whole, shape, strict=True))
-        part = self._levels(np.ascontiguousarray(self._array[tuple(middle)]), step, dead)
+        return tuple(
+            slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(whole, shape, strict=True)
+        )
+
+    def _cost(
+        self,
+        axis: int | None,
+        step: float,
+        dead: float,
+        orders: tuple[int, ...],
+        times: int = 1,
+    ) -> float:
+        """Bits a value of a part, what its channels' weights take shared out over all places."""
+        shape, size = list(self._raw.shape), self._raw.size
+        if axis is not None:
+            shape[axis] = min(shape[axis], _CHANNELS * times)
+        channels = 1 if axis is None else shape[axis]
+        most = max(_PLACES, min(_PLACES * _CHANNELS, size // _PART) * times // channels)
+        part = self._part_levels(self._middle(shape, most, axis), step, dead)
+        if any(orders):
+            part = differences.inner(differences.differences(part, orders), orders)
         model, symbols = analysis.estimate(cut(part, axis), grid(part.shape, axis))
-        places = size / (1 if axis is None else whole[axis])
+        places = size / (1 if axis is None else self._raw.shape[axis])
         return symbols / part.size + model / channels / places
 
 

@@ -58,7 +58,7 @@ class Mixed(Coded):
     def encode(cls, quantiser: Quantiser, mixer: Mixer, step: float) -> Mixed:
         """With a step. Raises Uncodable."""
         q, parts = quantiser, mixer.parts
-        basis, coded = mixer.encode(step, q.raw.shape)
+        basis, coded = mixer.encode(step, q.raw.shape, q.quick)
         return cls(
             q.name,
             q.dtype,

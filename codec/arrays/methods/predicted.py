@@ -35,10 +35,17 @@ class Predicted(Coded):
         self.step = positive(io, "step", self.step)
 
     @staticmethod
+    def of(orders: tuple[int, ...]) -> Predicted:
+        """An array whose differences are coded, if any order is above 0."""
+        from lictor.codec.arrays.methods.differenced import Differenced
+
+        return Differenced(orders=orders) if any(orders) else Predicted()
+
+    @staticmethod
     def encode(quantiser: Quantiser, step: float, bound: float = math.inf) -> Predicted:
         """With a step; values further off than the bound are kept exactly. Raises Uncodable."""
         part = quantiser.encode(step, bound)
-        array = Shifted(shifts=part.shifts) if part.shifts else Predicted()
+        array = Shifted(shifts=part.shifts) if part.shifts else Predicted.of(part.orders)
         array.name, array.dtype, array.shape = quantiser.name, quantiser.dtype, quantiser.raw.shape
         array.axis = -1 if part.axis is None else part.axis
         array.patch, array.coded, array.step = part.patch, part.coded, step
