@@ -24,16 +24,15 @@ from lictor.codec import quality as qualities
 from lictor.codec.arrays import chunks, methods, quick, rate_search
 from lictor.codec.arrays.dtypes import AnyArray, as_array, bits_of, is_big_endian, to_float64
 from lictor.codec.arrays.info import view
-from lictor.codec.arrays.lossless import pack
+from lictor.codec.arrays.lossless import packed_size
 from lictor.codec.arrays.methods import Exact, Learned, Mixed, Predicted
-from lictor.codec.arrays.opened import open_array
+from lictor.codec.arrays.opened import part_of
 from lictor.codec.arrays.quantiser import Quantiser
 from lictor.codec.arrays.stream import Uncodable
 from lictor.codec.arrays.target import Distance, Promise, Target, whole_axis
 from lictor.codec.errors import (
     CodecError,
     CorruptFile,
-    InvalidRegion,
     InvalidTarget,
     LatentMismatch,
     SelfCheckFailed,
@@ -216,7 +215,7 @@ def decode_features(
             not there; ModelUnavailable.
     """
     if region is not None:
-        return _part(data, region, models.on(runtime))
+        return part_of(data, region, models.on(runtime))
     file = methods.read(view(data))
     with np.errstate(all="ignore"):  # of files that no encoder wrote
         arrays = {
@@ -230,16 +229,6 @@ def decode_features(
     if len(arrays) != 1:
         raise CorruptFile("an .npy file has one array; the file is damaged, get another copy of it")
     return next(iter(arrays.values()))
-
-
-def _part(data: Bytes, region: Any, models: Store) -> Any:
-    opened = open_array(data, models=models)
-    try:
-        return opened[region]
-    except (IndexError, TypeError, ValueError) as e:
-        if isinstance(e, CodecError):
-            raise
-        raise InvalidRegion(f"there is no such part of an array {opened.shape}: {e}") from e
 
 
 def _model(a: Array, models: Store) -> ArrayNetwork | None:
@@ -322,18 +311,10 @@ def _quick_one(
 ) -> Array | None:
     """Without a search, where that is possible and keeps the target."""
     for coded, promise in _quickly(name, dtype, raw, axis, target):
-        small = size_of(coded) * _MUCH < _exact_size(raw)
+        small = size_of(coded) * _MUCH < packed_size(raw)
         if small and promise is not None and _kept(coded, raw, promise, None):
             return coded
     return None
-
-
-def _exact_size(raw: npt.NDArray[Any]) -> float:
-    """About the bytes of an array that is kept exactly, from parts of it."""
-    flat, size = raw.reshape(-1), 2**11
-    starts = range(0, flat.size - size + 1, max(size, (flat.size // 4) | 1))
-    packed = sum(len(pack(flat[start : start + size])) for start in starts)
-    return packed / (len(starts) * size) * flat.size
 
 
 def _exactly(name: str, dtype: str, raw: npt.NDArray[Any]) -> Exact:

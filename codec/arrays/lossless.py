@@ -90,3 +90,11 @@ def _inflate(data: Bytes, size: int) -> bytes:
 
 def _damaged(what: str) -> CorruptFile:
     return CorruptFile(f"an array {what}; the file is damaged, get another copy of it")
+
+
+def packed_size(raw: npt.NDArray[Any]) -> float:
+    """About the bytes of an array that is packed, from parts of it."""
+    flat, size = raw.reshape(-1), 2**11
+    starts = range(0, flat.size - size + 1, max(size, (flat.size // 4) | 1))
+    packed = sum(len(pack(flat[start : start + size])) for start in starts)
+    return packed / (len(starts) * size) * flat.size

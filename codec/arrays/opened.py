@@ -15,7 +15,7 @@ from lictor.codec.arrays import methods
 from lictor.codec.arrays.dtypes import as_array
 from lictor.codec.arrays.info import view
 from lictor.codec.arrays.methods import Chunked
-from lictor.codec.errors import InvalidOption
+from lictor.codec.errors import CodecError, InvalidOption, InvalidRegion
 from lictor.codec.format.arrays import Array
 from lictor.codec.format.picture import Bytes
 from lictor.codec.runtime import store
@@ -142,3 +142,14 @@ def open_array(
         names = ", ".join(list(named)[:8]) or "none"
         raise InvalidOption(f"there is no array {name!r} in the file; name one of: {names}")
     return OpenArray(named[name], models)
+
+
+def part_of(data: Bytes, region: Any, models: Store) -> Any:
+    """A part of the one array of a file. Raises CodecError, InvalidRegion for what is not there."""
+    opened = open_array(data, models=models)
+    try:
+        return opened[region]
+    except CodecError:
+        raise
+    except (IndexError, TypeError, ValueError) as e:
+        raise InvalidRegion(f"there is no such part of an array {opened.shape}: {e}") from e

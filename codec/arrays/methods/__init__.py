@@ -6,11 +6,10 @@ A new one is one more file and one more entry of the table.
 from __future__ import annotations
 
 from lictor.codec.arrays.methods.chunked import Chunked
-from lictor.codec.arrays.methods.differenced import Differenced
 from lictor.codec.arrays.methods.exact import Exact
 from lictor.codec.arrays.methods.learned import Learned
 from lictor.codec.arrays.methods.mixed import Mixed
-from lictor.codec.arrays.methods.predicted import Predicted, Shifted
+from lictor.codec.arrays.methods.predicted import Differenced, Predicted, Shifted
 from lictor.codec.format import arrays
 from lictor.codec.format.arrays import Array, File
 from lictor.codec.format.picture import Bytes

@@ -1,6 +1,7 @@
 """Quantised with one step, and coded as integers that are predicted from their neighbours.
 
-Shifted codes the integers as the distance from a level of each channel's own.
+Shifted codes the integers as the distance from a level of each channel's own, Differenced as
+differences of neighbours.
 """
 
 from __future__ import annotations
@@ -37,8 +38,6 @@ class Predicted(Coded):
     @staticmethod
     def of(orders: tuple[int, ...]) -> Predicted:
         """An array whose differences are coded, if any order is above 0."""
-        from lictor.codec.arrays.methods.differenced import Differenced
-
         return Differenced(orders=orders) if any(orders) else Predicted()
 
     @staticmethod
@@ -120,3 +119,37 @@ class Shifted(Predicted):
         """With the bytes of the shifts."""
         said = super().describe()
         return {**said, "bytes": said["bytes"] + len(self.shifts)}
+
+
+@dataclass
+class Differenced(Predicted):
+    """orders: of the differences along each axis of the array."""
+
+    code, since = 6, 3
+
+    orders: tuple[int, ...] = ()
+
+    def own_syntax(self, io: Reader | Writer) -> None:
+        """The step and the orders."""
+        super().own_syntax(io)
+        given = self.orders or (0,) * len(self.shape)
+        self.orders = tuple(io.uint("order of differences", order, 0, 2) for order in given)
+
+    def _levels(self, axis: int | None) -> npt.NDArray[Any]:
+        """Raises CorruptFile."""
+        from lictor.codec.arrays.context import MAX_SYMBOL
+        from lictor.codec.arrays.differences import permuted, sums
+
+        levels = super()._levels(axis)
+        whole = levels.reshape(permuted(self.shape, axis))
+        sums(whole, permuted(self.orders, axis))
+        if whole.size and (int(whole.max()) > MAX_SYMBOL or int(whole.min()) < -MAX_SYMBOL):
+            raise CorruptFile(
+                "the differences of an array lead out of range; the file is damaged, get another "
+                "copy"
+            )
+        return levels
+
+    def describe(self) -> dict[str, Any]:
+        """With the orders."""
+        return {**super().describe(), "differences": list(self.orders)}
