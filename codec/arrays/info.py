@@ -9,7 +9,18 @@ from lictor.codec.arrays import methods
 from lictor.codec.errors import CorruptFile
 from lictor.codec.format.picture import Bytes
 
-_TOLD = ("axis", "step", "components", "model", "weights", "quality", "chunks", "cut", "bytes")
+_TOLD = (
+    "axis",
+    "step",
+    "components",
+    "model",
+    "weights",
+    "quality",
+    "chunks",
+    "cut",
+    "differences",
+    "bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,7 @@ class FeatureInfo:
         bits: of the file, a value.
         arrays: for each name, dtype, shape, axis of the channels, step or else the model, the
             start of the hash of its weights and quality, components if channels are mixtures,
-            chunks and the axis that is cut, and bytes.
+            chunks and the axis that is cut, orders of differences, and bytes.
         metadata: texts with names that came with the arrays.
     """
 

@@ -10,7 +10,16 @@ import pytest
 
 from lictor.codec import decode_features, encode_features, feature_info
 from lictor.codec.arrays import methods
-from lictor.codec.arrays.methods import METHODS, Chunked, Exact, Learned, Mixed, Predicted, Shifted
+from lictor.codec.arrays.methods import (
+    METHODS,
+    Chunked,
+    Differenced,
+    Exact,
+    Learned,
+    Mixed,
+    Predicted,
+    Shifted,
+)
 from lictor.codec.errors import FileError
 from lictor.codec.format import arrays as form
 from lictor.codec.format.arrays import Array, File
@@ -30,6 +39,8 @@ def encoded(method: type[Array]) -> bytes:
         return encode_features(normal(4, 60) + 1e9 * np.arange(4)[:, None], max_error=0.01)
     if method is Chunked:
         return encode_features(normal(64, 8).astype(np.float32), max_error=0.01, chunk=16)
+    if method is Differenced:
+        return encode_features(np.sin(np.arange(900.0) / 40).reshape(30, 30), max_error=1e-4)
     assert method is Mixed
     return encode_features((normal(300, 3) @ normal(48, 3).T).astype(np.float32), mse=1e-4)
 
@@ -42,7 +53,7 @@ def made(request: pytest.FixtureRequest) -> tuple[type[Array], bytes]:
 
 def test_codes_are_permanent() -> None:
     found = {code: method.__name__ for code, method in METHODS.items()}
-    names = "Exact Predicted Learned Mixed Shifted Chunked"
+    names = "Exact Predicted Learned Mixed Shifted Chunked Differenced"
     assert found == dict(enumerate(names.split()))
     assert all(method.code == code for code, method in METHODS.items())
 
@@ -62,9 +73,12 @@ def test_described(made: tuple[type[Array], bytes]) -> None:
     (array,), (row,) = methods.read(data).arrays, feature_info(data).arrays
     said = array.describe()
     assert said.items() <= row.items() and 0 < said["bytes"] < len(data)
-    keys = "name dtype shape axis step components model weights quality chunks cut bytes"
+    keys = (
+        "name dtype shape axis step components model weights quality chunks cut differences bytes"
+    )
     assert list(row) == keys.split()
     assert (row["components"] is not None) == (method is Mixed)
+    assert (row["differences"] is not None) == (method is Differenced)
     assert (row["step"] is None) == (method in (Exact, Chunked))
 
 
