@@ -288,7 +288,7 @@ def test_shipped_ones_are_small_and_of_their_weights(name: str):
 # ---- who asks for it
 
 
-@pytest.mark.parametrize("wrong", [0, 3, 32, -2, "8", None, 2.5])
+@pytest.mark.parametrize("wrong", [0, 3, 32, -2, "8", 2.5])
 def test_other_reductions_are_refused(photo: np.ndarray, wrong: object):
     with pytest.raises(InvalidOption, match="give one of 1, 2, 4, 8, 16"):
         decode(encode(photo, method="linear"), reduce=wrong)
