@@ -19,6 +19,7 @@ import sysconfig
 import time
 import zipfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -115,9 +116,9 @@ def ours(base: Vectors) -> Iterator[Coded]:
         start = time.process_time()
         back = embeddings.decode(data)
         speed = base.nbytes / 1e6 / (time.process_time() - start)
-        said = embeddings.info(data)
-        print(f"  {bits:g} bits: {said.way}, {said.axes} axes, decoded at {speed:.0f} MB/s")
-        yield f"Lictor, {bits:g} bits", len(data), back
+        axes = embeddings.info(data).axes
+        way = f"{axes} axes" if axes else "grid"
+        yield f"Lictor, {bits:g} bits ({way}, decoded at {speed:.0f} MB/s)", len(data), back
         if bits in (2.5, 1.6):
             rows = embeddings.searchable(data)
             again = rows.levels.astype(np.float32) @ rows.axes + rows.mean
@@ -189,13 +190,11 @@ def main() -> None:
         vectors = np.load(path)
         queries, base = vectors[:QUERIES], vectors[QUERIES:].copy()
         print(f"\n{name}: {len(base)} vectors of {base.shape[1]}", flush=True)
-        rows = [
-            (way, 8 * size / base.size, *recall(queries, base, back))
-            for way, size, back in (*peers(base), *ours(base))
-        ]
         print("\n| way | bits/value | recall@10 |\n|---|---|---|")
-        for way, bits, mean, spread in rows:
-            print(f"| {way} | {bits:.2f} | {mean:.3f} ± {spread:.3f} |")
+        for way, size, back in chain(ours(base), peers(base)):
+            mean, spread = recall(queries, base, back)
+            bits = 8 * size / base.size
+            print(f"| {way} | {bits:.2f} | {mean:.3f} ± {spread:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def _axes(io: Reader | Writer, given: Axes | None, columns: int, most: float) ->
     data = b""
     if given:
         encoder = Encoder()
-        block.push(encoder, np.ascontiguousarray(given.levels.T), block.unknown(rank))
+        block.push(encoder, np.ascontiguousarray(given.levels.T), expected(rank))
         data = encoder.finish()
     size = io.varint("length of the axes", len(data), 0, _MOST_BYTES)
     stream = io.raw("axes", data, size)
@@ -141,13 +141,18 @@ def _axes(io: Reader | Writer, given: Axes | None, columns: int, most: float) ->
         return given
     try:
         decoder = Decoder(stream)
-        levels = block.pull(decoder, columns, block.unknown(rank))
+        levels = block.pull(decoder, columns, expected(rank))
         decoder.close()
     except CorruptStream as e:
         raise CorruptFile(f"the axes are damaged: {e}") from e
     if not np.isfinite(mean).all():
         raise io.complaint("a mean is not finite")
     return Axes(mean, np.ascontiguousarray(levels.T), fine)
+
+
+def expected(columns: int, shift: int = 0) -> block.Expected:
+    """Components and values of embeddings are taken for Gaussian."""
+    return block.unknown(columns, shift, scales.GAUSSIAN)
 
 
 def written(f: File) -> bytes:

@@ -52,10 +52,10 @@ class Expected:
         return replace(self, scales=self.scales[:columns], shapes=self.shapes[:columns])
 
 
-def unknown(columns: int, shift: int = 0) -> Expected:
+def unknown(columns: int, shift: int = 0, shape: int = scales.BETWEEN) -> Expected:
     """Of columns that no calibration tells of."""
     middle = np.full(columns, scales.SCALES // 2, np.int32)
-    return Expected(middle, np.full(columns, scales.BETWEEN, np.uint8), True, shift)
+    return Expected(middle, np.full(columns, shape, np.uint8), True, shift)
 
 
 def push(encoder: Encoder, levels: Levels, expected: Expected) -> None:
