@@ -3,8 +3,8 @@
 Usage: python -m lictor.models.overfit.make_starts FOLDER OUT SIZE=BITS …, as in m=6e-4,1.2e-3.
 BITS are what a bit per pixel weighs against an error of 0…1: 1 / lambda / 255². It takes photos of
 FOLDER, spread over their names, and adds networks to those that are shipped: older ones keep their
-numbers, so that files that name them can be read. Those that are shipped came of earlier forms
-of this program; numbers 5 and 6 of size m took its mosaic and iterations, at bits 3e-4 and 1.2e-3, of
+numbers, so that files that name them can be read. Those that are shipped came of earlier forms of
+this program; numbers 5 and 6 of size m took its mosaic and iterations, at bits 3e-4 and 1.2e-3, of
 photos without six that were kept to judge by.
 """
 
