@@ -266,7 +266,7 @@ class Broken:
     def __init__(self, encode: Any, wrong: float) -> None:
         self.encode, self.wrong = encode, wrong
 
-    def __call__(self, q: Wide, g: Any) -> bytes:
+    def __call__(self, q: Wide, g: Any, quick: bool = False) -> bytes:
         q = q.copy()
         q[-1, -max(1, int(self.wrong * q.shape[1])) :] += 1 << 24
         return self.encode(q, g)
