@@ -361,11 +361,18 @@ def test_of_both_kinds_each_takes_its_own(folder: Path) -> None:
     assert feature_info((folder / "out" / "a.bin").read_bytes()).bits <= 4
 
 
-@pytest.mark.parametrize("options", [["--region", "0,0,4,4"], ["--bf16"]])
-def test_arrays_have_no_regions(folder: Path, options: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--region", "0,0,4,4"], "there is no such part of an array (9, 30)"),  # a picture's
+        (["--bf16"], "--bf16 is for pictures"),
+        (["--reduce", "2"], "--reduce is for pictures"),
+    ],
+)
+def test_what_pictures_have_is_not_for_arrays(folder: Path, options: list[str], words: str) -> None:
     lictor("encode", folder / "in" / "a.npy", folder / "a.bin")
     result = lictor("decode", folder / "a.bin", folder / "b.npy", *options)
-    assert result.exit_code == 1 and f"{options[0]} is for pictures" in result.stderr
+    assert result.exit_code == 1 and words in result.stderr
     assert not (folder / "b.npy").exists()
 
 
