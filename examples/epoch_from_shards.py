@@ -24,7 +24,7 @@ SIDE = 224
 
 def square(sample: dict[str, Any]) -> tuple[torch.Tensor, str]:
     """The middle of a picture at 224×224, and what the picture is of."""
-    pixels = torch.from_numpy(sample["picture"][..., :3].copy()).permute(2, 0, 1).float() / 255
+    pixels = sample["picture"][..., :3].permute(2, 0, 1).float() / 255
     side = min(pixels.shape[1:])
     top, left = (pixels.shape[1] - side) // 2, (pixels.shape[2] - side) // 2
     middle = pixels[None, :, top : top + side, left : left + side].expand(1, 3, -1, -1)
