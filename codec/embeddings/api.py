@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from lictor.codec.errors import CorruptFile, InvalidOption, InvalidTarget, Unsup
 from lictor.codec.format.arrays import block as bytes_block
 from lictor.codec.format.picture import Bytes, Reader, Writer
 from lictor.codec.rows import block
+from lictor.codec.rows.arguments import positive, whole
 from lictor.codec.rows.basis import MOST_COLUMNS
 from lictor.entropy import CorruptStream, Decoder, Encoder
 
@@ -134,10 +134,12 @@ def encode(
     if not np.isfinite(values).all():
         raise UnsupportedArray("a vector has NaN or infinities; take it out, or encode as arrays")
     given = {"bits": bits, "max_error": max_error, "step": step}
-    targets = {name: _positive(name, v) for name, v in given.items() if v is not None}
+    targets = {name: positive(name, v) for name, v in given.items() if v is not None}
     if len(targets) > 1:
         raise InvalidTarget("give one of bits, max_error and step, not several")
-    file = File(dtype, len(raw), raw.shape[1], min(_rows(chunk), len(raw)))
+    file = File(
+        dtype, len(raw), raw.shape[1], min(whole("chunk", chunk, 1, form.MOST_BLOCK), len(raw))
+    )
     file.power, file.reach = float(np.square(values).sum()), float(np.abs(values).max())
     return form.written(_Encoder(file, raw, values).file(targets))
 
@@ -363,23 +365,3 @@ def _asked(file: File, rows: tuple[int, int] | None) -> tuple[int, int]:
     if not 0 <= first < last <= file.rows:
         raise InvalidOption(f"rows {first} to {last} are not in the file's 0 to {file.rows}")
     return first, last
-
-
-def _rows(chunk: Any) -> int:
-    try:
-        found = operator.index(chunk)
-    except TypeError:
-        found = 0
-    if not 1 <= found <= form.MOST_BLOCK:
-        raise InvalidOption(f"chunk is {chunk!r}; give a whole number of 1 to {form.MOST_BLOCK}")
-    return found
-
-
-def _positive(name: str, value: Any) -> float:
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not (math.isfinite(found) and found > 0):
-        raise InvalidTarget(f"{name} is {value!r}; give a number above 0")
-    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +24,7 @@ from lictor.codec.kv.calibration import Calibration, find
 from lictor.codec.kv.form import Chunk, Header
 from lictor.codec.kv.layer import Layers, Rows
 from lictor.codec.rows import bits as exact_bits
+from lictor.codec.rows.arguments import positive, whole
 from lictor.codec.rows.basis import MOST_COLUMNS
 
 CHUNK = 256
@@ -121,13 +121,13 @@ def encode(
         own = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
         found = _as_known(found, own)
     header = Header(found.dtype, found.sizes, found.form)
-    header.chunk = _whole("chunk", chunk, 1, form.MOST_TOKENS)
-    header.start = _whole("start", start, 0, form.MOST_POSITION)
-    header.sinks = _whole("sinks", sinks, 0, form.MOST_POSITION)
-    header.recent = _whole("recent", recent, 0, form.MOST_POSITION)
-    header.rank = _whole("rank", MOST_COLUMNS if rank is None else rank, 1, MOST_COLUMNS)
+    header.chunk = whole("chunk", chunk, 1, form.MOST_TOKENS)
+    header.start = whole("start", start, 0, form.MOST_POSITION)
+    header.sinks = whole("sinks", sinks, 0, form.MOST_POSITION)
+    header.recent = whole("recent", recent, 0, form.MOST_POSITION)
+    header.rank = whole("rank", MOST_COLUMNS if rank is None else rank, 1, MOST_COLUMNS)
     targets = {"max_error": max_error, "bits": bits, "divergence": divergence}
-    given = {name: _positive(name, v) for name, v in targets.items() if v is not None}
+    given = {name: positive(name, v) for name, v in targets.items() if v is not None}
     if len(given) + bool(lossless) > 1:
         raise InvalidTarget("give one of lossless, max_error, bits and divergence, not several")
     header.way = _way(given, lossless, own, transform)
@@ -233,8 +233,8 @@ def _decoded(
         for out, n in zip(found, numbers, strict=True) if low < high else ():
             rows = Rows(n, at, c.tokens, c.first, c.last)
             pair = coder.decode(c.ways[n], c.payloads[n], rows)
-            for whole, part in zip(out, pair, strict=True):
-                whole[low - first : high - first] = part[low - at : high - at]
+            for all_rows, part in zip(out, pair, strict=True):
+                all_rows[low - first : high - first] = part[low - at : high - at]
         at += c.tokens
     return Cache(header.dtype, found, header.form)
 
@@ -363,23 +363,3 @@ def _as_known(cache: Cache, own: Calibration) -> Cache:
     pairs = zip(cache.layers, shapes, strict=True)
     layers = [(k.reshape(keys), v.reshape(values)) for (k, v), (keys, values) in pairs]
     return Cache(cache.dtype, layers, cache.form)
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    try:
-        found = operator.index(value)
-    except TypeError:
-        found = -1
-    if not least <= found <= most:
-        raise InvalidOption(f"{name} is {value!r}; give a whole number of {least} to {most}")
-    return found
-
-
-def _positive(name: str, value: Any) -> float:
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not (math.isfinite(found) and found > 0):
-        raise InvalidTarget(f"{name} is {value!r}; give a number above 0")
-    return found
