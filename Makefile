@@ -27,7 +27,7 @@ demo: $(STAMP) ## encode and decode a real photo, show bpp, PSNR and time, write
 	$(BIN)/python -m lictor.codec.cli.demo
 
 # JOBS=2: two processes of tests, of one thread each, so that they do not fight for the cores.
-PYTEST = $(if $(JOBS),OMP_NUM_THREADS=1 )$(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile)
+PYTEST = $(if $(JOBS),OMP_NUM_THREADS=1 )$(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
 
 test: lint ## linters and all tests, the site's too; JOBS=2 runs two at a time
 	$(PYTEST)

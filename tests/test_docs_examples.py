@@ -198,6 +198,7 @@ WITH_EXAMPLES = [p for p in PAGES if any(b.language in ("sh", "python") for b in
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("pillow_forgets")
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_examples_run(page: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     if page.name in NEEDS:

@@ -8,7 +8,6 @@ import pickle
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -18,7 +17,6 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from lictor.codec import PictureWarning, api, encode_features
 from lictor.codec.errors import InvalidQuality
-from lictor.codec.format import names
 from lictor.codec.picture import outline
 
 FORMAT = "LICTOR"
@@ -28,15 +26,9 @@ MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def plugin() -> Iterator[ModuleType]:
-    """Registered for the tests of this file; others run in the same process, without it."""
-    yield importlib.import_module("lictor.pillow")
-    Image.ID.remove(FORMAT)
-    for table in (Image.OPEN, Image.SAVE, Image.MIME):
-        del table[FORMAT]
-    for suffix in names.SUFFIXES:
-        del Image.EXTENSION[suffix]
-    del sys.modules["lictor.pillow"]  # whoever imports it anew, registers it
+def plugin(pillow_forgets: None) -> ModuleType:
+    """Registered for the tests of this file."""
+    return importlib.import_module("lictor.pillow")
 
 
 def saved(image: Image.Image, **options: object) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import shutil
-import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from safetensors.numpy import load_file, save_file
 from lictor.codec import Store, decode, decode_features, decode_picture, encode, encode_features
 from lictor.codec.cli.main import cli
 from lictor.codec.errors import CodecError, InvalidOption, InvalidRegion, ModelUnavailable
-from lictor.codec.format import names
 from lictor.codec.picture import reduced, tiles
 from lictor.codec.picture.arguments import REDUCTIONS, reduction_for
 from lictor.models import preview as previews
@@ -326,16 +326,8 @@ def test_reductions_for_a_size():
 
 
 @pytest.fixture
-def plugin():
-    import importlib
-
-    yield importlib.import_module("lictor.pillow")
-    Image.ID.remove("LICTOR")
-    for table in (Image.OPEN, Image.SAVE, Image.MIME):
-        del table["LICTOR"]
-    for suffix in names.SUFFIXES:
-        del Image.EXTENSION[suffix]
-    del sys.modules["lictor.pillow"]
+def plugin(pillow_forgets: None) -> ModuleType:
+    return importlib.import_module("lictor.pillow")
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
