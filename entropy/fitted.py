@@ -200,7 +200,7 @@ def windowed(h: Histogram) -> Shape:
     """As `shape`, without a shift: of symbols that are too many, those at an end are escapes."""
     used = np.flatnonzero(h.counts)
     if not used.size:
-        return Shape(h.low, 0, [MAX_LOG, -1])
+        return Shape(h.low, 0, [0, MAX_LOG] if h.far else [MAX_LOG, -1])
     first, last = int(used[0]), int(used[-1]) + 1
     while last - first > ENTRIES:
         if h.counts[first] < h.counts[last - 1]:

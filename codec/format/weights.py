@@ -30,9 +30,10 @@ FREE_HEADER, HEADER_PER_BYTE = 2**22, 2**7
 MAX_RECORDS = 2**22
 MAX_BYTES = 2**48
 CHUNK = 2**18
-"""Bytes that a chunk decodes to, at most."""
-MAX_LEVEL = 127
+"""Bytes that a chunk of words decodes to, at most."""
 MAX_CONTEXTS = 64
+MAX_VALUES = 2**19
+"""Of a chunk of a grid."""
 MAX_BLOCK = 2**32
 HASH = 32
 
@@ -42,6 +43,8 @@ PREDICTIONS = ("", "differences along the tensor", "XOR with the base", "differe
 
 # How a chunk is coded.
 VERBATIM, PLANES, DEFLATED = range(3)
+STREAM = 0
+"""That of a grid's."""
 
 
 @dataclass
@@ -80,6 +83,32 @@ class Record:
 
 
 @dataclass
+class Chunked(Record):
+    """A record of chunks. values: of each, but for the last."""
+
+    values: int = CHUNK
+    chunks: list[Chunk] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all chunks."""
+        return sum(chunk.size for chunk in self.chunks)
+
+    def _chunks(self, io: Reader | Writer, last: int, most: int) -> None:
+        """The table of chunks. last: the highest way of a chunk. most: bytes of one."""
+        count = io.varint("number of chunks", len(self.chunks) or 1, 1, MAX_BYTES)
+        given = iter(self.chunks)
+        chunks = []
+        for _ in range(count):
+            c = next(given, None) or Chunk()
+            mode = io.uint("way of a chunk", c.mode, 0, last)
+            size = io.varint("size of a chunk", c.size, 0, most)
+            check = io.uint("check of a chunk", c.check, size=4)
+            chunks.append(Chunk(mode, size, check, io.uint("values' check", c.decoded, size=4)))
+        self.chunks = chunks
+
+
+@dataclass
 class Same(Record):
     """Another tensor's bytes. of: the number of its record, one before."""
 
@@ -93,11 +122,10 @@ class Same(Record):
 
 
 @dataclass
-class Words(Record):
+class Words(Chunked):
     """Exact: the top of each word as a symbol, the rest beside it.
 
     item, raw, sign, low: how words are cut, as weights/words.py has it.
-    values: of a chunk, but for the last.
     rows, columns: levels of rows and columns, as coded planes; b"" without.
     runs: contexts that share each table. tables: these, coded; b"" without.
     """
@@ -109,17 +137,10 @@ class Words(Record):
     raw: int = 0
     sign: bool = False
     low: int = 1
-    values: int = CHUNK
     rows: Bytes = b""
     columns: Bytes = b""
     runs: list[int] = field(default_factory=list)
     tables: Bytes = b""
-    chunks: list[Chunk] = field(default_factory=list)
-
-    @property
-    def size(self) -> int:
-        """Bytes of all chunks."""
-        return sum(chunk.size for chunk in self.chunks)
 
     def syntax(self, io: Reader | Writer) -> None:
         """All of the head, and the table of chunks."""
@@ -138,22 +159,52 @@ class Words(Record):
         runs = self.runs or [1] * count
         self.runs = [io.varint("contexts of a table", n, 1, MAX_CONTEXTS) for n in runs]
         self.tables = block(io, "tables", self.tables)
-        self._chunks(io)
-
-    def _chunks(self, io: Reader | Writer) -> None:
-        count = io.varint("number of chunks", len(self.chunks) or 1, 1, MAX_BYTES)
-        given = iter(self.chunks)
-        chunks = []
-        for _ in range(count):
-            c = next(given, None) or Chunk()
-            mode = io.uint("way of a chunk", c.mode, 0, DEFLATED)
-            size = io.varint("size of a chunk", c.size, 0, 2 * CHUNK)
-            check = io.uint("check of a chunk", c.check, size=4)
-            chunks.append(Chunk(mode, size, check, io.uint("values' check", c.decoded, size=4)))
-        self.chunks = chunks
+        self._chunks(io, DEFLATED, 2 * CHUNK)
 
 
-METHODS: dict[int, type[Record]] = {kind.code: kind for kind in (Words, Same)}
+@dataclass
+class Grid(Chunked):
+    """With loss: whole numbers of steps, and how large these are.
+
+    step: a float32, as its bits. trellis: whether levels are those of a trellis.
+    strands: values between one and the next of its strand.
+    row_steps, column_steps: half octaves that steps of rows and columns differ by, as coded planes;
+    b"" without. rows, columns, runs, tables: as of `Words`.
+    least: the sum of levels of the first context.
+    """
+
+    code: ClassVar[int] = 2
+    name: ClassVar[str] = "grid"
+    step: int = 0x3F800000
+    trellis: bool = False
+    strands: int = 1
+    row_steps: Bytes = b""
+    column_steps: Bytes = b""
+    rows: Bytes = b""
+    columns: Bytes = b""
+    least: int = 0
+    runs: list[int] = field(default_factory=list)
+    tables: Bytes = b""
+
+    def syntax(self, io: Reader | Writer) -> None:
+        """All of the head, and the table of chunks."""
+        self.step = io.uint("step", self.step, 1, 0x7F7FFFFF, size=4)
+        self.trellis = bool(io.uint("trellis", int(self.trellis), 0, 1))
+        self.strands = io.varint("strands", self.strands, 1, MAX_VALUES)
+        self.values = io.varint("values of a chunk", min(self.values, MAX_VALUES), 1, MAX_VALUES)
+        self.row_steps = block(io, "steps of rows", self.row_steps)
+        self.column_steps = block(io, "steps of columns", self.column_steps)
+        self.rows = block(io, "levels of rows", self.rows)
+        self.columns = block(io, "levels of columns", self.columns)
+        self.least = io.uint("least context", self.least, 0, 30)
+        count = io.uint("number of tables", len(self.runs) or 1, 1, MAX_CONTEXTS)
+        runs = self.runs or [1] * count
+        self.runs = [io.varint("contexts of a table", n, 1, MAX_CONTEXTS) for n in runs]
+        self.tables = block(io, "tables", self.tables)
+        self._chunks(io, STREAM, 16 * MAX_VALUES)
+
+
+METHODS: dict[int, type[Record]] = {kind.code: kind for kind in (Words, Same, Grid)}
 
 
 def block(io: Reader | Writer, name: str, value: Bytes) -> Bytes:

@@ -1,9 +1,11 @@
 /*
- * lictor.codec.weights._weights: words.h as a Python module; words.py says what is what.
+ * lictor.codec.weights._weights: words.h and trellis.h as a Python module; words.py says what is
+ * what.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "trellis.h"
 #include "words.h"
 
 /* The layout of four numbers, for `count` words; NULL with an exception if it is none. */
@@ -210,6 +212,56 @@ static PyObject *py_sums(PyObject *Py_UNUSED(self), PyObject *args)
     return done(error);
 }
 
+/* Levels of all strands; -1 if there is no memory. */
+static int all_strands(const float *values, const uint8_t *contexts, size_t count, size_t strands,
+                       const TrellisRates *rates, int32_t *levels)
+{
+    TrellisStep *steps = malloc((count / strands + 1) * sizeof *steps);
+    if (steps == NULL)
+        return -1;
+    for (size_t s = 0; s < strands && s < count; s++)
+        trellis_strand(values + s, contexts + s, (count - s - 1) / strands + 1, strands, rates,
+                       steps, levels + s);
+    free(steps);
+    return 0;
+}
+
+/* viterbi(values f32[n], contexts u8[n], rates f32[2 * count * width], count, strands, levels) */
+static PyObject *py_viterbi(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    Py_buffer values, contexts, costs, levels;
+    Py_ssize_t rows, strands;
+    if (!PyArg_ParseTuple(args, "y*y*y*nnw*", &values, &contexts, &costs, &rows, &strands,
+                          &levels))
+        return NULL;
+    size_t count = (size_t)contexts.len;
+    int error = !holds(&values, count, 4) || !holds(&levels, count, 4);
+    Py_ssize_t width = rows > 0 ? costs.len / 4 / rows / 2 : 0;
+    if (!error && (strands < 1 || width < 3 || width % 2 == 0 || width > 65535
+                   || rows > PY_SSIZE_T_MAX / 8 / width || costs.len != 8 * rows * width)) {
+        PyErr_SetString(PyExc_ValueError, "rates of another size");
+        error = 1;
+    }
+    error = error || !holds(&costs, (size_t)(costs.len / 4), 4)
+            || !within(contexts.buf, count, (size_t)rows);
+    if (!error) {
+        TrellisRates rates = {costs.buf, (size_t)rows, (int32_t)(width / 2)};
+        int failed;
+        Py_BEGIN_ALLOW_THREADS
+        failed = all_strands(values.buf, contexts.buf, count, (size_t)strands, &rates, levels.buf);
+        Py_END_ALLOW_THREADS
+        if (failed) {
+            PyErr_NoMemory();
+            error = 1;
+        }
+    }
+    PyBuffer_Release(&values);
+    PyBuffer_Release(&contexts);
+    PyBuffer_Release(&costs);
+    PyBuffer_Release(&levels);
+    return done(error);
+}
+
 static PyMethodDef methods[] = {
     {"split", py_split, METH_VARARGS, "Words to symbols and planes."},
     {"join", py_join, METH_VARARGS, "Symbols and planes to words."},
@@ -218,6 +270,7 @@ static PyMethodDef methods[] = {
     {"contexts", py_contexts, METH_VARARGS, "Levels of rows and columns together."},
     {"tally", py_tally, METH_VARARGS, "Count symbols by their contexts."},
     {"sums", py_sums, METH_VARARGS, "Sums of symbols by rows and columns."},
+    {"viterbi", py_viterbi, METH_VARARGS, "Levels of a trellis."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,6 +1,6 @@
 from typing import Any
 
-from numpy import int32, int64, uint8
+from numpy import float32, int32, int64, uint8
 from numpy.typing import NDArray
 
 def split(
@@ -43,5 +43,14 @@ def sums(
     start: int,
     rows: NDArray[int64],
     columns: NDArray[int64],
+    /,
+) -> None: ...
+def viterbi(
+    values: NDArray[float32],
+    contexts: NDArray[uint8],
+    rates: NDArray[float32],
+    count: int,
+    strands: int,
+    levels: NDArray[int32],
     /,
 ) -> None: ...

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from lictor.codec.weights import file as files
+from lictor.codec.weights import lossy, quantisers, writer
 from lictor.codec.weights import source as sources
-from lictor.codec.weights import writer
+from lictor.codec.weights.quantisers import Quantiser
 from lictor.codec.weights.reader import Reader
 
 Given = str | os.PathLike[str] | Any
@@ -19,16 +20,22 @@ def encode_weights(
     source: Given,
     *,
     base: Given | None = None,
+    quality: float | None = None,
+    quantiser: str | Quantiser = quantisers.DEFAULT,
     threads: int = 1,
     into: IO[bytes] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> bytes:
-    """Encode a .safetensors file so that it comes back to the byte.
+    """Encode a .safetensors file: so that it comes back to the byte, or, with a quality, with loss.
 
     Args:
         source: the path of the file, or its bytes.
         base: another such file, as the checkpoint before, that whoever decodes will have. Of
             tensors of the same name, type and shape only the difference is coded.
+        quality: 0 to 100, of the values of tensors of floats with two axes or more: 12.5 more are
+            about a bit a value more. What is decoded is a file of the same tensors and types.
+        quantiser: what makes whole numbers of values, by its name in
+            `lictor.codec.weights.quantisers`, or a function as those are.
         threads: that work on the chunks of a tensor. The bytes are the same.
         into: a file that takes the bytes as they are made, one tensor at a time in memory.
         progress: called with the tensors done and their number.
@@ -37,12 +44,16 @@ def encode_weights(
         The weight file; b"" if it went into a file.
 
     Raises:
-        CodecError: NotSafetensors for what safetensors itself would refuse.
+        CodecError: NotSafetensors for what safetensors itself would refuse; InvalidOption.
         OSError: a file cannot be read.
     """
     buffer = into if into is not None else io.BytesIO()
     other = sources.opened(base) if base is not None else None
-    writer.write(sources.opened(source), buffer, other, threads, progress)
+    own = sources.opened(source)
+    how = None
+    if quality is not None:
+        how = lossy.Lossy(lossy.step_of(own, quality), quantisers.named(quantiser))
+    writer.write(own, buffer, other, threads, progress, how)
     return buffer.getvalue() if isinstance(buffer, io.BytesIO) and into is None else b""
 
 

@@ -167,8 +167,12 @@ def encode(
     made = list(mapped(one, range(0, raw.size, size)))
     layout = coding.layout
     record = Words(
-        coding.prediction,
-        *(layout.item, layout.raw, layout.sign, layout.low, size // layout.item),
+        prediction=coding.prediction,
+        item=layout.item,
+        raw=layout.raw,
+        sign=layout.sign,
+        low=layout.low,
+        values=size // layout.item,
         rows=_levels(coding.rows) if shapes else b"",
         columns=_levels(coding.columns) if shapes else b"",
         runs=runs,

@@ -9,7 +9,7 @@ from functools import cached_property
 from lictor.codec.errors import CorruptFile, FileError, ModelUnavailable, TruncatedFile
 from lictor.codec.format import weights as form
 from lictor.codec.format.elements import Bytes
-from lictor.codec.format.weights import PLAIN, Beginning, Record, Same, Words
+from lictor.codec.format.weights import PLAIN, Beginning, Chunked, Record, Same, Words
 from lictor.codec.weights import container
 from lictor.codec.weights.container import Header, NotSafetensors, Tensor
 from lictor.codec.weights.source import Source
@@ -49,7 +49,7 @@ class File:
             raise CorruptFile("a record says it is as a later one; get another copy of the file")
         return record, self.data[begin + at : end]
 
-    def original(self, number: int) -> tuple[Tensor, Words, memoryview]:
+    def original(self, number: int) -> tuple[Tensor, Chunked, memoryview]:
         """The tensor whose record has a tensor's numbers (itself, or the same), and its chunks.
 
         Raises CorruptFile, UnsupportedFeature.
@@ -61,7 +61,7 @@ class File:
                 raise CorruptFile("a record says it is as one of another size; get another copy")
             own = self.stored[record.of]
             record, chunks = self.record(record.of)
-        if not isinstance(record, Words):
+        if not isinstance(record, Chunked):
             raise CorruptFile("a record has no numbers of its own; get another copy of the file")
         return own, record, chunks
 
@@ -71,7 +71,7 @@ class File:
             with naming(tensor.name):
                 record, chunks = self.record(number)
                 at = 0
-                for chunk in record.chunks if isinstance(record, Words) else ():
+                for chunk in record.chunks if isinstance(record, Chunked) else ():
                     if zlib.crc32(chunks[at : at + chunk.size]) != chunk.check:
                         raise CorruptFile("a chunk does not match its checksum; get another copy")
                     at += chunk.size
@@ -111,9 +111,9 @@ class naming:
             raise type(error)(f"tensor {self._name[:80]}: {error}") from error
 
 
-def needs_base(record: Words) -> bool:
+def needs_base(record: Chunked) -> bool:
     """Whether a record is of what differs from another file."""
-    return record.prediction not in (PLAIN, form.BEFORE)
+    return isinstance(record, Words) and record.prediction not in (PLAIN, form.BEFORE)
 
 
 def read(data: Bytes) -> File:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.errors import CorruptFile
-from lictor.codec.format.weights import CHUNK, Words
-from lictor.codec.weights import exact
+from lictor.codec.format.weights import CHUNK, Chunk, Chunked, Grid, Words
+from lictor.codec.weights import exact, grid, layouts
 from lictor.codec.weights.container import Tensor
-from lictor.codec.weights.exact import Coding, Mapped
+from lictor.codec.weights.exact import Mapped
 from lictor.codec.weights.file import File, naming, needs_base
 from lictor.codec.weights.source import Source
 
 Array = npt.NDArray[np.uint8]
 _AHEAD = 8
-"""Chunks of a tensor that are decoded before they are written: as many as a cache holds."""
+"""Chunks of words that are decoded before they are written: as many as a cache holds."""
 
 
 class Reader:
@@ -52,8 +52,11 @@ class Reader:
             return
         with naming(tensor.name):
             one = self._one(tensor)
-            for first in range(0, one.count, _AHEAD):
-                last = min(first + _AHEAD, one.count)
+            ahead = max(1, _AHEAD * CHUNK // one.step)
+            if one.step > self._room.size:
+                self._room = np.empty(one.step, np.uint8)
+            for first in range(0, one.count, ahead):
+                last = min(first + ahead, one.count)
                 out = self._room[: min(last * one.step, tensor.bytes) - first * one.step]
                 self._decode(one, first, last, out)
                 yield out
@@ -85,26 +88,44 @@ class Reader:
 class _One:
     """One tensor's record. count: of its chunks. step: bytes of the values of each but the last."""
 
-    def __init__(
-        self, record: Words, chunks: memoryview, coding: Coding, base: Array | None
-    ) -> None:
-        self._record, self._chunks, self._coding, self._base = record, chunks, coding, base
+    def __init__(self, record: Chunked, chunks: memoryview, item: int, decode: _Decode) -> None:
+        self._record, self._chunks, self._decode = record, chunks, decode
         self._starts = np.cumsum([0, *(chunk.size for chunk in record.chunks)]).tolist()
-        self.step, self.count = record.values * record.item, len(record.chunks)
+        self.step, self.count = record.values * item, len(record.chunks)
 
     @classmethod
     def of(cls, file: File, number: int, base: Source | None) -> _One:
         """The record with that number, or the one that it is the same as. Raises FileError."""
         own, record, chunks = file.original(number)
-        other = base.twin(own) if base and needs_base(record) else None
-        if needs_base(record) and other is None:
-            raise CorruptFile("its base has no such tensor; the file is damaged, get another copy")
-        return cls(record, chunks, exact.coding_of(record, own), other)
+        if isinstance(record, Grid):
+            steps = grid.coding_of(record, own)
+            item = layouts.word(own.dtype)
+
+            def levels(chunk: Chunk, data: memoryview, begin: int, out: Array) -> None:
+                grid.decode_chunk(steps, chunk, data, begin // item, out)
+
+            return cls(record, chunks, item, levels)
+        assert isinstance(record, Words)
+        return cls(record, chunks, record.item, _words(record, own, base))
 
     def chunk(self, number: int, out: Array) -> None:
         """The values of a chunk. Raises CorruptFile."""
-        chunk = self._record.chunks[number]
-        begin = number * self.step
-        base = None if self._base is None else self._base[begin : begin + self.step]
         data = self._chunks[self._starts[number] : self._starts[number + 1]]
-        exact.decode_chunk(self._coding, chunk, data, begin // self._record.item, base, out)
+        self._decode(self._record.chunks[number], data, number * self.step, out)
+
+
+_Decode = Callable[[Chunk, memoryview, int, Array], None]
+"""A chunk, its bytes, where its values begin among the tensor's bytes, and what takes them."""
+
+
+def _words(record: Words, own: Tensor, base: Source | None) -> _Decode:
+    twin = base.twin(own) if base and needs_base(record) else None
+    if needs_base(record) and twin is None:
+        raise CorruptFile("its base has no such tensor; the file is damaged, get another copy")
+    coding = exact.coding_of(record, own)
+
+    def decode(chunk: Chunk, data: memoryview, begin: int, out: Array) -> None:
+        other = None if twin is None else twin[begin : begin + record.values * record.item]
+        exact.decode_chunk(coding, chunk, data, begin // record.item, other, out)
+
+    return decode

@@ -157,3 +157,14 @@ def sums(
     start: of the first among the values of these rows.
     """
     _quick.sums(symbols, mask, start, rows, columns)
+
+
+def viterbi(
+    values: npt.NDArray[np.float32],
+    contexts: Bytes,
+    rates: npt.NDArray[np.float32],
+    strands: int,
+    levels: Symbols,
+) -> None:
+    """The levels of a trellis, into `levels`; trellis.py says what they are."""
+    _quick.viterbi(values, contexts, rates, rates.shape[1], strands, levels)

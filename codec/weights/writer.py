@@ -13,6 +13,7 @@ from lictor.codec.format import weights as form
 from lictor.codec.format.weights import Beginning, Record, Same
 from lictor.codec.weights import exact
 from lictor.codec.weights.container import Tensor
+from lictor.codec.weights.lossy import Lossy
 from lictor.codec.weights.source import Source
 
 Progress = Callable[[int, int], None]
@@ -34,6 +35,7 @@ def write(
     base: Source | None = None,
     threads: int = 1,
     progress: Progress | None = None,
+    lossy: Lossy | None = None,
 ) -> list[tuple[Record, int]]:
     """Write the weight file of a file of tensors.
 
@@ -44,6 +46,7 @@ def write(
             coded as what they differ in.
         threads: how many work on the chunks of a tensor. The bytes are the same.
         progress: called with the tensors done and their number.
+        lossy: how tensors are coded with loss that can be.
 
     Returns:
         How each tensor that has bytes was coded, and the bytes of its record.
@@ -57,7 +60,7 @@ def write(
     twins = _Twins(source)
     with mapping(threads) as mapped:
         for number, tensor in enumerate(stored):
-            record, chunks = _record(source, tensor, number, base, twins, mapped)
+            record, chunks = _record(source, tensor, number, base, twins, mapped, lossy)
             parts = [form.write_head(record), *chunks]
             file.writelines(parts)
             made.append((record, sum(map(len, parts))))
@@ -81,10 +84,14 @@ def _record(
     base: Source | None,
     twins: _Twins,
     mapped: Callable[..., Iterator[Any]],
+    lossy: Lossy | None,
 ) -> tuple[Record, list[bytes]]:
     same = twins.find(tensor, number)
     if same is not None:
         return Same(same), []
+    found = lossy.encode(tensor, source.raw(tensor), mapped) if lossy else None
+    if found:
+        return found
     other = base.twin(tensor) if base else None
     return exact.encode(tensor, source.raw(tensor), other, mapped)
 

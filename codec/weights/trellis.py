@@ -1,0 +1,94 @@
+"""Two quantisers of one grid, and a state that says which: trellis-coded quantisation.
+
+Levels count double steps: of the even quantiser a level k is the point 2 k, of the odd one
+2 k - sign(k). The quantiser is that of a state of eight, which each level's parity moves on. So a
+point costs a bit less than in a plain grid of the same error (about 0.16 at 3 bits). Values are in
+strands, so many apart, each with a state of its own from 0 on: they are decoded side by side.
+
+Source: M. Marcellin, T. Fischer, "Trellis coded quantization of memoryless and Gauss-Markov
+sources", IEEE Trans. Communications 38(1), 1990; H. Schwarz et al., "Hybrid video coding with
+trellis-coded quantization", DCC 2019.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lictor.codec.format.weights import MAX_VALUES
+from lictor.codec.weights import words
+from lictor.codec.weights.grid_tables import ZERO
+from lictor.entropy import Decoder
+
+Array = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+NEXT = np.array([0, 2, 5, 7, 1, 3, 6, 4, 2, 0, 4, 6, 3, 1, 7, 5], np.uint8)
+"""After state s and a level of parity p, the state at 2 s + p. Odd ones have the odd quantiser."""
+_ABREAST, _LONG, _CHUNK = 2048, 64, 2**17
+
+
+def layout(rows: int, columns: int) -> tuple[int, int]:
+    """Strands and values of a chunk, for a tensor of so many rows and columns.
+
+    A strand stays in its column, but where rows are too long for that. Chunks are whole rows.
+    """
+    if columns > MAX_VALUES // 16:
+        return _ABREAST, _CHUNK
+    tall = max(1, min(rows, max(_CHUNK // columns, min(_LONG, MAX_VALUES // columns))))
+    wide = min(max(1, _ABREAST // columns), max(1, tall // _LONG))
+    return columns * wide, columns * tall
+
+
+def odd(levels: Ints, strands: int) -> Array:
+    """Of each level whether it is of the odd quantiser."""
+    found = np.empty(levels.size, np.uint8)
+    state = np.zeros(strands, np.uint8)
+    parity = (levels & 1).astype(np.uint8)
+    for at in range(0, levels.size, strands):
+        own = parity[at : at + strands]
+        state = state[: own.size]
+        found[at : at + strands] = state & 1
+        state = NEXT[2 * state + own]
+    return found
+
+
+def points(levels: Ints, odd: Array) -> Ints:
+    """Steps of the grid."""
+    found: Ints = 2 * levels - np.sign(levels) * odd
+    return found
+
+
+def pull(decoder: Decoder, contexts: Array, count: int, strands: int) -> Ints:
+    """The points of a stream. count: contexts of a quantiser. Raises CorruptStream."""
+    found = np.empty(contexts.size, np.int32)
+    quantisers = np.empty(contexts.size, np.uint8)
+    state = np.zeros(strands, np.uint8)
+    for at in range(0, contexts.size, strands):
+        part = slice(at, at + strands)
+        own = contexts[part]
+        state = state[: own.size]
+        which = quantisers[part]
+        np.bitwise_and(state, 1, out=which)
+        levels = decoder.pull(own + which * np.uint8(count), out=found[part])
+        levels -= ZERO
+        state = NEXT[2 * state + (levels & 1).astype(np.uint8)]
+    return points(found, quantisers)
+
+
+def levels(values: Floats, contexts: Array, rates: Floats, strands: int) -> Ints:
+    """The levels with the least squared error and cost, by Viterbi's algorithm.
+
+    Args:
+        values: (count,), in steps of the grid, of one chunk.
+        contexts: uint8 (count,), below `contexts` of rates.
+        rates: (2, contexts, 2 * reach + 1): what levels from -reach on cost in each context of the
+            even and the odd quantiser, in squared steps; beyond, it goes on in a straight line.
+        strands: values between one and the next of a strand.
+
+    Returns:
+        Levels, (count,).
+    """
+    found = np.empty(values.size, np.int32)
+    words.viterbi(np.ascontiguousarray(values, np.float32), contexts, rates, strands, found)
+    return found
