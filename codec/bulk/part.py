@@ -18,8 +18,9 @@ from lictor.codec.bulk.storage import StoreFailed
 from lictor.codec.errors import MissingPackage
 from lictor.codec.inputs import CannotWrite, DiskFull, UsageError, show
 
-TOGETHER, TOGETHER_BYTES = 16, 2**20
-"""Files that are handed over at a time, so that small ones cost little more than themselves."""
+TOGETHER, TOGETHER_BYTES = 64, 4 * 2**20
+"""Files that are handed over at a time: small ones cost little more than themselves, and those of
+like size share passes of the network."""
 TOLD = ("width", "height", "channels", "bit_depth", "values", "bits", "model", "quality", "bpp")
 """What a manifest says of a file, of what the kinds' reports say."""
 TOLD_IF_ASKED = ("psnr", "target", "reached", "met", "same", "sized", "held", "ok", "notes")

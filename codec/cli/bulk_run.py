@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from time import perf_counter
 from typing import Any
@@ -28,6 +29,7 @@ from lictor.codec.cli.console import Screen, reason
 from lictor.codec.cli.file_jobs import Decode, Encode, Verify
 from lictor.codec.errors import CodecError
 from lictor.codec.inputs import UsageError
+from lictor.codec.runtime import together
 from lictor.codec.runtime.runtime import FORCED
 
 _RAY = "ray"
@@ -109,7 +111,12 @@ class Coding:
         if self.runtime:
             os.environ[FORCED] = self.runtime
         try:
-            return [self._one(name, data) for name, data in questions]
+            coded = together.run([partial(self._one, *question) for question in questions])
+            return [
+                # What went wrong may be another's, whose pass it shared: it is done again, alone.
+                self._one(*question) if isinstance(one, BaseException) or one.error else one
+                for question, one in zip(questions, coded, strict=True)
+            ]
         except UsageError as e:
             return UsageError(str(e))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,14 +111,19 @@ class Task:
 
     def _mean(self, of_quality: Callable[[float], float]) -> NDArray[np.float64]:
         """Over the places of each block."""
-        table = np.array([of_quality(step * 100 / STEPS) for step in range(STEPS + 1)])
         rows, columns = self.shape
-        places = table[self.steps].reshape(rows, _CELLS, columns, _CELLS)
+        places = _of_steps(of_quality)[self.steps].reshape(rows, _CELLS, columns, _CELLS)
         return places.mean(axis=(1, 3))
 
     def errors(self, samples: NDArray[Any]) -> NDArray[np.float64]:
         """Of each block, as `blocks.squared_errors`."""
         return blocks.squared_errors(self.colours, samples, self.seen)
+
+
+@cache
+def _of_steps(of_quality: Callable[[float], float]) -> NDArray[np.float64]:
+    """What each step of quality has."""
+    return np.array([of_quality(step * 100 / STEPS) for step in range(STEPS + 1)])
 
 
 class Tried:

@@ -20,7 +20,7 @@ from lictor.codec.format.elements import Bytes
 from lictor.codec.format.picture import BLOCK, Table
 from lictor.codec.picture.tile_threads import MOST_SEARCHES, MOST_WORKERS, Steps, workers
 from lictor.codec.picture.tiles import Grid, describe
-from lictor.codec.runtime import runtime
+from lictor.codec.runtime import runtime, together
 from lictor.codec.runtime.store import model_errors
 from lictor.entropy import CorruptStream, Decoder, Encoder
 from lictor.models.box import Box
@@ -69,7 +69,8 @@ def encode(
         if effort:
             expected = codec.search(part, own, encoder, effort, _teller(steps, number), tile)
         else:
-            latents = codec.encode(part, own, encoder, tile)
+            call = together.Encode(codec, own, part, encoder, tile)
+            latents = together.ask(call) if len(grid) == 1 else call.alone()
         stream = encoder.finish()
         if not effort:
             steps.tell(number, 1, 1)
@@ -205,7 +206,8 @@ class TileReader:
         try:
             decoder = Decoder(stream)
             quality = part_of(self.quality, box.padded(self.codec.stride))
-            latents = self.codec.pull((box.height, box.width), quality, decoder)
+            call = together.Pull(self.codec, quality, (box.height, box.width), decoder)
+            latents = together.ask(call) if self.table is None else call.alone()
             decoder.close()
         except CorruptStream as e:
             raise _mismatch(name, str(e)) from e
@@ -322,7 +324,9 @@ def _show(
     tile, seen = reader.grid.tile(number), _seen(reader.grid, reader.codec, number)
     part = tile.within(region)
     latents, quality = _surrounded(reader, number, found), part_of(reader.quality, seen)
-    shown = reader.codec.show(latents, quality, part.seen_from(seen), out, precision)
+    place = part.seen_from(seen)
+    call = together.Show(reader.codec, quality, latents, place, out, precision)
+    shown = together.ask(call) if reader.table is None else call.alone()
     out[part.seen_from(region).place] = shown
 
 

@@ -6,7 +6,7 @@ models are for PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from lictor.models.light.load import Light as Model
     from lictor.models.progress import Progress
     from lictor.models.quality import Quality
+
+
+_TOGETHER = 2**16
+"""Pixels of a pass: 16 pictures of 64x64 take half as long as alone, four of 256x256 as long."""
 
 
 class _Light(runtime.Network):
@@ -47,6 +51,7 @@ class PictureNetwork(_Light, runtime.PictureNetwork):
         self.stride, self.cell, self.takes_maps = facts.stride, facts.cell, facts.takes_maps
         self.analysis_halo, self.synthesis_halo = facts.analysis_halo, facts.synthesis_halo
         self.on_ladder = facts.on_ladder
+        self.together = _TOGETHER if hasattr(self.model, "encode_several") else 0
 
     def for_depth(self, depth: int) -> PictureNetwork:
         if depth <= 8:
@@ -94,6 +99,32 @@ class PictureNetwork(_Light, runtime.PictureNetwork):
         precision: str,
     ) -> NDArray[Any]:
         shown: NDArray[Any] = self.model.show(latents, quality, part, like)
+        return shown
+
+    def encode_several(
+        self,
+        colours: Sequence[NDArray[Any]],
+        qualities: Sequence[Quality],
+        encoders: Sequence[Encoder],
+    ) -> list[NDArray[np.float32]]:
+        latents: list[NDArray[np.float32]] = self.model.encode_several(colours, qualities, encoders)
+        return latents
+
+    def pull_several(
+        self, shape: tuple[int, int], qualities: Sequence[Quality], decoders: Sequence[Decoder]
+    ) -> list[NDArray[np.float32]]:
+        latents: list[NDArray[np.float32]] = self.model.pull_several(shape, qualities, decoders)
+        return latents
+
+    def show_several(
+        self,
+        latents: Sequence[NDArray[np.float32]],
+        qualities: Sequence[Quality],
+        parts: Sequence[Box],
+        like: NDArray[Any],
+        precision: str,
+    ) -> list[NDArray[Any]]:
+        shown: list[NDArray[Any]] = self.model.show_several(latents, qualities, parts, like)
         return shown
 
 

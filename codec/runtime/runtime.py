@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from importlib import import_module
@@ -67,11 +67,15 @@ class Network(ABC):
 
 
 class PictureNetwork(Network):
-    """Codes pictures, a tile at a time.
+    """Codes pictures, a tile at a time, or several pictures in one piece each in one pass.
 
     stride, cell, analysis_halo, synthesis_halo, takes_maps, on_ladder: as in
-    `lictor.models.base.LatentCodec`.
+    `lictor.models.base.LatentCodec`. model: what the runtime computes, one object for all networks
+    that may share a pass. together: pixels that a pass should have; 0: it is for one picture.
     """
+
+    model: Any
+    together: int = 0
 
     stride: int
     cell: int
@@ -131,6 +135,32 @@ class PictureNetwork(Network):
         part: in pixels. like: an array of as many channels and the type to give, (..., 1 or 3) of
         uint8 or uint16; gray is the mean of three. Rounds to nearest, halves to even.
         """
+
+    def encode_several(
+        self,
+        colours: Sequence[NDArray[Any]],
+        qualities: Sequence[Quality],
+        encoders: Sequence[Encoder],
+    ) -> list[NDArray[np.float32]]:
+        """As `encode` of each, for whole pictures alike in size once padded, without maps."""
+        raise NotImplementedError
+
+    def pull_several(
+        self, shape: tuple[int, int], qualities: Sequence[Quality], decoders: Sequence[Decoder]
+    ) -> list[NDArray[np.float32]]:
+        """As `pull` of each, likewise; shape: of one of the pictures."""
+        raise NotImplementedError
+
+    def show_several(
+        self,
+        latents: Sequence[NDArray[np.float32]],
+        qualities: Sequence[Quality],
+        parts: Sequence[Box],
+        like: NDArray[Any],
+        precision: str,
+    ) -> list[NDArray[Any]]:
+        """As `show` of each, likewise."""
+        raise NotImplementedError
 
 
 class TaskNetwork(PictureNetwork):

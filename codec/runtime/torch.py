@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from torch import Tensor
 from lictor import models
 from lictor.codec.errors import DeviceUnavailable
 from lictor.codec.runtime import runtime
-from lictor.models.base import crop, refuse_no_numbers
+from lictor.models.base import crop, padded, refuse_no_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 AUTO = runtime.AUTO
 """CUDA's GPU where there is one, else the CPU."""
+
+_TOGETHER_HERE = 2**16
+"""Pixels of a pass on the CPU, as the light runtime has them."""
+_TOGETHER_THERE = 2**22
+"""Likewise on a GPU: as many as two large tiles have, which fill any."""
 
 
 # ---- networks
@@ -46,6 +51,8 @@ class PictureNetwork(runtime.PictureNetwork):
         self.stride, self.cell, self.takes_maps = model.stride, model.cell, model.takes_maps
         self.analysis_halo, self.synthesis_halo = model.analysis_halo, model.synthesis_halo
         self.on_ladder = model.on_ladder
+        if hasattr(model, "encode_several"):
+            self.together = _TOGETHER_THERE if model.device.type != "cpu" else _TOGETHER_HERE
 
     def for_depth(self, depth: int) -> PictureNetwork:
         return type(self)(self.model.deep()) if depth > 8 else self
@@ -92,6 +99,40 @@ class PictureNetwork(runtime.PictureNetwork):
             x = self.model.reconstruct(y_hat, quality)
             refuse_no_numbers(x.sum())  # all are in 0…1, unless they are no numbers
             return samples(crop(x, part), like.shape[-1], like.dtype)
+
+    def encode_several(
+        self,
+        colours: Sequence[NDArray[Any]],
+        qualities: Sequence[Quality],
+        encoders: Sequence[Encoder],
+    ) -> list[NDArray[np.float32]]:
+        model: Any = self.model
+        x = torch.cat([padded(tensor(one), None, self.stride)[0] for one in colours])
+        with transforming(model.device):
+            return list(array(model.encode_several(x.to(model.device), qualities, encoders)))
+
+    def pull_several(
+        self, shape: tuple[int, int], qualities: Sequence[Quality], decoders: Sequence[Decoder]
+    ) -> list[NDArray[np.float32]]:
+        model: Any = self.model
+        return list(array(model.pull_several(shape, qualities, decoders)))
+
+    def show_several(
+        self,
+        latents: Sequence[NDArray[np.float32]],
+        qualities: Sequence[Quality],
+        parts: Sequence[Box],
+        like: NDArray[Any],
+        precision: str,
+    ) -> list[NDArray[Any]]:
+        model: Any = self.model
+        y_hat = torch.cat([batch(one) for one in latents]).to(model.device)
+        with transforming(y_hat.device, precision):
+            x = model.reconstruct_several(y_hat, qualities)
+            refuse_no_numbers(x.sum())
+            kind = like.shape[-1], like.dtype
+            pairs = zip(x[:, None], parts, strict=True)
+            return [samples(crop(one, part), *kind) for one, part in pairs]
 
 
 class TaskNetwork(PictureNetwork, runtime.TaskNetwork):

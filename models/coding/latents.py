@@ -23,6 +23,7 @@ from lictor.models.coding.hyperprior import HyperAnalysis, HyperSynthesis
 from lictor.models.coding.quadtree import Code, Quadtree, from_cells, to_cells
 from lictor.models.coding.quality import coarser, steps
 from lictor.models.coding.quality_ladder import Ladder, on_nhwc
+from lictor.models.coding.several import Several
 from lictor.models.coding.symbols import Coded, Trained, exactly, round_through
 from lictor.models.coding.units import PLACES as PLACES
 from lictor.models.quality import STEPS, Quality
@@ -132,13 +133,23 @@ class Latents(Twinned):
 
         inside: bool (1, h, w, 1), the places of y that are coded; None: all.
         """
+        return self._push(Push(encoder), y, z, steps(quality, y.device), inside)
+
+    def _push(
+        self,
+        io: SymbolIo | Several,
+        y: Tensor,
+        z: Tensor,
+        step: Tensor,
+        inside: Tensor | None = None,
+    ) -> Tensor:
+        """As `push`, of one picture or of several."""
         refuse_no_numbers(y, z)
-        step = steps(quality, y.device)
-        return self._code(Push(encoder), step, z.shape, z.double(), to_cells(y.double()), inside)
+        return self._code(io, step, z.shape, z.double(), to_cells(y.double()), inside)
 
     def _code(
         self,
-        io: SymbolIo,
+        io: SymbolIo | Several,
         step: Tensor,
         z_shape: tuple[int, ...],
         z: Tensor | None = None,

@@ -6,6 +6,8 @@ value per channel, then is (N, C) or (N, h, w, C).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,6 +20,11 @@ def steps(quality: Quality, device: torch.device) -> Tensor:
     if quality.map is None:
         return torch.tensor([quality.highest], device=device)
     return torch.from_numpy(quality.map.astype("i8"))[None].to(device)
+
+
+def all_steps(qualities: Sequence[Quality], device: torch.device) -> Tensor:
+    """Of several pictures, none of which has a map: int64 (N,)."""
+    return torch.tensor([one.highest for one in qualities], device=device)
 
 
 def condition(quality: Quality, like: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from lictor.entropy import SymbolIo
-from lictor.models.coding import gaussian
+from lictor.models.coding import gaussian, several
 from lictor.models.coding.fixed_point import FRACTION, round_half_up
 from lictor.models.coding.quadtree import Quarter
+from lictor.models.coding.several import Several
 from lictor.models.coding.units import SYMBOL_LIMIT as SYMBOL_LIMIT
 
 
@@ -22,15 +23,26 @@ def held(symbols: Tensor) -> Tensor:
     return symbols.clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)
 
 
-def through(io: SymbolIo, symbols: Tensor | None, index: np.ndarray, like: Tensor) -> Tensor:
-    """Symbols (n,), float64, None of a decoder, coded: as the decoder has them, of like's shape."""
-    own = None if symbols is None else held(symbols).flatten().cpu().numpy().astype(np.int32)
-    coded = torch.from_numpy(io.code(own, index).astype(np.float64))
-    return held(coded).to(like.device).reshape(like.shape)
+def through(
+    io: SymbolIo | Several, symbols: Tensor | None, index: np.ndarray, like: Tensor
+) -> Tensor:
+    """Symbols, float64, None of a decoder, coded: as the decoder has them, of like's shape.
+
+    index: uint8, of as many values.
+    """
+    own, shape = None, tuple(like.shape)
+    if symbols is not None:
+        own = held(symbols).cpu().numpy().astype(np.int32).reshape(shape)
+    coded = torch.from_numpy(several.code(io, own, index.reshape(shape)).astype(np.float64))
+    return held(coded).to(like.device)
 
 
 def exactly(
-    io: SymbolIo, target: Tensor | None, mean: Tensor, scale: Tensor, inside: Tensor | None = None
+    io: SymbolIo | Several,
+    target: Tensor | None,
+    mean: Tensor,
+    scale: Tensor,
+    inside: Tensor | None = None,
 ) -> Tensor:
     """Code round(target - mean).
 
@@ -39,7 +51,7 @@ def exactly(
         target: float64, what is coded; None of a decoder.
         mean: of its shape, in integers of fixed_point.py.
         scale: likewise.
-        inside: bool, of its shape, which values are coded; None: all.
+        inside: bool, of its shape, which values are coded; None: all. Not of several pictures.
 
     Returns:
         All symbols, float64; 0 where none is coded.
@@ -47,6 +59,7 @@ def exactly(
     symbols = None if target is None else round_half_up(target - mean * 2.0**-FRACTION)
     if inside is None:
         return through(io, symbols, _index(scale), mean)
+    assert not isinstance(io, Several)
     some, own = None if symbols is None else symbols[inside], scale[inside]
     coded = through(io, some, _index(own), own)
     return torch.zeros_like(mean).masked_scatter_(inside, coded)
@@ -66,7 +79,9 @@ class Coded:
         inside: bool, as cells, which values are coded; None: all.
     """
 
-    def __init__(self, io: SymbolIo, cells: Tensor | None, inside: Tensor | None = None) -> None:
+    def __init__(
+        self, io: SymbolIo | Several, cells: Tensor | None, inside: Tensor | None = None
+    ) -> None:
         self.io, self.cells, self.inside = io, cells, inside
 
     def __call__(self, here: Quarter, mean: Tensor, scale: Tensor) -> Tensor:

@@ -5,12 +5,14 @@ models/coding/LATENTS.md is the specification. Arrays are float64 (N, h, w, chan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from lictor.entropy import FINE_OCTAVES, SCALES, SCALES_PER_OCTAVE, SymbolIo
+from lictor.models.coding import several
+from lictor.models.coding.several import Several
 from lictor.models.coding.units import FRACTION, LIMIT, ORDER, PLACES, SYMBOL_LIMIT
 from lictor.models.errors import NoNumbers
 from lictor.models.light.layers import ADD, LEAKY, Array, put_together, round_half_up
@@ -31,6 +33,11 @@ def steps(quality: Quality) -> Array:
     if quality.map is None:
         return np.array([quality.highest])
     return quality.map.astype(np.int64)[None]
+
+
+def all_steps(qualities: Sequence[Quality]) -> Array:
+    """Of several pictures, none of which has a map: int64 (N,)."""
+    return np.array([one.highest for one in qualities])
 
 
 def coarser(steps: Array, by: int) -> Array:
@@ -68,7 +75,11 @@ def taken(values: Array, here: Quarter) -> Array:
 
 
 def exactly(
-    io: SymbolIo, target: Array | None, mean: Array | float, scale: Array, inside: Array | None
+    io: SymbolIo | Several,
+    target: Array | None,
+    mean: Array | float,
+    scale: Array,
+    inside: Array | None,
 ) -> Array:
     """Code round(target - mean).
 
@@ -77,7 +88,7 @@ def exactly(
         target: what is coded; None of a decoder.
         mean: in integers, of the shape of `scale` or one for all.
         scale: likewise.
-        inside: bool, of that shape, which values are coded; None: all.
+        inside: bool, of that shape, which values are coded; None: all. Not of several pictures.
 
     Returns:
         All symbols, float64; 0 where none is coded.
@@ -93,9 +104,9 @@ def exactly(
         values = round_half_up(target - np.multiply(mean, 1 / UNIT))
         symbols = values.clip(-SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32)
     if inside is None:
-        own = None if symbols is None else symbols.ravel()
-        coded = io.code(own, table.ravel()).astype(np.float64)
-        return coded.clip(-SYMBOL_LIMIT, SYMBOL_LIMIT, out=coded).reshape(scale.shape)
+        coded = several.code(io, symbols, table).astype(np.float64)
+        return coded.clip(-SYMBOL_LIMIT, SYMBOL_LIMIT, out=coded)
+    assert not isinstance(io, Several)
     own = None if symbols is None else symbols[inside]
     found = np.zeros(scale.shape)
     found[inside] = io.code(own, table[inside]).clip(-int(SYMBOL_LIMIT), int(SYMBOL_LIMIT))
@@ -188,7 +199,7 @@ class Latents:
 
     def code(
         self,
-        io: SymbolIo,
+        io: SymbolIo | Several,
         step: Array,
         z_shape: tuple[int, ...],
         z: Array | None = None,
@@ -200,7 +211,7 @@ class Latents:
 
         Args:
             io: the direction.
-            step: quality of the places of y, int64 (1,) or (1, h, w).
+            step: quality of the places of y, int64 (1,), (N,) or (1, h, w).
             z_shape: (N, h/4, w/4, Z).
             z: what is coded; None of a decoder.
             y: likewise.

@@ -12,26 +12,28 @@ ordinary float networks. models/coding/LATENTS.md is the specification.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lictor.entropy import Decoder, Encoder, Pull
+from lictor.entropy import Decoder, Encoder, Pull, Push
 from lictor.models import facts
 from lictor.models.base import LatentCodec, Network, Output, crop, padded
 from lictor.models.box import Box
 from lictor.models.coding.latents import PLACES, Latents
 from lictor.models.coding.quadtree import from_cells
-from lictor.models.coding.quality import condition, steps
+from lictor.models.coding.quality import all_steps, condition, steps
 from lictor.models.coding.quality_ladder import on_nchw, quality_to_lambda
+from lictor.models.coding.several import Several
 from lictor.models.picture.high_bit_depth import halvings, smooth_latents
 from lictor.models.picture.klt import klt
 from lictor.models.picture.latent_search import Picture, State, refine
 from lictor.models.picture.transforms import Analysis, Synthesis
 from lictor.models.picture.widen import grow
 from lictor.models.progress import Progress
-from lictor.models.quality import Quality
+from lictor.models.quality import STEPS, Quality
 from lictor.models.registry import register
 
 
@@ -158,6 +160,18 @@ class Lictor(Latents, LatentCodec):
     ) -> Tensor:
         return self.push(*self._latents(x, quality, tile), encoder)
 
+    @torch.inference_mode()
+    def encode_several(
+        self, x: Tensor, qualities: Sequence[Quality], encoders: Sequence[Encoder]
+    ) -> Tensor:
+        """As `encode` of each of several pictures, (N, 3, H, W), padded to the stride."""
+        step = all_steps(qualities, x.device)
+        quality = _of_steps(step, x)
+        v = self._latent(x, quality)
+        y, z = _finer(v, self.octaves(quality)), self.h_a(v)
+        io = Several([Push(one) for one in encoders])
+        return self._push(io, y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1), step)
+
     def search(
         self,
         x: Tensor,
@@ -208,14 +222,38 @@ class Lictor(Latents, LatentCodec):
 
     @torch.inference_mode()
     def pull(self, shape: tuple[int, int], quality: Quality, decoder: Decoder) -> Tensor:
-        side = self.cell * PLACES
-        rows, columns = (-(-n // side) for n in shape)
+        rows, columns = self._places(shape)
         step = steps(quality.fitted(PLACES * rows, PLACES * columns), self.device)
         return self._code(Pull(decoder), step, (1, rows, columns, self.sizes.side))
 
     @torch.inference_mode()
+    def pull_several(
+        self, shape: tuple[int, int], qualities: Sequence[Quality], decoders: Sequence[Decoder]
+    ) -> Tensor:
+        """As `pull` of each of several pictures that are alike in shape, once padded."""
+        io = Several([Pull(one) for one in decoders])
+        z_shape = (len(decoders), *self._places(shape), self.sizes.side)
+        return self._code(io, all_steps(qualities, self.device), z_shape)
+
+    def _places(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of z."""
+        side = self.cell * PLACES
+        return -(-shape[0] // side), -(-shape[1] // side)
+
+    @torch.inference_mode()
     def reconstruct(self, latents: Tensor, quality: Quality) -> Tensor:
         return self.synthesise(latents, condition(quality, latents)).float().clamp(0, 1)
+
+    @torch.inference_mode()
+    def reconstruct_several(self, latents: Tensor, qualities: Sequence[Quality]) -> Tensor:
+        """As `reconstruct` of each of several pictures, whose latents are (N, C, h, w)."""
+        quality = _of_steps(all_steps(qualities, latents.device), latents)
+        return self.synthesise(latents, quality).float().clamp(0, 1)
+
+
+def _of_steps(steps: Tensor, like: Tensor) -> Tensor:
+    """Quality in 0…100."""
+    return steps.to(like) * (100 / STEPS)
 
 
 def _finer(y: Tensor, octaves: Tensor) -> Tensor:
