@@ -163,23 +163,30 @@ class Words(Chunked):
 
 
 @dataclass
-class Grid(Chunked):
+class Stepped(Chunked):
     """With loss: whole numbers of steps, and how large these are.
 
-    step: a float32, as its bits. trellis: whether levels are those of a trellis.
-    strands: values between one and the next of its strand.
-    row_steps, column_steps: half octaves that steps of rows and columns differ by, as coded planes;
-    b"" without. rows, columns, runs, tables: as of `Words`.
-    least: the sum of levels of the first context.
+    step: a float32, as its bits. row_steps, column_steps: half octaves that steps of rows and
+    columns differ by, as coded planes; b"" without.
+    """
+
+    step: int = 0x3F800000
+    row_steps: Bytes = b""
+    column_steps: Bytes = b""
+
+
+@dataclass
+class Grid(Stepped):
+    """Levels by tables.
+
+    trellis: whether levels are those of a trellis. strands: values between one and the next of its
+    strand. rows, columns, runs, tables: as of `Words`. least: the sum of levels of context 0.
     """
 
     code: ClassVar[int] = 2
     name: ClassVar[str] = "grid"
-    step: int = 0x3F800000
     trellis: bool = False
     strands: int = 1
-    row_steps: Bytes = b""
-    column_steps: Bytes = b""
     rows: Bytes = b""
     columns: Bytes = b""
     least: int = 0
@@ -204,7 +211,23 @@ class Grid(Chunked):
         self._chunks(io, STREAM, 16 * MAX_VALUES)
 
 
-METHODS: dict[int, type[Record]] = {kind.code: kind for kind in (Words, Same, Grid)}
+@dataclass
+class Cabac(Stepped):
+    """Levels by binary decisions that adapt."""
+
+    code: ClassVar[int] = 3
+    name: ClassVar[str] = "cabac"
+
+    def syntax(self, io: Reader | Writer) -> None:
+        """All of the head, and the table of chunks."""
+        self.step = io.uint("step", self.step, 1, 0x7F7FFFFF, size=4)
+        self.values = io.varint("values of a chunk", min(self.values, MAX_VALUES), 1, MAX_VALUES)
+        self.row_steps = block(io, "steps of rows", self.row_steps)
+        self.column_steps = block(io, "steps of columns", self.column_steps)
+        self._chunks(io, STREAM, 16 * MAX_VALUES)
+
+
+METHODS: dict[int, type[Record]] = {kind.code: kind for kind in (Words, Same, Grid, Cabac)}
 
 
 def block(io: Reader | Writer, name: str, value: Bytes) -> Bytes:

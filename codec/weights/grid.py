@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from lictor.codec.errors import CorruptFile, SelfCheckFailed
 from lictor.codec.format.elements import Bytes, Writer
-from lictor.codec.format.weights import STREAM, Chunk, Grid
+from lictor.codec.format.weights import STREAM, Chunk, Grid, Stepped
 from lictor.codec.weights import grid_tables, planes, trellis
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.grid_tables import Levels
@@ -31,8 +31,9 @@ Ints = npt.NDArray[np.int32]
 T = TypeVar("T")
 R = TypeVar("R")
 Mapped = Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]
-TYPES = ("F32", "F16", "BF16", "F64")
-"""Of tensors that can be grids."""
+ITEMS = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8}
+TYPES = tuple(ITEMS)
+"""Of tensors that can be grids, with the bytes of a value."""
 MOST = 2**22
 """The largest level, so that floats hold it."""
 FARTHEST = 127
@@ -57,6 +58,14 @@ class Quantised:
     columns: npt.NDArray[np.int8] | None = None
     trellis: bool = False
 
+    def decoded(self, tensor: Tensor) -> Floats:
+        """The values that a decoder gives."""
+        return decoded(tensor, self)
+
+    def encode(self, tensor: Tensor, mapped: Mapped[Any, Any]) -> tuple[Stepped, list[bytes]]:
+        """The record of a tensor, and its chunks."""
+        return encode(tensor, self, mapped)
+
 
 def matrix(tensor: Tensor) -> tuple[int, int]:
     """Rows and columns of a tensor."""
@@ -73,7 +82,7 @@ def floats(raw: Array, dtype: str) -> Floats:
         return raw.view(kind).astype(np.float32)
 
 
-def _stored(values: Floats, dtype: str) -> Array:
+def stored(values: Floats, dtype: str) -> Array:
     """Bytes of float32, rounded to nearest, ties to even."""
     if dtype == "BF16":
         bits = values.view(np.uint32)
@@ -93,16 +102,13 @@ def factors(steps: npt.NDArray[np.int8]) -> Floats:
 
 
 @dataclass
-class Coding:
-    """What all chunks of a tensor share. rows: their steps; columns: their factors, None for 1."""
+class Spaced:
+    """How large steps are. rows: their steps; columns: their factors, None for 1."""
 
     dtype: str
     width: int
     rows: Floats
     columns: Floats | None
-    tables: Levels
-    strands: int
-    trellis: bool
 
     def values(self, points: Ints, start: int) -> Floats:
         """Values of the points from value `start` on."""
@@ -122,6 +128,15 @@ class Coding:
         first = start // self.width
         square *= self.rows[first : first + len(square), None]
         return found
+
+
+@dataclass
+class Coding(Spaced):
+    """What all chunks of a tensor share."""
+
+    tables: Levels
+    strands: int
+    trellis: bool
 
 
 def encode(
@@ -145,8 +160,8 @@ def encode(
         trellis=given.trellis,
         strands=strands,
         values=values,
-        row_steps=_packed_steps(given.rows),
-        column_steps=_packed_steps(given.columns),
+        row_steps=packed_steps(given.rows),
+        column_steps=packed_steps(given.columns),
         rows=tables.packed_rows,
         columns=tables.packed_columns,
         least=tables.least,
@@ -180,29 +195,42 @@ def decoded(tensor: Tensor, given: Quantised) -> Floats:
         if given.columns is not None:
             square *= factors(given.columns)
         square *= by_rows[:, None]
-    return floats(_stored(square, tensor.dtype).reshape(-1), tensor.dtype).reshape(rows, columns)
+    return floats(stored(square, tensor.dtype).reshape(-1), tensor.dtype).reshape(rows, columns)
 
 
 def coding_of(record: Grid, tensor: Tensor) -> Coding:
     """What all chunks share, of a record that was read. Raises CorruptFile."""
+    check(tensor, record)
+    return _coding(record, tensor, grid_tables.read(record, *matrix(tensor)))
+
+
+def check(tensor: Tensor, record: Stepped) -> None:
+    """Raises CorruptFile unless a tensor can have that record."""
     if tensor.dtype not in TYPES or not tensor.values:
         raise CorruptFile("a record has steps for a type without; get another copy of the file")
     if len(record.chunks) != -(-tensor.values // record.values):
         raise CorruptFile("a record has other chunks than its tensor; get another copy of the file")
-    return _coding(record, tensor, grid_tables.read(record, *matrix(tensor)))
 
 
 def _coding(record: Grid, tensor: Tensor, tables: Levels) -> Coding:
+    found = spaced(tensor, record)
+    own = found.dtype, found.width, found.rows, found.columns
+    return Coding(*own, tables, record.strands, record.trellis)
+
+
+def spaced(tensor: Tensor, record: Stepped) -> Spaced:
+    """How large the steps of a record are. Raises CorruptFile."""
     rows, columns = matrix(tensor)
     step = np.uint32(record.step).view(np.float32)
     by_rows, by_columns = _steps(record.row_steps, rows), _steps(record.column_steps, columns)
     with np.errstate(over="ignore"):
         own = np.full(rows, step) if by_rows is None else factors(by_rows) * step
     others = None if by_columns is None else factors(by_columns)
-    return Coding(tensor.dtype, columns, own, others, tables, record.strands, record.trellis)
+    return Spaced(tensor.dtype, columns, own, others)
 
 
-def _packed_steps(steps: npt.NDArray[np.int8] | None) -> bytes:
+def packed_steps(steps: npt.NDArray[np.int8] | None) -> bytes:
+    """Half octaves as a plane."""
     if steps is None or not steps.any():
         return b""
     io = Writer()
@@ -230,7 +258,7 @@ def _encode_chunk(
     encoder.push(levels + np.int32(grid_tables.ZERO), contexts)
     data = encoder.finish()
     points = levels if odd is None else trellis.points(levels, odd)
-    raw = _stored(coding.values(points, start), coding.dtype)
+    raw = stored(coding.values(points, start), coding.dtype)
     chunk = Chunk(STREAM, len(data), zlib.crc32(data), zlib.crc32(raw.data))
     back = np.empty_like(raw)
     decode_chunk(coding, chunk, data, start, back)
@@ -243,8 +271,7 @@ def decode_chunk(coding: Coding, chunk: Chunk, data: Bytes, start: int, out: Arr
     """The bytes of a chunk's values, into `out`. Raises CorruptFile."""
     if zlib.crc32(data) != chunk.check:
         raise CorruptFile("a chunk does not match its checksum; get another copy of the file")
-    item = {"F64": 8, "F32": 4}.get(coding.dtype, 2)
-    contexts = coding.tables.contexts(start, out.size // item)
+    contexts = coding.tables.contexts(start, out.size // ITEMS[coding.dtype])
     try:
         decoder = Decoder(data, coding.tables.tables, checksum=False)
         if coding.trellis:
@@ -255,6 +282,6 @@ def decode_chunk(coding: Coding, chunk: Chunk, data: Bytes, start: int, out: Arr
         decoder.close()
     except CorruptStream as e:
         raise CorruptFile("a chunk is no stream; the file is damaged, get another copy") from e
-    out[:] = _stored(coding.values(points, start), coding.dtype)
+    out[:] = stored(coding.values(points, start), coding.dtype)
     if zlib.crc32(out.data) != chunk.decoded:
         raise CorruptFile("a chunk decodes to other values than were encoded; get a new copy")

@@ -38,9 +38,9 @@ class Lossy:
         if not np.isfinite(values).all():
             return None
         found = self.quantiser(values, Known(tensor.name, tensor.shape, self.step))
-        if found is None or not np.isfinite(grid.decoded(tensor, found)).all():
+        if found is None or not np.isfinite(found.decoded(tensor)).all():
             return None
-        return grid.encode(tensor, found, mapped)
+        return found.encode(tensor, mapped)
 
 
 def is_matrix(tensor: Tensor) -> bool:

@@ -23,13 +23,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.errors import InvalidOption
+from lictor.codec.format.weights import Record
 from lictor.codec.weights import grid_tables, trellis
-from lictor.codec.weights.grid import MOST, Quantised
+from lictor.codec.weights.container import Tensor
+from lictor.codec.weights.grid import MOST, Mapped, Quantised
 
 Floats = npt.NDArray[np.float32]
 
@@ -47,9 +51,21 @@ class Known:
     step: float
 
 
-Quantiser = Callable[[Floats, Known], Quantised | None]
+class Coded(Protocol):
+    """What a quantiser gives: `Quantised`, or levels that are coded in another way."""
+
+    def decoded(self, tensor: Tensor) -> Floats:
+        """The values that a decoder gives, as float32 (rows, columns)."""
+
+    def encode(self, tensor: Tensor, mapped: Mapped[Any, Any]) -> tuple[Record, list[bytes]]:
+        """The record of a tensor, and its chunks."""
+
+
+Quantiser = Callable[[Floats, Known], Coded | None]
 QUANTISERS: dict[str, Quantiser] = {}
 DEFAULT = "trellis"
+PLUGINS = {"deepcabac": "cabac"}
+"""Quantisers in modules of their own, which are imported when they are asked for."""
 
 
 def quantiser(name: str) -> Callable[[Quantiser], Quantiser]:
@@ -68,8 +84,10 @@ def named(given: str | Quantiser) -> Quantiser:
     """A quantiser of the table, or a function as it is. Raises InvalidOption."""
     if callable(given):
         return given
+    if given in PLUGINS:
+        import_module(f"lictor.codec.weights.{PLUGINS[given]}")
     if given not in QUANTISERS:
-        names = ", ".join(sorted(QUANTISERS))
+        names = ", ".join(sorted({*QUANTISERS, *PLUGINS}))
         raise InvalidOption(f"there is no quantiser {given!r}; give one of {names}, or a function")
     return QUANTISERS[given]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.errors import CorruptFile
-from lictor.codec.format.weights import CHUNK, Chunk, Chunked, Grid, Words
-from lictor.codec.weights import exact, grid, layouts
+from lictor.codec.format.weights import CHUNK, Cabac, Chunk, Chunked, Grid, Words
+from lictor.codec.weights import cabac, exact, grid, layouts
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.exact import Mapped
 from lictor.codec.weights.file import File, naming, needs_base
@@ -97,14 +97,11 @@ class _One:
     def of(cls, file: File, number: int, base: Source | None) -> _One:
         """The record with that number, or the one that it is the same as. Raises FileError."""
         own, record, chunks = file.original(number)
+        item = layouts.word(own.dtype)
         if isinstance(record, Grid):
-            steps = grid.coding_of(record, own)
-            item = layouts.word(own.dtype)
-
-            def levels(chunk: Chunk, data: memoryview, begin: int, out: Array) -> None:
-                grid.decode_chunk(steps, chunk, data, begin // item, out)
-
-            return cls(record, chunks, item, levels)
+            return cls(record, chunks, item, _grid(record, own))
+        if isinstance(record, Cabac):
+            return cls(record, chunks, item, _cabac(record, own))
         assert isinstance(record, Words)
         return cls(record, chunks, record.item, _words(record, own, base))
 
@@ -116,6 +113,24 @@ class _One:
 
 _Decode = Callable[[Chunk, memoryview, int, Array], None]
 """A chunk, its bytes, where its values begin among the tensor's bytes, and what takes them."""
+
+
+def _grid(record: Grid, own: Tensor) -> _Decode:
+    coding, item = grid.coding_of(record, own), layouts.word(own.dtype)
+
+    def decode(chunk: Chunk, data: memoryview, begin: int, out: Array) -> None:
+        grid.decode_chunk(coding, chunk, data, begin // item, out)
+
+    return decode
+
+
+def _cabac(record: Cabac, own: Tensor) -> _Decode:
+    spaced, item = cabac.coding_of(record, own), layouts.word(own.dtype)
+
+    def decode(chunk: Chunk, data: memoryview, begin: int, out: Array) -> None:
+        cabac.decode_chunk(spaced, chunk, data, begin // item, out)
+
+    return decode
 
 
 def _words(record: Words, own: Tensor, base: Source | None) -> _Decode:

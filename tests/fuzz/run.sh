@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes the C code for some seconds (60): the entropy coder from tests/fuzz/corpus, the lossless
-# coders of screens and photos, the linear one, and those of overfitted pictures, arrays and weights from
+# coders of screens and photos, the linear one, and those of overfitted pictures, arrays and weights (two) from
 # nothing, each for its share of the time.
 #
 #     tests/fuzz/run.sh [SECONDS]
@@ -10,7 +10,7 @@
 # nothing is fuzzed. New inputs that reach new code stay in OUT (out/fuzz).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds=$((${1:-60} / 7))
+seconds=$((${1:-60} / 8))
 out=${OUT:-out/fuzz}
 build() {
     clang -std=c11 -g -O1 -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
@@ -44,4 +44,5 @@ fuzz fuzz_linear tests/crashes/linear
 fuzz fuzz_overfit tests/crashes/overfit
 fuzz fuzz_field tests/crashes/field
 fuzz fuzz_words tests/crashes/words
+fuzz fuzz_cabac tests/crashes/cabac
 echo "fuzz: $seconds seconds each, no input failed"
