@@ -40,7 +40,7 @@ class Config:
     tag: str = "mine"  # the new weights are called ARCHITECTURE.TAG
 
     # loss
-    loss: str = "mse"  # mse, ms-ssim, perceptual, recognition, none
+    loss: str = "mse"  # mse, visible, ms-ssim, perceptual, recognition, none
     task: str = ""  # MODULE:NAME of a loss of your own, added to it; docs/training.md
     task_weight: float = 1.0
 

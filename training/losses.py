@@ -1,4 +1,4 @@
-"""What a picture's errors cost: mean squared error, MS-SSIM, features, a classifier's, or yours.
+"""What a picture's errors cost: squared, as eyes see them, MS-SSIM, features, or your own.
 
 Every loss is bpp + lambda * weight * distortion, with the lambda of quality_ladder.py for each
 quality. The weight brings a distortion to the scale of the mean squared error on 0…255, so that all
@@ -22,13 +22,14 @@ from lictor.models.base import Output
 from lictor.models.coding.quality_ladder import quality_to_lambda
 from lictor.models.task.efficientnet import pretrained
 from lictor.training.config import Config
+from lictor.training.visibility import Visibility
 
 Distortion = Callable[[Tensor, Tensor], Tensor]
 """Of x_hat and x, float (N, 3, H, W) in 0…1, for each picture: (N,)."""
 
 
 DEEP = 64.0
-"""What errors of crops of more than 8 bits count: as on a scale three bits longer."""
+"""What squared errors of crops of more than 8 bits count: as on a scale three bits longer."""
 
 
 class Criterion:
@@ -54,7 +55,7 @@ class Criterion:
         bpp = out.bits / (x.shape[-1] * x.shape[-2])
         distortion = sum(weight * of(out.x_hat, x) for of, weight in self.parts)
         if deep is not None:
-            distortion = distortion * torch.where(deep, DEEP, 1.0)
+            distortion = torch.where(deep, DEEP * squared_error(out.x_hat, x), distortion)
         lagrange = quality_to_lambda(quality)
         loss = (bpp + lagrange * distortion) * (0.01 / lagrange).sqrt()
         return loss, bpp, squared_error(out.x_hat.detach(), x)
@@ -71,6 +72,23 @@ def _mse(device: torch.device) -> Distortion:
 
 def _none(device: torch.device) -> Distortion:
     return lambda x_hat, x: x.new_zeros(len(x))
+
+
+class Visible(nn.Module):
+    """What eyes see of the errors, and a share of the squared error, which holds the rest."""
+
+    SQUARED, SEEN = 0.16, 2500.0
+    """Weights: with them files of a quality stay about as large as with the squared error alone. On
+    pictures that lictor-s.mse decoded at quality 0, 50 and 100 the parts cost 48 and 354, 12 and
+    109, 3 and 30, where the squared error alone is 300, 74 and 20."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.visibility = Visibility().to(device)
+
+    def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """The distortion of each picture."""
+        return self.SQUARED * squared_error(x_hat, x) + self.SEEN * self.visibility(x_hat, x)
 
 
 def _ms_ssim(device: torch.device) -> Distortion:
@@ -164,6 +182,7 @@ def _apart(features: list[Tensor], wanted: list[Tensor]) -> Tensor:
 
 LOSSES: dict[str, tuple[Callable[[torch.device], Distortion], float]] = {
     "mse": (_mse, 1.0),
+    "visible": (Visible, 1.0),
     "ms-ssim": (_ms_ssim, 2000.0),
     "perceptual": (Perceptual, 0.25),
     "recognition": (Recognition, 1.0),

@@ -109,3 +109,36 @@ def test_ms_ssim_wants_larger_crops():
     criterion = Criterion(Config(loss="ms-ssim"), CPU)
     with pytest.raises(ValueError, match="crop=192"):
         criterion(Output(small, torch.zeros(1)), small, torch.zeros(1))
+
+
+def test_errors_hide_behind_contrast(photo):
+    visible = LOSSES["visible"][0](CPU).visibility
+    noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(1)) * 0.02
+    wall = torch.full_like(photo, 0.5)
+    grass = wall + 0.2 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(2))
+    assert visible(wall + noise, wall) > 5 * visible(grass + noise, grass)
+
+
+def test_fine_colour_is_not_seen_as_well_as_fine_light(photo):
+    visible = LOSSES["visible"][0](CPU).visibility
+    rows, columns = torch.meshgrid(torch.arange(192), torch.arange(192), indexing="ij")
+    checks = ((rows + columns) % 2 * 2 - 1) * 0.05
+    wall = torch.full_like(photo, 0.5)
+    light, colour = wall.clone(), wall.clone()
+    light += checks
+    colour[:, 0] += checks  # red up where blue goes down
+    colour[:, 2] -= checks
+    assert visible(light, wall) > 10 * visible(colour, wall)
+
+
+def test_visible_errors_have_finite_slopes_where_there_is_nothing():
+    visible = LOSSES["visible"][0](CPU)
+    for value in (0.0, 1.0):
+        x = torch.full((1, 3, 64, 64), value)
+        x_hat = (x - 0.1).requires_grad_()  # below black, too
+        cost = visible(x_hat, x)
+        cost.sum().backward()
+        assert cost.isfinite().all() and x_hat.grad.isfinite().all()
+        x_hat = x.clone().requires_grad_()
+        visible(x_hat, x).sum().backward()
+        assert x_hat.grad.isfinite().all()

@@ -1,0 +1,105 @@
+"""What eyes see of a picture's errors: contrast against contrast, in opponent colours.
+
+An error is seen by what it adds to the contrast around it, at every scale from single samples to
+broad shapes: on a wall it is plain, in grass it hides. This is the structural part of SSIM, written
+out: for pictures x and x_hat and their difference d, 1 - (2 cov + c) / (var + var_hat + c) is
+var(d) / (var + var_hat + c), the variances those of a window.
+
+Source: Wang, Simoncelli, Bovik, "Multiscale structural similarity for image quality assessment",
+2003; the colours are those of Ottosson, "A perceptual color space for image processing" (Oklab),
+2020, with some light added before the cube root, as scattered in every eye.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SCALES = (0.15, 0.25, 0.25, 0.2, 0.15)
+"""What contrast of lightness counts at 1, 1/2, 1/4, 1/8, 1/16 of the picture's size."""
+COLOUR_SCALES = (0.0, 0.2, 0.3, 0.3, 0.2)
+"""And that of colour, of which eyes see no fine detail."""
+COLOUR = 0.3
+"""What each of the two channels of colour counts beside lightness."""
+SPREAD = (1.0, 3.0, 2.0)
+"""Lightness goes from 0 to 1; green to red, blue to yellow are brought to about that range."""
+SEEN = 0.03**2
+"""The variance below which contrast hides nothing."""
+WINDOW = 8
+"""Side of the windows, the middle of which counts most."""
+WORST = 0.3
+"""Share of the worst places: the rest is the mean over all."""
+STRAY = 0.003
+"""Light added to all: the dark is not infinitely well seen."""
+
+_CONES = (
+    (0.4122214708, 0.5363325363, 0.0514459929),
+    (0.2119034982, 0.6806995451, 0.1073969566),
+    (0.0883024619, 0.2817188376, 0.6299787005),
+)
+_OPPONENTS = (
+    (0.2104542553, 0.7936177850, -0.0040720468),
+    (1.9779984951, -2.4285922050, 0.4505937099),
+    (0.0259040371, 0.7827717662, -0.8086757660),
+)
+
+
+class Visibility(nn.Module):
+    """How visible the errors of pictures are, (N,), from 0 for none to about 1."""
+
+    cones: Tensor
+    opponents: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        spread = torch.tensor(SPREAD)[:, None]
+        self.register_buffer("cones", torch.tensor(_CONES)[:, :, None, None])
+        self.register_buffer("opponents", (torch.tensor(_OPPONENTS) * spread)[:, :, None, None])
+
+    def colours(self, x: Tensor) -> Tensor:
+        """Lightness, green to red, blue to yellow of sRGB in about 0…1, (N, 3, H, W)."""
+        low = x / 12.92
+        light = torch.where(x > 0.04045, ((x.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, low)
+        seen = (F.conv2d(light, self.cones) + STRAY).clamp(min=STRAY / 2)
+        return F.conv2d(seen ** (1 / 3), self.opponents)
+
+    def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """Of pictures (N, 3, H, W) of sRGB in about 0…1, sides 64 at least."""
+        a, b = self.colours(x_hat), self.colours(x)
+        total = x.new_zeros(len(x))
+        for i, (light, colour) in enumerate(zip(SCALES, COLOUR_SCALES, strict=True)):
+            if i:
+                a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+            if min(a.shape[-2:]) < WINDOW:  # of crops of less than 128
+                break
+            channels = 3 if colour else 1
+            seen = _pooled(contrast_error(a[:, :channels], b[:, :channels]))
+            weights = x.new_tensor((light, COLOUR * colour, COLOUR * colour)[:channels])
+            total = total + seen @ weights
+        return total / (1 + 2 * COLOUR)
+
+
+def contrast_error(x_hat: Tensor, x: Tensor) -> Tensor:
+    """The variance of the error over that of both pictures, in windows of 8x8 samples.
+
+    x_hat, x: (N, C, H, W); returns (N, C, h, w), 0 where both are equal, at most 2.
+    """
+    both = _variance(x_hat) + _variance(x)
+    return _variance(x_hat - x) / (both + SEEN)
+
+
+def _variance(x: Tensor) -> Tensor:
+    return (_window(x * x) - _window(x).square()).clamp(min=0)
+
+
+def _window(x: Tensor) -> Tensor:
+    """Means over windows of 8x8 samples, heavier in the middle, one for each 2x2 samples."""
+    return F.avg_pool2d(F.avg_pool2d(x, 4, 2), 3, 1)
+
+
+def _pooled(error: Tensor) -> Tensor:
+    """(N, C, h, w) to (N, C): the mean and the mean of the worst (fourth power)."""
+    flat = error.flatten(2)
+    worst = (flat.pow(4).mean(2) + 1e-12).pow(0.25) - 1e-3  # a slope at 0
+    return (1 - WORST) * flat.mean(2) + WORST * worst
