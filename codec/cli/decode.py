@@ -92,6 +92,12 @@ asked = options.together(
 @click.option(
     "--base", metavar="FILE", help="Of weights: the .safetensors file that they were encoded with."
 )
+@click.option(
+    "--layers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Of weights that were encoded in layers only N of them, from the coarsest on.",
+)
 @options.chain
 @options.workers
 @options.skip
@@ -100,6 +106,7 @@ def decode(
     paths: tuple[str, ...],
     tensor: tuple[str, ...],
     base: str | None,
+    layers: int | None,
     chain: bool,
     workers: int,
     skip: bool,
@@ -121,7 +128,7 @@ def decode(
     format = _picture_format(pictures) if pictures else ""
     if chain and workers != 1:
         raise UsageError("--chain decodes one file after another; leave -j out")
-    own = {"tensor": tensor or None, "base": base}
+    own = {"tensor": tensor or None, "base": base, "layers": layers}
     work = Decode(
         format,
         given(**how) | {name: value for name, value in own.items() if value},

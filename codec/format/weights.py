@@ -227,7 +227,51 @@ class Cabac(Stepped):
         self._chunks(io, STREAM, 16 * MAX_VALUES)
 
 
-METHODS: dict[int, type[Record]] = {kind.code: kind for kind in (Words, Same, Grid, Cabac)}
+@dataclass
+class Finer(Chunked):
+    """What makes a grid finer. ratio: as many steps for one, odd. runs, tables: as of `Words`."""
+
+    ratio: int = 3
+    runs: list[int] = field(default_factory=list)
+    tables: Bytes = b""
+
+    def syntax(self, io: Reader | Writer) -> None:
+        """All of it, and the table of chunks."""
+        self.ratio = 1 + 2 * io.uint("half the ratio", self.ratio // 2, 1, MAX_RATIO // 2)
+        count = io.uint("number of tables", len(self.runs) or 1, 1, MAX_CONTEXTS)
+        runs = self.runs or [1] * count
+        self.runs = [io.varint("contexts of a table", n, 1, MAX_CONTEXTS) for n in runs]
+        self.tables = block(io, "tables", self.tables)
+        self._chunks(io, STREAM, 16 * MAX_VALUES)
+
+
+MAX_RATIO, MAX_FINER = 127, 7
+
+
+@dataclass
+class Layers(Chunked):
+    """A coarse grid, without a trellis, and what makes it finer, as often as `finer` says.
+
+    chunks: all, first those of the coarse grid.
+    """
+
+    code: ClassVar[int] = 4
+    name: ClassVar[str] = "layers"
+    coarse: Grid = field(default_factory=Grid)
+    finer: list[Finer] = field(default_factory=list)
+
+    def syntax(self, io: Reader | Writer) -> None:
+        """All of the heads, and the tables of chunks."""
+        self.coarse.syntax(io)
+        count = io.uint("finer layers", len(self.finer) or 1, 1, MAX_FINER)
+        self.finer = self.finer or [Finer() for _ in range(count)]
+        self.values = self.coarse.values
+        for layer in self.finer:
+            layer.syntax(io)
+        self.chunks = [c for layer in (self.coarse, *self.finer) for c in layer.chunks]
+
+
+METHODS: dict[int, type[Record]] = {kind.code: kind for kind in (Words, Same, Grid, Cabac, Layers)}
 
 
 def block(io: Reader | Writer, name: str, value: Bytes) -> Bytes:

@@ -177,6 +177,7 @@ def decode(
     runtime: str | None = None,
     calibration: Any = None,
     base: Any = None,
+    layers: int | None = None,
 ) -> Any:
     """Decode a file of any kind.
 
@@ -201,6 +202,7 @@ def decode(
         runtime: what computes networks, "light" or "torch", as for `encode`.
         calibration: of a cache of keys and values, as for `lictor.kv.decode`.
         base: of weights that were encoded with one: the path of that file, or its bytes.
+        layers: of weights that were encoded in layers: only so many, from the coarsest on.
 
     Returns:
         Of a picture, a Pillow image, mode L, LA, RGB or RGBA, or I;16 for gray of 16 bits. Pillow
@@ -222,7 +224,7 @@ def decode(
     kind = of_file(data)
     options: dict[str, Any] = {"region": region, "salvage": salvage, "progress": progress}
     options |= {"precision": precision, "device": device, "reduce": reduce}
-    options |= {"calibration": calibration, "base": base}
+    options |= {"calibration": calibration, "base": base, "layers": layers}
     given = {k: v for k, v in options.items() if v is not None and v != _DEFAULTS.get(k)}
     refuse(kind, given, kind.decode_options, str)
     return kind.decode(data, models=models.on(runtime), **given)

@@ -47,7 +47,7 @@ class Weights(Kind):
     magic, suffixes, key = form.MAGIC, frozenset((".safetensors", *_PICKLED)), "tensors"
     output = ".safetensors"
     options = frozenset(("base", "threads"))
-    decode_options = frozenset(("base", "tensor", "salvage", "progress", "threads"))
+    decode_options = frozenset(("base", "layers", "tensor", "salvage", "progress", "threads"))
     advice = "weights are coded exactly; with --kind arrays they take --max-error, --mse or --bits"
     common = (InvalidOption,)
     decode_common = (InvalidOption, ModelUnavailable)
@@ -125,7 +125,8 @@ class Weights(Kind):
         opened = file.read(view(data))
         opened.ended()
         base = options.get("base")
-        reader = Reader(opened, source.opened(base) if base is not None else None, map)
+        other = source.opened(base) if base is not None else None
+        reader = Reader(opened, other, map, options.get("layers"))
         found = opened.header.tensors
         return {t.name: arrays.best(reader.whole(t), t.dtype, t.shape) for t in found}
 
@@ -166,6 +167,7 @@ class Weights(Kind):
                 names=options.get("tensor", ()),
                 salvage=options.get("salvage", False),
                 target=target,
+                layers=options.get("layers"),
             )
         return content.lost
 

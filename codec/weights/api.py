@@ -61,6 +61,7 @@ def decode_weights(
     data: Given,
     *,
     base: Given | None = None,
+    layers: int | None = None,
     threads: int = 1,
     into: IO[bytes] | None = None,
 ) -> bytes:
@@ -69,6 +70,8 @@ def decode_weights(
     Args:
         data: the path of the weight file, or its bytes.
         base: the file that it was encoded with, if it was with one.
+        layers: of a file that was encoded in layers, as with quantiser="nested", only so many of
+            them, from the coarsest on.
         threads: that work on the chunks of a tensor.
         into: a file that takes the bytes as they are decoded.
 
@@ -77,11 +80,12 @@ def decode_weights(
 
     Raises:
         CodecError: a FileError for what is not such a file, or damaged, which names the tensor;
-            ModelUnavailable for a base that is missing or another one.
+            ModelUnavailable for a base that is missing or another one; InvalidOption for layers
+            that the file has not.
     """
     buffer = into if into is not None else io.BytesIO()
     opened = files.read(sources.mapped(data))
     other = sources.opened(base) if base is not None else None
     with writer.mapping(threads) as mapped:
-        Reader(opened, other, mapped).write(buffer)
+        Reader(opened, other, mapped, layers).write(buffer)
     return buffer.getvalue() if isinstance(buffer, io.BytesIO) and into is None else b""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from lictor.codec.errors import CorruptFile, FileError, ModelUnavailable, TruncatedFile
+from lictor.codec.errors import (
+    CorruptFile,
+    FileError,
+    InvalidOption,
+    ModelUnavailable,
+    TruncatedFile,
+)
 from lictor.codec.format import weights as form
 from lictor.codec.format.elements import Bytes
-from lictor.codec.format.weights import PLAIN, Beginning, Chunked, Record, Same, Words
+from lictor.codec.format.weights import PLAIN, Beginning, Chunked, Layers, Record, Same, Words
 from lictor.codec.weights import container
 from lictor.codec.weights.container import Header, NotSafetensors, Tensor
 from lictor.codec.weights.source import Source
@@ -95,6 +102,16 @@ class File:
                 f"was coded with another base, whose SHA-256 begins with {want.hex()[:16]}; "
                 "give that one"
             )
+
+    def need_layers(self, layers: int) -> None:
+        """Raises InvalidOption unless tensors have layers, and so many are at least one."""
+        if layers < 1:
+            raise InvalidOption(f"layers is {layers}; give 1 or more")
+        for number in range(len(self.stored)):
+            with suppress(FileError):  # what is damaged shows when it is read
+                if isinstance(self.record(number)[0], Layers):
+                    return
+        raise InvalidOption("no tensor of the file has layers; leave them out")
 
 
 class naming:

@@ -271,7 +271,15 @@ def decode_chunk(coding: Coding, chunk: Chunk, data: Bytes, start: int, out: Arr
     """The bytes of a chunk's values, into `out`. Raises CorruptFile."""
     if zlib.crc32(data) != chunk.check:
         raise CorruptFile("a chunk does not match its checksum; get another copy of the file")
-    contexts = coding.tables.contexts(start, out.size // ITEMS[coding.dtype])
+    points = pull(coding, data, start, out.size // ITEMS[coding.dtype])
+    out[:] = stored(coding.values(points, start), coding.dtype)
+    if zlib.crc32(out.data) != chunk.decoded:
+        raise CorruptFile("a chunk decodes to other values than were encoded; get a new copy")
+
+
+def pull(coding: Coding, data: Bytes, start: int, count: int) -> Ints:
+    """The points of a chunk. Raises CorruptFile."""
+    contexts = coding.tables.contexts(start, count)
     try:
         decoder = Decoder(data, coding.tables.tables, checksum=False)
         if coding.trellis:
@@ -282,6 +290,4 @@ def decode_chunk(coding: Coding, chunk: Chunk, data: Bytes, start: int, out: Arr
         decoder.close()
     except CorruptStream as e:
         raise CorruptFile("a chunk is no stream; the file is damaged, get another copy") from e
-    out[:] = stored(coding.values(points, start), coding.dtype)
-    if zlib.crc32(out.data) != chunk.decoded:
-        raise CorruptFile("a chunk decodes to other values than were encoded; get a new copy")
+    return points

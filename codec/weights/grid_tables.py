@@ -73,7 +73,7 @@ def choose(levels: Ints, odd: Array | None) -> tuple[Levels, bytes]:
     runs, shapes = tables.merged(counts)
     count = len(counts) // (1 if odd is None else 2)
     parts = _pack(rows), _pack(columns)
-    found = Levels(rows, columns, least, count, runs, _compiled(runs, shapes), *parts)
+    found = Levels(rows, columns, least, count, runs, compiled(runs, shapes), *parts)
     return found, tables.pack(shapes)
 
 
@@ -103,7 +103,7 @@ def read(record: Grid, rows: int, columns: int) -> Levels:
     if rest or not count or record.least + count > 2 * _LEVELS + 1:
         raise CorruptFile("a tensor has other tables than contexts; get another copy of the file")
     shapes = tables.unpack(record.tables, len(record.runs))
-    return Levels(own, others, record.least, count, record.runs, _compiled(record.runs, shapes))
+    return Levels(own, others, record.least, count, record.runs, compiled(record.runs, shapes))
 
 
 def plane(data: Bytes, count: int, width: int) -> Array:
@@ -116,7 +116,8 @@ def plane(data: Bytes, count: int, width: int) -> Array:
     return found
 
 
-def _compiled(runs: list[int], shapes: list[Shape]) -> Tables:
+def compiled(runs: list[int], shapes: list[Shape]) -> Tables:
+    """A table for each context. Raises CorruptFile."""
     try:
         return fitted.tables([s for n, s in zip(runs, shapes, strict=True) for _ in range(n)])
     except ValueError as e:

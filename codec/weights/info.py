@@ -8,7 +8,7 @@ from typing import Any
 
 from lictor.codec.errors import FileError
 from lictor.codec.format.elements import Bytes
-from lictor.codec.format.weights import PREDICTIONS, Cabac, Grid, Record, Same, Words
+from lictor.codec.format.weights import PREDICTIONS, Cabac, Grid, Layers, Record, Same, Words
 from lictor.codec.weights import file as files
 from lictor.codec.weights.container import Header
 
@@ -94,6 +94,8 @@ def _method(header: Header, record: Record | None) -> str:
         return f"same as {header.stored[record.of].name}"
     if isinstance(record, Grid):
         return f"grid, {len(record.runs)} tables{', trellis' if record.trellis else ''}"
+    if isinstance(record, Layers):
+        return f"{1 + len(record.finer)} layers"
     if isinstance(record, Cabac):
         return "adaptive binary decisions"
     assert isinstance(record, Words)

@@ -24,14 +24,20 @@ class OpenWeights:
         base: what it was coded with, if it was with another.
         torch: whether tensors are PyTorch's.
         threads: that decode a tensor.
+        layers: that are decoded of those that have some; None for all.
     """
 
     def __init__(
-        self, opened: file.File, base: source.Source | None, torch: bool, threads: int
+        self,
+        opened: file.File,
+        base: source.Source | None,
+        torch: bool,
+        threads: int,
+        layers: int | None = None,
     ) -> None:
         self._file, self._torch = opened, torch
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        self._reader = Reader(opened, base, self._pool.map if self._pool else map)
+        self._reader = Reader(opened, base, self._pool.map if self._pool else map, layers)
         self._named = {t.name: t for t in opened.header.tensors}
 
     def __enter__(self) -> OpenWeights:
@@ -153,6 +159,7 @@ def open_weights(
     *,
     base: str | os.PathLike[str] | Any = None,
     threads: int = 1,
+    layers: int | None = None,
 ) -> OpenWeights:
     """Open a weight file, to decode its tensors one by one, or parts of them.
 
@@ -164,6 +171,7 @@ def open_weights(
         base: of a file that was encoded with one: the .safetensors file, or its bytes. Its SHA-256
             is compared, for which all of it is read.
         threads: that decode the chunks of a tensor.
+        layers: as of `decode_weights`.
 
     Returns:
         What gives tensors by name, with the interface of `safetensors.safe_open`.
@@ -178,4 +186,5 @@ def open_weights(
             f"device is {device!r}; tensors are decoded to cpu, move them from there"
         )
     opened = file.read(source.mapped(source_file))
-    return OpenWeights(opened, source.opened(base) if base is not None else None, torch, threads)
+    other = source.opened(base) if base is not None else None
+    return OpenWeights(opened, other, torch, threads, layers)

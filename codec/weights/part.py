@@ -24,6 +24,7 @@ def write(
     names: Sequence[str] = (),
     salvage: bool = False,
     target: str = "",
+    layers: int | None = None,
 ) -> list[str]:
     """Write tensors of a weight file.
 
@@ -34,6 +35,7 @@ def write(
         mapped: as `map`, or in threads.
         names: of the tensors; none for all, which come back as the file that they were.
         salvage: leave out tensors that are damaged.
+        layers: that are decoded of those that have some; None for all.
         target: name of the output; an .npy is one tensor as numpy has it.
 
     Returns:
@@ -43,7 +45,7 @@ def write(
         CodecError: a FileError, InvalidOption for names that are not there, UnwritableImage.
     """
     opened = file.read(data)
-    reader = Reader(opened, base, mapped)
+    reader = Reader(opened, base, mapped, layers)
     found = _named(opened.header, names)
     lost = {t.name: line for t in found if salvage and (line := _lost(reader, t))}
     if target.lower().endswith(".npy"):

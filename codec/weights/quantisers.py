@@ -64,7 +64,7 @@ class Coded(Protocol):
 Quantiser = Callable[[Floats, Known], Coded | None]
 QUANTISERS: dict[str, Quantiser] = {}
 DEFAULT = "trellis"
-PLUGINS = {"deepcabac": "cabac"}
+PLUGINS = {"deepcabac": "cabac", "nested": "layered"}
 """Quantisers in modules of their own, which are imported when they are asked for."""
 
 

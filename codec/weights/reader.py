@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.errors import CorruptFile
-from lictor.codec.format.weights import CHUNK, Cabac, Chunk, Chunked, Grid, Words
-from lictor.codec.weights import cabac, exact, grid, layouts
+from lictor.codec.format.weights import CHUNK, Cabac, Chunk, Chunked, Grid, Layers, Words
+from lictor.codec.weights import cabac, exact, grid, layered, layouts
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.exact import Mapped
 from lictor.codec.weights.file import File, naming, needs_base
@@ -22,10 +22,23 @@ _AHEAD = 8
 
 
 class Reader:
-    """Decodes tensors of a file. base: what the file was coded with, if it was with one."""
+    """Decodes tensors of a file.
 
-    def __init__(self, file: File, base: Source | None, mapped: Mapped[int, None]) -> None:
+    base: what the file was coded with, if it was with one. layers: how many of those that have
+    some, at least 1; None for all. Raises ModelUnavailable, InvalidOption.
+    """
+
+    def __init__(
+        self,
+        file: File,
+        base: Source | None,
+        mapped: Mapped[int, None],
+        layers: int | None = None,
+    ) -> None:
         file.need(base)
+        if layers is not None:
+            file.need_layers(layers)
+        self._layers = layers
         self._file, self._mapped = file, mapped
         self._base = base if file.beginning.base else None
         self._room = np.empty(_AHEAD * CHUNK, np.uint8)
@@ -61,10 +74,13 @@ class Reader:
                 self._decode(one, first, last, out)
                 yield out
 
-    def _one(self, tensor: Tensor) -> _One:
-        return _One.of(self._file, self._file.numbers[tensor.name], self._base)
+    def _one(self, tensor: Tensor) -> _Chunks:
+        own, record, chunks = self._file.original(self._file.numbers[tensor.name])
+        if isinstance(record, Layers):
+            return layered.Opened(record, chunks, own, self._layers)
+        return _One.of(own, record, chunks, self._base)
 
-    def _decode(self, one: _One, first: int, last: int, out: Array) -> None:
+    def _decode(self, one: _Chunks, first: int, last: int, out: Array) -> None:
         """Chunks from … to before …, into memory of just their size."""
 
         def decode(number: int) -> None:
@@ -94,9 +110,8 @@ class _One:
         self.step, self.count = record.values * item, len(record.chunks)
 
     @classmethod
-    def of(cls, file: File, number: int, base: Source | None) -> _One:
-        """The record with that number, or the one that it is the same as. Raises FileError."""
-        own, record, chunks = file.original(number)
+    def of(cls, own: Tensor, record: Chunked, chunks: memoryview, base: Source | None) -> _One:
+        """A tensor's record. Raises FileError."""
         item = layouts.word(own.dtype)
         if isinstance(record, Grid):
             return cls(record, chunks, item, _grid(record, own))
@@ -111,6 +126,7 @@ class _One:
         self._decode(self._record.chunks[number], data, number * self.step, out)
 
 
+_Chunks = _One | layered.Opened
 _Decode = Callable[[Chunk, memoryview, int, Array], None]
 """A chunk, its bytes, where its values begin among the tensor's bytes, and what takes them."""
 
