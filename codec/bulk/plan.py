@@ -60,7 +60,7 @@ def make(
     found: list[Piece], wanted: Wanted, items: int, size: int, workers: int
 ) -> tuple[Part, ...]:
     """Parts of at most so many items and bytes; items 0: as ITEMS and SHARE have it."""
-    fine = [one for piece in found for one in sources.cut(piece, 1, size, wanted)]
+    fine = list(sources.cut_all(found, 1, size, wanted))
     share = -(-sum(piece.items for piece in fine) // (SHARE * workers))
     groups = _grouped(fine, items or max(1, min(ITEMS, share)), size)
     return tuple(Part(number, tuple(_joined(group))) for number, group in enumerate(groups))

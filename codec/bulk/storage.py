@@ -29,6 +29,9 @@ FIRST_WAIT = 0.1
 IN_MEMORY = 32 * 2**20
 """Bytes of a shard that may be kept in memory before it is sent; more go to a temporary file."""
 
+AHEAD = 5 * 2**20
+"""Bytes of a store that are read at a time."""
+
 T = TypeVar("T")
 
 
@@ -58,8 +61,8 @@ class Storage(ABC):
         """Paths that fit."""
 
     @abstractmethod
-    def open(self, path: str) -> IO[bytes]:
-        """To read from, here and there."""
+    def open(self, path: str, ahead: int = AHEAD) -> IO[bytes]:
+        """To read from, here and there; ahead: bytes that a request of a store fetches."""
 
     @abstractmethod
     def read(self, path: str, most: int | None = None) -> bytes | None:
@@ -117,7 +120,7 @@ class Local(Storage):
         """As shells do, and ** for all levels."""
         return sorted(glob.glob(pattern, recursive=True))
 
-    def open(self, path: str) -> IO[bytes]:
+    def open(self, path: str, ahead: int = AHEAD) -> IO[bytes]:
         """As Python does."""
         return open(path, "rb")
 
@@ -183,12 +186,12 @@ class Remote(Storage):
         found = _again(pattern, lambda: self._files.glob(pattern)) or []
         return sorted(_named_as(pattern, name) for name in found)
 
-    def open(self, path: str) -> IO[bytes]:
+    def open(self, path: str, ahead: int = AHEAD) -> IO[bytes]:
         """Read ahead: shards are read from front to back. A block that fails is asked for again."""
         raw: Any = _again(path, lambda: self._files.open(path, "rb", cache_type="none"))
         if raw is None:
             raise FileNotFoundError(2, "no such file", path)
-        return io.BufferedReader(_Patient(path, raw), 5 * 2**20)
+        return io.BufferedReader(_Patient(path, raw), ahead)
 
     def read(self, path: str, most: int | None = None) -> bytes | None:
         """One request."""

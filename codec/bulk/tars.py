@@ -7,7 +7,7 @@ import os
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from lictor.codec.bulk import storage
@@ -17,6 +17,13 @@ from lictor.codec.inputs import show
 PLAIN = ".tar"
 SUFFIXES = (PLAIN, ".tar.gz", ".tgz")
 _BLOCK = 512
+_MAGIC_AT, _MAGIC = 257, b"ustar"
+_LOOK = 2**20
+"""Bytes that are read near a cut at a time."""
+_FAR = 256
+"""Headers that are read from one on."""
+_TRIES = 64
+"""Headers that are looked at."""
 
 
 def cut(piece: Piece, items: int, size: int, wanted: Wanted) -> Iterator[Piece]:
@@ -33,6 +40,63 @@ def cut(piece: Piece, items: int, size: int, wanted: Wanted) -> Iterator[Piece]:
             start, count = info.offset, 0
         key, count = here, count + wanted.takes(info.name)
     yield _part_of(piece, start, ALL, count)
+
+
+def cut_far(piece: Piece, size: int) -> Iterator[Piece]:
+    """A tar of a store as pieces of about so many bytes, between samples, by a look at each cut.
+
+    Headers are not read one after another, which would be a request for each. What is taken for
+    one near a cut is believed if samples follow from it, and one that has the files of the tar's
+    first: what is in a tar in the tar has others. Were it wrong, who reads the piece before, whose
+    headers lead to the cut, would find the tar damaged. Raises StoreFailed, OSError.
+    """
+    start = 0
+    with storage.of(piece.path).open(piece.path, ahead=_LOOK) as file:
+        _, usual = next(_samples_from(file, 0, 0), (0, ""))
+        for near in range(size, piece.size - size // 2, size) if usual else ():
+            found = _boundary(file, near, min(near + size, piece.size), usual)
+            if found > start:
+                yield _part_of(piece, start, found, 0)
+                start = found
+    yield _part_of(piece, start, ALL, 0)
+
+
+def _boundary(file: IO[bytes], near: int, limit: int, usual: str) -> int:
+    """Where a sample of the usual files begins, not long after a place; 0: none can be told."""
+    tries = 0
+    for at in range(-(-near // _BLOCK) * _BLOCK, limit, _BLOCK):
+        file.seek(at)
+        if file.read(_BLOCK)[_MAGIC_AT:].startswith(_MAGIC):
+            for start, files in _samples_from(file, at):
+                if files == usual:
+                    return start
+            tries += 1
+            if tries == _TRIES:
+                break
+    return 0
+
+
+def _samples_from(file: IO[bytes], at: int, start: int = 0) -> Iterator[tuple[int, str]]:
+    """Where samples begin after a header, and the extensions of their files; none if it is none.
+
+    start: where the first begins if it does so at the header; else it and the next file, whose
+    header may lack what a block before it says, are passed over.
+    """
+    section: Any = _Section(file, at, ALL)
+    key, files = "", ""
+    begun = at == start
+    with suppress(tarfile.TarError, EOFError), tarfile.open(fileobj=section, mode="r:") as tar:
+        for number in range(_FAR):
+            info = tar.next()
+            if info is None:
+                return
+            here = _key(info.name)
+            if number and here != key:
+                if begun:
+                    yield start, files
+                begun = begun or number > 1
+                start, files = at + info.offset, ""
+            key, files = here, f"{files} {info.name[len(here) :]}"
 
 
 def _part_of(piece: Piece, start: int, stop: int, items: int) -> Piece:

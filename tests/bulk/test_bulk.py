@@ -358,6 +358,18 @@ def test_patterns(folder: Path):
 # ---- object stores
 
 
+@pytest.fixture
+def bucket() -> Iterator[Any]:
+    """Fsspec's memory file system."""
+    fsspec = pytest.importorskip(
+        "fsspec", reason="fsspec is not installed: pip install lictor[ray]"
+    )
+    memory = fsspec.filesystem("memory")
+    memory.makedirs("/bucket", exist_ok=True)
+    yield memory
+    memory.rm("/bucket", recursive=True)
+
+
 class Failing:
     """Every third request of fsspec's memory file system fails."""
 
@@ -378,25 +390,20 @@ class Failing:
         return ask
 
 
-def test_a_store_that_fails_now_and_then(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    fsspec = pytest.importorskip(
-        "fsspec", reason="fsspec is not installed: pip install lictor[ray]"
-    )
-    memory = fsspec.filesystem("memory")
-    memory.put(str(folder), "/bucket/in", recursive=True)
-    try:
-        with monkeypatch.context() as patch:
-            failing = Failing(patch)
-            result, _, _ = done("memory://bucket/in", "memory://bucket/out")
-            assert failing.asked > 50 and result.total("items") == 20 and not result.missing
-            _, executor, _ = done("memory://bucket/in", "memory://bucket/out")
-            assert executor.coder.seen == []
-        names = {name.rpartition("/")[2] for name in memory.find("/bucket/out")}
-        assert names == {"plan.jsonl", "run"} | {
-            f"part-{n:06}.{suffix}" for n in range(7) for suffix in ("tar", "jsonl")
-        }
-    finally:
-        memory.rm("/bucket", recursive=True)
+def test_a_store_that_fails_now_and_then(
+    bucket: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bucket.put(str(folder), "/bucket/in", recursive=True)
+    with monkeypatch.context() as patch:
+        failing = Failing(patch)
+        result, _, _ = done("memory://bucket/in", "memory://bucket/out")
+        assert failing.asked > 50 and result.total("items") == 20 and not result.missing
+        _, executor, _ = done("memory://bucket/in", "memory://bucket/out")
+        assert executor.coder.seen == []
+    names = {name.rpartition("/")[2] for name in bucket.find("/bucket/out")}
+    assert names == {"plan.jsonl", "run"} | {
+        f"part-{n:06}.{suffix}" for n in range(7) for suffix in ("tar", "jsonl")
+    }
 
 
 def test_a_store_that_is_away(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -409,6 +416,41 @@ def test_a_store_that_is_away(folder: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(MemoryFileSystem, "cat_file", away)
     with pytest.raises(storage.StoreFailed, match=r"failed 6 times: ConnectionError: refused"):
         done(folder, "memory://bucket/away")
+
+
+def test_a_tar_of_a_store_is_cut_between_samples(bucket: Any, tmp_path: Path):
+    files = samples(400)
+    data = packed(tmp_path / "in.tar", files).read_bytes()
+    bucket.pipe_file("/bucket/in.tar", data)
+    whole = Piece("tar", "memory://bucket/in.tar", size=len(data))
+    assert sources.cut(whole, 1, len(data) // 4 + 1, WANTED) == [whole]
+    pieces = list(sources.cut_all([whole], 1, len(data) // 20, WANTED))
+    assert len(pieces) > 12 and pieces[0].start == 0 and pieces[-1].stop == -1
+    found = [s for piece in pieces for s in sources.read(piece, WANTED)]
+    assert all(len(sample.members) == 2 for sample in found)
+    assert {m.name: m.data for sample in found for m in sample.members} == files
+    assert sum(piece.size for piece in pieces) == len(data)
+    result, _, _ = done("memory://bucket/in.tar", "memory://bucket/out", size=len(data) // 20)
+    assert result.ok and result.total("items") == 400 and len(result.heads) == len(pieces)
+
+
+@pytest.mark.parametrize("suffix", ["tar", "cls"])
+def test_tars_in_a_tar_of_a_store(bucket: Any, tmp_path: Path, suffix: str):
+    """Their headers are not taken for those of the tar around them; or that is found out."""
+    inner = packed(tmp_path / "inner", samples(200)).read_bytes()
+    files = {}
+    for i in range(8):
+        files |= {f"{i}.png": b"%d" % i, f"{i}.{suffix}": inner}
+    data = packed(tmp_path / "in.tar", files).read_bytes()
+    bucket.pipe_file("/bucket/in.tar", data)
+    result, _, _ = done("memory://bucket/in.tar", "memory://bucket/out", size=len(data) // 40)
+    if suffix == "tar":
+        assert result.ok and result.total("items") == 8
+        return
+    errors = [row["error"] for row in manifest.rows("memory://bucket/out") if "error" in row]
+    assert not result.ok and any("damaged" in error for error in errors)
+    result, _, _ = done("memory://bucket/in.tar", "memory://bucket/whole", size=len(data))
+    assert result.ok and result.total("items") == 8
 
 
 # ---- tables
