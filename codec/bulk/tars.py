@@ -20,9 +20,9 @@ _BLOCK = 512
 _MAGIC_AT, _MAGIC = 257, b"ustar"
 _LOOK = 2**20
 """Bytes that are read near a cut at a time."""
-_FAR = 256
+_FAR = 64
 """Headers that are read from one on."""
-_TRIES = 64
+_TRIES = 8
 """Headers that are looked at."""
 
 
@@ -52,22 +52,22 @@ def cut_far(piece: Piece, size: int) -> Iterator[Piece]:
     """
     start = 0
     with storage.of(piece.path).open(piece.path, ahead=_LOOK) as file:
-        _, usual = next(_samples_from(file, 0, 0), (0, ""))
+        _, usual = next(_samples_from(file, 0, piece.size, 0), (0, ""))
         for near in range(size, piece.size - size // 2, size) if usual else ():
-            found = _boundary(file, near, min(near + size, piece.size), usual)
+            found = _boundary(file, near, min(near + size, piece.size), piece.size, usual)
             if found > start:
                 yield _part_of(piece, start, found, 0)
                 start = found
     yield _part_of(piece, start, ALL, 0)
 
 
-def _boundary(file: IO[bytes], near: int, limit: int, usual: str) -> int:
+def _boundary(file: IO[bytes], near: int, limit: int, end: int, usual: str) -> int:
     """Where a sample of the usual files begins, not long after a place; 0: none can be told."""
     tries = 0
     for at in range(-(-near // _BLOCK) * _BLOCK, limit, _BLOCK):
         file.seek(at)
         if file.read(_BLOCK)[_MAGIC_AT:].startswith(_MAGIC):
-            for start, files in _samples_from(file, at):
+            for start, files in _samples_from(file, at, end):
                 if files == usual:
                     return start
             tries += 1
@@ -76,15 +76,17 @@ def _boundary(file: IO[bytes], near: int, limit: int, usual: str) -> int:
     return 0
 
 
-def _samples_from(file: IO[bytes], at: int, start: int = 0) -> Iterator[tuple[int, str]]:
+def _samples_from(
+    file: IO[bytes], at: int, end: int, start: int = ALL
+) -> Iterator[tuple[int, str]]:
     """Where samples begin after a header, and the extensions of their files; none if it is none.
 
-    start: where the first begins if it does so at the header; else it and the next file, whose
-    header may lack what a block before it says, are passed over.
+    end: of the tar. start: where the first begins, if that is known; else it is passed over, and so
+    is the file after the header, which may lack what a block before says of it.
     """
-    section: Any = _Section(file, at, ALL)
+    section: Any = _Section(file, at, end)
     key, files = "", ""
-    begun = at == start
+    begun = start != ALL
     with suppress(tarfile.TarError, EOFError), tarfile.open(fileobj=section, mode="r:") as tar:
         for number in range(_FAR):
             info = tar.next()
