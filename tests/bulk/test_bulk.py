@@ -20,49 +20,19 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))  # the processes of coders import it, too
 import bulk_work
-from bulk_work import Direct
+from bulk_runs import WANTED, Alone, Quiet, done, packed, samples
 
 from lictor.codec import decode
 from lictor.codec.bulk import SIZE, manifest, plan, run_mark, sources, storage, tars
 from lictor.codec.bulk.coder import Coder
 from lictor.codec.bulk.manifest import Head
-from lictor.codec.bulk.part import Failure, Task, attempt
+from lictor.codec.bulk.part import Failure, Task
 from lictor.codec.bulk.plan import Part, Plan
-from lictor.codec.bulk.run import Order, Result, run
+from lictor.codec.bulk.run import Order, run
 from lictor.codec.bulk.samples import DamagedShard, Piece, Wanted
 from lictor.codec.cli.main import cli
 from lictor.codec.inputs import DiskFull, UsageError
 from lictor.models import zoo
-
-WANTED = Wanted(frozenset((".png", ".jpg")))
-
-
-class Alone:
-    """An executor of this process, without Ray and without processes."""
-
-    workers = 1
-
-    def __init__(self) -> None:
-        self.coder = Direct()
-
-    def run(self, parts: Sequence[Part], task: Task) -> Iterator[tuple[Part, Head | Failure]]:
-        for part in parts:
-            yield part, attempt(part, task, self.coder)  # type: ignore[arg-type]
-
-
-class Quiet:
-    """Who is told, and does not tell."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def begin(self, all: Plan, done: list[Head]) -> None:
-        self.left = len(all.parts) - len(done)
-
-    def tell(self, part: Part, head: Head) -> None: ...
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
 
 
 @pytest.fixture(autouse=True)
@@ -82,25 +52,6 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def packed(path: Path, files: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
-
-
-def samples(count: int) -> dict[str, bytes]:
-    """Those of a tar, with names that need headers of their own."""
-    files = {}
-    for i in range(count):
-        key = f"{'deep/' * (i % 30)}{i:03}"
-        files[f"{key}.png"] = b"%d" % i * (1 + 97 * i % 900)
-        files[f"{key}.cls"] = b"%d" % (i % 10)
-    return files
-
-
 def unpacked(target: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for path in sorted(target.glob("*.tar")):
@@ -111,16 +62,6 @@ def unpacked(target: Path) -> dict[str, bytes]:
                 assert file is not None
                 found[info.name] = file.read()
     return found
-
-
-def done(
-    source: Path | str, target: Path | str, items: int = 3, **more: Any
-) -> tuple[Result, Alone, Quiet]:
-    executor, watch = Alone(), Quiet()
-    order = Order(
-        (str(source),), str(target), bulk_work.turned, WANTED, {"options": "none"}, items, **more
-    )
-    return run(order, executor, watch), executor, watch
 
 
 # ---- what comes out
