@@ -12,7 +12,7 @@ from lictor.codec.bulk.samples import DamagedShard, Member, Piece, Sample, Wante
 from lictor.codec.bulk.storage import Entry, StoreFailed
 from lictor.codec.inputs import UsageError, show
 
-BESIDE = (".json", ".txt", ".cls", ".caption")
+BESIDE = (".json", ".txt", ".cls", ".class", ".caption")
 """Extensions of files that travel along with a file of the same name in a folder."""
 _WHOLE = 4
 """A tar of a store stays whole up to so many times the bytes of a part: each cut is a request."""

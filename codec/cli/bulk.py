@@ -113,9 +113,9 @@ def bulk_decode(**given: Any) -> int:
 @_placed
 @verify.asked
 def bulk_verify(**given: Any) -> int:
-    """Verify pictures; DST is given the manifest alone."""
+    """Verify pictures and weights; DST is given the manifest alone."""
     placed, how = _parted(given)
-    return _run("verify", verify.work(**how), inputs.PICTURES, **placed, keeps=False)
+    return _run("verify", verify.work(**how), verify.VERIFIED, **placed, keeps=False)
 
 
 _PLACED = frozenset(("paths", "where", "workers", "cores", "gpus", "items", "shard_size")).union(

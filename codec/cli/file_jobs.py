@@ -165,6 +165,8 @@ class Verify:
 
     def of_bytes(self, name: str, data: bytes) -> tuple[str, bytes, Row]:
         """A file that is in memory: no output, its row."""
+        if kinds.of_input(name, data[: kinds.START]) is kinds.WEIGHTS:
+            return "", b"", kinds.WEIGHTS.verified(kinds.WEIGHTS.read(name, data))
         return "", b"", self._verified(kinds.PICTURES.read(name, data))
 
     def _verified(self, picture: Any) -> Row:

@@ -12,7 +12,7 @@ from lictor.codec.cli import batch, options
 from lictor.codec.cli.file_jobs import Verify
 from lictor.codec.inputs import Job
 
-_VERIFIED = files.PICTURES | kinds.WEIGHTS.suffixes
+VERIFIED = files.PICTURES | kinds.WEIGHTS.suffixes
 asked = options.together(
     options.quality, options.method, options.effort, options.model, options.runtime
 )
@@ -32,7 +32,7 @@ def verify(inputs: tuple[str, ...], workers: int, as_json: bool, **how: Any) -> 
     file's size and the model's own estimate of it, or errors and the bound that the quality sets
     them.
     """
-    jobs = [Job(path) for path, _ in files.find(inputs, _VERIFIED)]
+    jobs = [Job(path) for path, _ in files.find(inputs, VERIFIED)]
     return batch.run(jobs, work(**how), as_json, _verify_line, workers=workers)
 
 

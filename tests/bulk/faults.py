@@ -260,25 +260,33 @@ class Faults:
     def shard(self) -> Count:
         """One tar of the source is cut in its middle."""
         source = self.folder / "cut"
-        inputs = tars(source)
-        path = source / "in-003.tar"
-        data = path.read_bytes()
-        with tarfile.open(path) as tar:
-            cut = tar.getmembers()[11]
-        path.write_bytes(data[: cut.offset_data + 1])
-        inputs -= {f"{path}:{30 + i:05}.png" for i in range(5, EACH)}
+        inputs = _cut(source, tars(source))
         statuses = [self._run(source, self.folder / "shard").wait()]
         return count("shard", statuses, inputs, str(self.folder / "shard"))
 
     def poison(self) -> Count:
         """A picture that ends every process that is given it."""
         source = self.folder / "poisoned"
-        inputs = tars(source)
-        with tarfile.open(source / "in-999.tar", "w") as tar:
-            put(tar, "poison.png", POISON)
-        inputs.add(f"{source}/in-999.tar:poison.png")
+        inputs = _poisoned(source, tars(source))
         statuses = [self._run(source, self.folder / "poison").wait()]
         return count("poison", statuses, inputs, str(self.folder / "poison"))
+
+    def all(self) -> Count:
+        """A tar that is cut and a picture that ends its process; meanwhile everybody dies once."""
+        source, target = self.folder / "both", self.folder / "all"
+        inputs = _poisoned(source, _cut(source, tars(source)))
+        driver = self._run(source, target)
+        faults = (
+            lambda: self._kill(self.machines.coders),
+            lambda: self._kill(self.machines.workers),
+            self.machines.lose,
+            driver.kill,
+        )
+        for number, fault in enumerate(faults):
+            wait_for(lambda done=2 * number + 1: len(list(target.glob("manifest/*"))) >= done)
+            fault()
+        statuses = [driver.wait(), self._run(source, target).wait()]
+        return count("all", statuses, inputs, str(target))
 
     def large(self) -> Count:
         """10,000 small pictures, and one of 100 megapixels among them."""
@@ -301,7 +309,24 @@ class Faults:
         return count("large", statuses, inputs, str(self.folder / "large"))
 
 
-QUICK = ("none", "coder", "worker", "raylet", "driver", "disk", "store", "shard", "poison")
+def _cut(source: Path, inputs: set[str]) -> set[str]:
+    """One of the tars is cut in its middle; the inputs that are left."""
+    path = source / "in-003.tar"
+    data = path.read_bytes()
+    with tarfile.open(path) as tar:
+        cut = tar.getmembers()[11]
+    path.write_bytes(data[: cut.offset_data + 1])
+    return inputs - {f"{path}:{30 + i:05}.png" for i in range(5, EACH)}
+
+
+def _poisoned(source: Path, inputs: set[str]) -> set[str]:
+    """A tar with a picture that ends its process comes last; the inputs with it."""
+    with tarfile.open(source / "in-999.tar", "w") as tar:
+        put(tar, "poison.png", POISON)
+    return inputs | {f"{source}/in-999.tar:poison.png"}
+
+
+QUICK = ("none", "coder", "worker", "raylet", "driver", "disk", "store", "shard", "poison", "all")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.numpy import save
 
 sys.path.insert(0, str(Path(__file__).parent))  # the processes of coders import it, too
 import bulk_work
@@ -464,6 +465,8 @@ def test_the_command(tmp_path: Path):
     rng = np.random.default_rng(3)
     pixels = rng.integers(0, 255, (3, 8, 8, 3), np.uint8).repeat(6, 1).repeat(6, 2)
     files: dict[str, bytes] = {"x/c.npy": npy(np.arange(60, dtype=np.float32)), "x/c.txt": b"c"}
+    weights = save({"w": rng.normal(size=(8, 9)).astype(np.float32)}, {"by": "us"})
+    files |= {"x/w.safetensors": weights, "x/w.class": b"7"}
     for name, picture in zip(("a.png", "x/b.png", "d.jpg"), pixels, strict=True):
         data = io.BytesIO()
         Image.fromarray(picture).save(data, "PNG" if "png" in name else "JPEG")
@@ -479,24 +482,32 @@ def test_the_command(tmp_path: Path):
     ran = CliRunner().invoke(cli, given)
     assert ran.exit_code == 1 and "broken.png: not a picture" in ran.stderr
     told = json.loads(ran.stdout)
-    assert (told["inputs"], told["outputs"], told["failed"]) == (5, 4, 1)
+    assert (told["inputs"], told["outputs"], told["failed"]) == (6, 5, 1)
     coded = unpacked(there)
     assert set(coded) == {"a.bin", "a.json", "d.bin", "d.json"} | {
-        f"x/{name}" for name in ("b.bin", "b.json", "c.bin", "c.txt")
+        f"x/{name}" for name in ("b.bin", "b.json", "c.bin", "c.txt", "w.bin", "w.class")
     }
     for row in manifest.rows(str(there)):
         assert "error" in row or hashlib.sha256(coded[row["output"]]).hexdigest() == row["sha256"]
-        assert row["input"].endswith((".npy", "broken.png")) or (row["psnr"] or 99) > 10
-    [note] = [row["notes"][0] for row in manifest.rows(str(there)) if "notes" in row]
-    assert note == "without -q, --measure, which arrays do not take"
+        assert (
+            row["input"].endswith((".npy", ".safetensors", "broken.png"))
+            or (row["psnr"] or 99) > 10
+        )
+    notes = [row["notes"][0] for row in manifest.rows(str(there)) if "notes" in row]
+    assert "without -q, --measure, which arrays do not take" in notes
 
     ran = CliRunner().invoke(cli, ["bulk", "decode", str(there), str(back), "-j", "1"])
     assert ran.exit_code == 0, ran.stderr
     decoded = unpacked(back)
+    assert decoded["x/w.safetensors"] == weights and decoded["x/w.class"] == b"7"
     assert decoded["x/c.txt"] == b"c" and np.load(io.BytesIO(decoded["x/c.npy"])).shape == (60,)
     for name in ("a", "x/b", "d"):
         with Image.open(io.BytesIO(decoded[f"{name}.png"])) as image:
             assert np.array_equal(np.asarray(image), np.asarray(decode(coded[f"{name}.bin"])))
+
+    checked = ["bulk", "verify", str(tmp_path / "in" / "x"), str(tmp_path / "report"), "-j", "1"]
+    ran = CliRunner().invoke(cli, checked)
+    assert ran.exit_code == 0 and "2 of 2 inputs" in ran.stderr, ran.stderr
 
     again = CliRunner().invoke(cli, [*given[:-2], "-q", "31"])
     assert again.exit_code == 2 and "was begun with other options" in again.stderr
