@@ -398,7 +398,7 @@ def test_tars_in_a_tar_of_a_store(bucket: Any, tmp_path: Path, suffix: str):
 # ---- tables
 
 
-def test_a_table_keeps_its_columns(tmp_path: Path):
+def test_a_table_keeps_its_columns(bucket: Any, tmp_path: Path):
     reason = "pyarrow is not installed: pip install lictor[ray]"
     pa = pytest.importorskip("pyarrow", reason=reason)
     import pyarrow.parquet as pq
@@ -413,6 +413,10 @@ def test_a_table_keeps_its_columns(tmp_path: Path):
     assert back.column("id").to_pylist() == kept and back.schema == plain.schema
     assert back.column("text").to_pylist() == [f"t{i}" for i in kept]
     assert back.column("image").to_pylist() == [(b"row %d" % i)[::-1] for i in kept]
+
+    bucket.put(str(tmp_path / "plain.parquet"), "/bucket/plain.parquet")
+    result, _, _ = done("memory://bucket/plain.parquet", "memory://bucket/out", items=10)
+    assert len(result.heads) == 3 and result.total("items") == 30
 
     structs = [{"bytes": b"%d" % i, "path": f"a/{i}.png"} for i in range(4)]
     pq.write_table(pa.table({"image": structs, "x": range(4)}), tmp_path / "hf.parquet")
