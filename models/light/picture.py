@@ -144,6 +144,10 @@ class Lictor:
         y_hat = self.latents.code(io, step, z_shape, octaves=self._octaves(step))
         return [one.transpose(2, 0, 1) for one in y_hat]
 
+    def reconstruct(self, latents: NDArray[np.float32], quality: Quality) -> Array:
+        """The picture of latents (C, h, w), as squares of pixels (1, 2h, 2w, 8 · 8 · 3)."""
+        return self._squares([latents], steps(quality))
+
     def _squares(self, latents: Sequence[NDArray[np.float32]], step: Array) -> Array:
         """The pictures of latents (C, h, w), as squares of pixels (N, 2h, 2w, 8 · 8 · 3)."""
         gain = np.exp(self._of("inverse_gain", Part.ladder)(step))
