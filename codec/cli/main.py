@@ -91,6 +91,7 @@ for _command in (
     train.train,
     train.distil,
     train.train_features,
+    train.train_weights,
     train.export,
     group.bench,
     report.report,

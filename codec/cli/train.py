@@ -1,4 +1,4 @@
-"""`lictor train`, `distil` and `train-features`, and `export` of what they made."""
+"""`lictor train`, `distil`, `train-features`, `train-weights`, and `export` of what they made."""
 
 from __future__ import annotations
 
@@ -83,6 +83,25 @@ def train_features(
     from lictor.training import features
 
     return features.main(["--help"] if settings else _settings(inputs, resume, given))
+
+
+@click.command("train-weights")
+@click.argument("inputs", nargs=-1, metavar="DIR... [KEY=VALUE...] [SETTINGS.toml...]")
+@click.option("--network", metavar="MODULE:NAME", help="What makes the network, a torch Module.")
+@_run("runs/weights", 10, "Weights of the network, .safetensors.  [default: as it is made]")
+@_settings_list
+def train_weights(
+    inputs: tuple[str, ...], resume: bool, settings: bool, **given: str | None
+) -> int:
+    """Make the weights of a network of your own take fewer bits.
+
+    DIR: folders to search for pictures through all levels, or tar shards. The network learns to
+    give its own answers with rounded weights; no labels are needed. Writes weights.safetensors, the
+    steps of its tensors, and the coded weights.bin.
+    """
+    from lictor.training import weights
+
+    return weights.main(["--help"] if settings else _settings(inputs, resume, given))
 
 
 def _settings(inputs: tuple[str, ...], resume: bool, given: dict[str, str | None]) -> list[str]:

@@ -1,0 +1,216 @@
+"""Quantisers of the literature and our own on one network: real bytes, and what its answers lose.
+
+    python examples/quantisers.py lite0 --scored val.tar --others train.tar
+    python examples/quantisers.py minilm --quality 30 --quality 45
+
+Each method writes whole files at some qualities, which are decoded and scored as weight_quality.py
+does. Prints a table: bits a weight of the file, and the scores. --trained adds files of
+`lictor train-weights`, which are coded by the steps that were trained. weight_networks.py says what
+must be installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from weight_networks import Network, State
+from weight_quality import arguments, network
+
+from lictor.codec import decode_weights, encode_weights
+from lictor.codec.weights import mixed
+from lictor.codec.weights.equalised import Equalised
+from lictor.codec.weights.mixed import Mixed
+
+Row = tuple[str, float, dict[str, float]]
+MEASURED = 4
+"""Batches of the calibration that tensors are measured on, each alone."""
+
+
+class Study:
+    """One network, and what was found out about it."""
+
+    def __init__(self, net: Network, folder: Path) -> None:
+        self.net, self.folder = net, folder
+        self.values = sum(w.numel() for w in net.weights.values() if w.is_floating_point())
+        self.matrices = {
+            k: w.reshape(w.shape[0], -1).numpy()
+            for k, w in net.weights.items()
+            if w.is_floating_point() and w.ndim > 1 and w.numel() >= 256
+        }
+
+    def row(self, name: str, data: bytes, state: State | None = None, **how: Any) -> Row:
+        """A file's bits, and the scores of what it decodes to."""
+        found = state or load(decode_weights(data, **how))
+        return name, 8 * len(data) / self.values, self.net.score(found)
+
+    @cached_property
+    def factors(self) -> dict[str, float]:
+        """Steps of tensors by what errors of each were measured to cost; measured once."""
+        path = self.folder / f"{self.net.name}-factors.json"
+        if path.exists():
+            return dict(json.loads(path.read_text()))
+        inputs = self.net.calibration[:MEASURED]
+        own = dict(self.net.module.named_parameters())
+
+        def answers() -> Tensor:
+            with torch.inference_mode():
+                return torch.cat([self.net.module(*batch) for batch in inputs])
+
+        before = answers()
+
+        def changed(name: str, values: np.ndarray) -> float:
+            kept = own[name].data
+            own[name].data = torch.from_numpy(values).reshape(kept.shape)
+            now = answers()
+            own[name].data = kept
+            return self.distance(before, now)
+
+        costs = mixed.measured({k: w for k, w in self.matrices.items() if k in own}, changed)
+        found = mixed.factors(costs, {k: w.size for k, w in self.matrices.items()})
+        path.write_text(json.dumps(found, indent=1) + "\n")
+        return found
+
+    def distance(self, before: Tensor, now: Tensor) -> float:
+        """KL of a classifier's answers; of embeddings 1 less the cosine."""
+        if self.net.name == "lite0":
+            kl = nn.functional.kl_div(
+                now.log_softmax(1), before.log_softmax(1), log_target=True, reduction="none"
+            )
+            return float(kl.sum(1).mean())
+        return float(1 - (before * now).sum(1).mean())
+
+    @cached_property
+    def moments(self) -> dict[str, np.ndarray]:
+        """Of each layer the mean square of each column's input."""
+        found: dict[str, list[Tensor]] = {}
+        hooks = [
+            module.register_forward_hook(_keeping(found.setdefault(f"{name}.weight", [])))
+            for name, module in self.net.module.named_modules()
+            if isinstance(module, nn.Conv2d | nn.Linear)
+        ]
+        with torch.inference_mode():
+            self.net.module(*self.net.calibration[0])
+        for hook in hooks:
+            hook.remove()
+        return {k: torch.stack(v).mean(0).numpy() for k, v in found.items() if v}
+
+
+def _keeping(into: list[Tensor]) -> Callable[..., None]:
+    def keep(module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+        x = given[0]
+        if isinstance(module, nn.Conv2d):
+            if module.groups > 1:  # rows have inputs of their own
+                return
+            size = module.kernel_size
+            x = nn.functional.unfold(x, size, stride=module.stride, padding=module.padding)
+            x = x.transpose(1, 2)
+        into.append(x.reshape(-1, x.shape[-1]).square().mean(0))
+
+    return keep
+
+
+# ---- methods that change a file's tensors
+
+
+def low_rank(study: Study, share: float) -> tuple[State, dict[str, tuple[Tensor, Tensor]]]:
+    """Matrices as products, where that has fewer values; of inputs' sizes, those that matter.
+
+    share: of the rank at which a product has as many values as its matrix.
+    """
+    state, factors = study.net.weights, {}
+    for name, w in study.matrices.items():
+        rank = int(share * w.size / sum(w.shape))
+        if rank < 4 or name not in study.moments:
+            continue
+        weights = np.sqrt(study.moments[name] + 1e-12)
+        u, s, v = np.linalg.svd(w * weights, full_matrices=False)
+        root = np.sqrt(s[:rank])
+        pair = u[:, :rank] * root, root[:, None] * v[:rank] / weights
+        factors[name] = tuple(torch.from_numpy(np.ascontiguousarray(f, np.float32)) for f in pair)
+    return state, factors
+
+
+def factored(study: Study, quality: float, share: float, sparse: float) -> Row:
+    """Both factors quantised; the smallest values of each, a part that is given, are 0."""
+    state, factors = low_rank(study, share)
+    shapes = {name: state.pop(name).shape for name in factors}
+    for name, pair in factors.items():
+        for letter, f in zip("ab", pair, strict=True):
+            least = f.abs().quantile(sparse) if sparse and f.numel() < 1 << 24 else 0
+            state[f"{name}.{letter}"] = torch.where(f.abs() < least, 0, f)
+    data = encode_weights(save(state), quality=quality, quantiser="trellis")
+    back = load(decode_weights(data))
+    for name, shape in shapes.items():
+        back[name] = (back.pop(f"{name}.a") @ back.pop(f"{name}.b")).reshape(shape)
+    title = f"low rank, {share:g}" + (f", {sparse:.0%} zeros" if sparse else "")
+    return study.row(title, data, back)
+
+
+# ---- the table
+
+
+def rows(study: Study, source: bytes, quality: float) -> Iterator[Row]:
+    """All methods at one quality."""
+
+    def coded(quantiser: Any, quality: float = quality) -> bytes:
+        return encode_weights(source, quality=quality, quantiser=quantiser)
+
+    for name in ("plain", "deepcabac", "trellis"):
+        yield study.row(name, coded(name))
+    yield study.row("equalised", coded(Equalised(study.moments)))
+    for name in ("plain", "deepcabac", "trellis", Equalised(study.moments)):
+        title = name if isinstance(name, str) else "equalised"
+        yield study.row(f"mixed, {title}", coded(Mixed(study.factors, name)))
+    nested = coded(Mixed(study.factors, "nested"), min(quality + 12.5 * np.log2(3), 100.0))
+    for layers in (3, 2, 1):
+        yield study.row(f"mixed, nested, {layers} of 3 layers", nested, layers=layers)
+    yield factored(study, min(quality + 12.5, 100.0), 0.75, 0.0)
+    yield factored(study, min(quality + 12.5, 100.0), 1.0, 0.5)
+
+
+def table(found: list[Row]) -> str:
+    """For a page."""
+    scores = list(found[0][2])
+    lines = [" | ".join(("", "method", "bits a weight", *scores, "")).strip()]
+    lines.append("|" + "---|" * (2 + len(scores)))
+    for name, bits, own in found:
+        cells = (name, f"{bits:.3f}", *(f"{own[s]:.4f}" for s in scores))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the arguments, code, score, print."""
+    parser = arguments(
+        argparse.ArgumentParser(
+            description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+    )
+    parser.add_argument("--quality", type=float, action="append", help="repeat for several")
+    parser.add_argument("--trained", type=Path, action="append", default=[], help="coded files")
+    a = parser.parse_args()
+    torch.set_num_threads(1)
+    net = network(a.network, a.scored, a.others)
+    source = net.file(a.out).read_bytes()
+    study = Study(net, a.out)
+    found: list[Row] = []
+    for quality in a.quality or [50.0, 37.5]:
+        for row in rows(study, source, quality):
+            print(json.dumps([quality, *row]), flush=True)
+            found.append(row)
+    for path in a.trained:
+        found.append(study.row(str(path), path.read_bytes()))
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

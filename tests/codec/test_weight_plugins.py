@@ -1,0 +1,79 @@
+"""Quantisers that choose steps: by measured costs, by steps that are given, by columns' inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from lictor import codec
+from lictor.codec.weights import mixed
+from lictor.codec.weights.equalised import Equalised
+from lictor.codec.weights.mixed import Mixed, Stepped
+from lictor.codec.weights.quantisers import Known
+
+
+def weights(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "a": rng.normal(size=(60, 50)).astype(np.float32),
+        "b": rng.normal(size=(80, 40)).astype(np.float32),
+    }
+
+
+def test_steps_by_what_is_measured_cost_less_for_their_bits():
+    own, x = weights(), np.random.default_rng(1).normal(size=(200, 50)).astype(np.float32)
+
+    def answer(w):
+        return np.concatenate([30 * (x @ w["a"].T), x[:, :40] @ w["b"].T], 1)
+
+    def away(w):
+        return float(np.square(answer(w) - answer(own)).mean())
+
+    costs = mixed.measured(own, lambda name, values: away({**own, name: values}))
+    assert costs["a"] > 100 * costs["b"]
+    factors = mixed.factors(costs, {k: w.size for k, w in own.items()})
+    sizes = np.array([own[k].size for k in factors])
+    assert abs((np.log2(list(factors.values())) * sizes).sum()) < 1e-6
+    found = []
+    for quantiser in ("plain", Mixed(factors, "plain")):
+        data = codec.encode_weights(save(own), quality=50, quantiser=quantiser)
+        found.append((len(data), away(load(codec.decode_weights(data)))))
+    assert found[1][0] < 1.05 * found[0][0]
+    assert found[1][1] < 0.3 * found[0][1]
+
+
+def test_what_costs_nothing_has_a_step_that_is_held():
+    factors = mixed.factors({"a": 1e-30, "b": 1.0}, {"a": 10, "b": 10})
+    assert 2**-6 <= factors["b"] < factors["a"] <= 2**6
+
+
+@pytest.mark.parametrize("inner", ["plain", "trellis", "deepcabac", "nested"])
+def test_given_steps_are_taken_by_any_quantiser(inner):
+    own = weights()
+    steps = {"a": 0.5}
+    data = codec.encode_weights(save(own), quality=90, quantiser=Stepped(steps, inner))
+    back = load(codec.decode_weights(data))
+    assert 0.1 < np.abs(back["a"] - own["a"]).mean() < 0.2
+    assert np.abs(back["b"] - own["b"]).mean() < 0.02
+
+
+def test_columns_of_large_inputs_have_finer_steps():
+    own = weights()["a"]
+    squares = np.geomspace(1e-2, 1e2, 50).astype(np.float32)
+    quantise = Equalised({"a": squares})
+    found = quantise(own, Known("a", own.shape, 0.2))
+    assert found is not None and found.columns is not None
+    assert found.columns[0] > found.columns[-1]
+    plain = quantise(own, Known("other", own.shape, 0.2))
+    assert plain is not None and plain.columns is None
+    error = np.square(found.levels * 0.2 * 2.0 ** (found.columns / 2) - own) @ squares
+    assert error.mean() < (np.square(plain.levels * 0.2 - own) @ squares).mean()
+
+
+@pytest.mark.parametrize("values", [np.zeros((3, 200)), np.full((2, 300), 1e30)])
+def test_degenerate_values(values):
+    data = codec.encode_weights(
+        save({"w": values.astype(np.float32)}), quality=50, quantiser=Equalised({})
+    )
+    assert np.allclose(load(codec.decode_weights(data))["w"], values, rtol=0.5)

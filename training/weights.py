@@ -1,0 +1,251 @@
+"""Make a network's weights take fewer bits: it learns to give its own answers with rounded ones.
+
+    python -m lictor.training.weights data=photos/ network=my.module:network out=runs/w1
+
+No labels are needed: what the network itself answers to crops of pictures is what it learns. With
+way=diffq each weight gets noise of one step instead of being rounded, so that the steps of tensors
+are learned, too: the answers' distance plus `penalty` times the bits of a weight. With
+way=quant-noise a random share of the weights is rounded in each step, to steps that stay. At the
+end: weights.safetensors, steps.json, and weights.bin, which is coded by these steps.
+`lictor train-weights` is the same with fewer letters.
+
+Source: A. Défossez et al., "Differentiable model compression via pseudo quantization noise", TMLR
+2022 (arXiv:2104.09987); P. Stock et al., "Training with quantization noise for extreme model
+compression", ICLR 2021 (arXiv:2004.07320).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lictor.codec.weights import lossy, source
+from lictor.codec.weights.api import encode_weights
+from lictor.codec.weights.mixed import Stepped
+from lictor.datasets.pictures import load, sources
+from lictor.training import export, teacher_cache
+from lictor.training import loop as steps
+from lictor.training.config import SETTINGS, listing, write
+from lictor.training.state import State, follower, read
+from lictor.training.weights_config import Weights, configure
+
+FEWEST = lossy.FEWEST
+TOGETHER = 32
+"""Crops that the network is shown at once where nothing is learned."""
+
+
+# ------------------------------------------------------------------------------- network
+def network(config: Weights) -> nn.Module:
+    """The network that is named, with its weights. Raises ValueError."""
+    module, _, name = config.network.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        made = getattr(import_module(module), name)()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"network={config.network} cannot be made: {error}") from error
+    finally:
+        sys.path.remove(os.getcwd())
+    if not isinstance(made, nn.Module):
+        raise ValueError(f"network={config.network} makes no torch.nn.Module")
+    if config.weights:
+        try:
+            made.load_state_dict(load_file(config.weights))
+        except RuntimeError as error:
+            raise ValueError(f"{config.weights} is for another network: {error}") from error
+    return made.eval().requires_grad_(False)
+
+
+class Rounded(nn.Module):
+    """The weights of a network, and the steps that matrices among them are rounded to.
+
+    The network itself is not a part of it: it is called with these weights.
+    """
+
+    def __init__(self, of: nn.Module, start: dict[str, float], config: Weights) -> None:
+        super().__init__()
+        named = {k: p for k, p in of.named_parameters() if p.is_floating_point()}
+        self.names = list(named)
+        self.weights = nn.ParameterList(p.detach().clone() for p in named.values())
+        self.matrices = [k for k, p in named.items() if p.ndim > 1 and p.numel() >= FEWEST]
+        logs = [np.log2(start[k]) for k in self.matrices]
+        self.logs = nn.Parameter(torch.tensor(logs), requires_grad=config.way == "diffq")
+        self.share = config.share
+
+    def steps(self) -> dict[str, Tensor]:
+        """Of each matrix."""
+        return dict(zip(self.matrices, 2**self.logs, strict=True))
+
+    def given(self, way: str) -> dict[str, Tensor]:
+        """Weights by their names: with noise, partly rounded, or, as they will be, "rounded"."""
+        own, found = self.steps(), {}
+        for name, w in zip(self.names, self.weights, strict=True):
+            step = own.get(name)
+            if step is None:
+                found[name] = w
+            elif way == "diffq":
+                found[name] = w + (torch.rand_like(w) - 0.5) * step
+            else:
+                off = ((w / step).round() * step - w).detach()
+                kept = torch.rand_like(w) < self.share if way == "quant-noise" else True
+                found[name] = w + off * kept
+        return found
+
+    def bits(self) -> Tensor:
+        """About those of a weight: as of a Laplacian of each matrix's mean size, on its grid."""
+        own, total, count = self.steps(), torch.zeros(()), 0
+        for name, w in zip(self.names, self.weights, strict=True):
+            if name in own:
+                spread = _LAPLACE * w.abs().mean() / own[name]
+                total = total + 0.5 * w.numel() * torch.log2(1 + spread**2)
+                count += w.numel()
+        return total / max(count, 1)
+
+
+_LAPLACE = 2 * np.e
+"""2^h of a Laplacian of mean size 1, whose differential entropy is h."""
+
+
+def start(config: Weights, of: nn.Module) -> dict[str, float]:
+    """The steps at the start. Raises ValueError for a file that is not for this network."""
+    named = {k: p for k, p in of.named_parameters() if p.ndim > 1}
+    if config.start:
+        given = json.loads(Path(config.start).read_text(encoding="utf-8"))
+        if not (isinstance(given, dict) and all(isinstance(s, float) for s in given.values())):
+            raise ValueError(f"{config.start} is no file of steps")
+    else:
+        step = lossy.step_of(source.opened(save(_state(of))), config.quality)
+        given = dict.fromkeys(named, step)
+    missing = [k for k, p in named.items() if p.numel() >= FEWEST and not given.get(k, 0) > 0]
+    if missing:
+        raise ValueError(f"{config.start} has no step for {missing[0]}")
+    return given
+
+
+def _state(of: nn.Module) -> dict[str, Tensor]:
+    return {k: v.detach().contiguous().clone() for k, v in of.state_dict().items()}
+
+
+# ------------------------------------------------------------------------------- data
+def crops(config: Weights) -> tuple[Tensor, Tensor]:
+    """Crops to train on and to watch, uint8 (N, 3, side, side)."""
+    found = load(sources(config.data), 1, config.memory * 1e9)
+    made = teacher_cache.random_crops(found, config.crops, config.seed)
+    x = torch.stack([torch.from_numpy(np.ascontiguousarray(c.transpose(2, 0, 1))) for c in made])
+    if config.side != teacher_cache.VIEW:
+        wide = F.interpolate(x.float(), size=config.side, mode="area")
+        x = wide.round().to(torch.uint8)
+    held = min(max(round(config.hold_out * len(x)), 1), len(x) // 2)
+    if len(x) - held < config.batch:
+        raise ValueError(f"{len(x)} crops are less than a batch of {config.batch} and some")
+    return x[held:], x[:held]
+
+
+def shown(config: Weights, x: Tensor) -> Tensor:
+    """Crops as the network sees them."""
+    return (x.float() / 255 - config.mean) / config.spread
+
+
+@torch.inference_mode()
+def answers(config: Weights, of: nn.Module, x: Tensor) -> Tensor:
+    """What the network says of crops. Raises ValueError for what is no tensor of one a crop."""
+    parts = [of(shown(config, part)) for part in x.split(TOGETHER)]
+    if not all(isinstance(part, Tensor) and part.ndim > 1 for part in parts):
+        raise ValueError(f"network={config.network} gives no tensor of answers for each picture")
+    return torch.cat(parts).clone()
+
+
+def distance(config: Weights, now: Tensor, before: Tensor) -> Tensor:
+    """How far answers are from others."""
+    if config.answers == "classes":
+        a, b = now.flatten(1).log_softmax(1), before.flatten(1).log_softmax(1)
+        return F.kl_div(a, b, log_target=True, reduction="batchmean")
+    return (now - before).square().mean() / before.var().clamp(min=1e-12)
+
+
+# ------------------------------------------------------------------------------- loop
+def train(config: Weights) -> None:
+    """Run to the end."""
+    run, of = steps.begin(config), network(config)
+    kept, held = crops(config)
+    wanted, watched = answers(config, of, kept), answers(config, of, held)
+    model: Any = Rounded(of, start(config, of), config)
+    groups = [
+        {"params": list(model.weights), "relative": 1.0},
+        {"params": [model.logs], "relative": config.step_rate / config.learning_rate},
+    ]
+    state = State(model, follower(model), torch.optim.Adam(groups, lr=config.learning_rate))
+    if config.resume:
+        state.restore(run)
+    write(config, run / SETTINGS)
+
+    def loss_of(picked: Tensor, _: Tensor) -> Tensor:
+        given = model.given(config.way)
+        now = functional_call(of, given, (shown(config, kept[picked]),))
+        found = distance(config, now, wanted[picked])
+        return found + config.penalty * model.bits() if config.way == "diffq" else found
+
+    steps.run(state, config, len(kept), loss_of, lambda: watch(state, config, of, held, watched))
+
+
+@torch.inference_mode()
+def watch(state: State, config: Weights, of: nn.Module, held: Tensor, wanted: Tensor) -> None:
+    """How the averaged weights, rounded, do on held-out crops: a line, here and in watch.csv."""
+    average: Any = state.average
+    given = average.given("rounded")
+    parts = held.split(TOGETHER)
+    now = torch.cat([functional_call(of, given, (shown(config, p),)) for p in parts])
+    away, bits = distance(config, now, wanted).item(), average.bits().item()
+    path = Path(config.out) / "watch.csv"
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        out = csv.writer(file)
+        if new:
+            out.writerow(("step", "minutes", "bits", "distance"))
+        out.writerow((state.step, f"{state.spent:.2f}", f"{bits:.4f}", f"{away:.6f}"))
+    print(f"step {state.step}: about {bits:.3f} bits a weight, distance {away:.4f}", flush=True)
+
+
+# ------------------------------------------------------------------------------- end
+def finish(config: Weights) -> Path:
+    """The weights, their steps, and the coded file, whose path is returned."""
+    run, of = Path(config.out), network(config)
+    model = Rounded(of, start(config, of), config)
+    model.load_state_dict(read(run)["average"])
+    found = {k: s.item() for k, s in model.steps().items()}
+    own = dict(zip(model.names, model.weights, strict=True))
+    state = {k: own[k].detach() if k in own else v for k, v in _state(of).items()}
+    data = save({k: v.contiguous() for k, v in state.items()})
+    (run / "weights.safetensors").write_bytes(data)
+    (run / "steps.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    path = run / "weights.bin"
+    path.write_bytes(encode_weights(data, quality=config.quality, quantiser=Stepped(found)))
+    return path
+
+
+def main(arguments: list[str]) -> int:
+    """Train, then write; returns the exit status."""
+
+    def work() -> str:
+        config = configure(arguments)
+        train(config)
+        path = finish(config)
+        return f"{path}: {path.stat().st_size} bytes; `lictor decode` gives .safetensors"
+
+    about = f"{__doc__}\nSettings:\n\n{listing(Weights)}"
+    return export.command("train-weights", about, arguments, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
