@@ -25,14 +25,13 @@ from torch import Tensor, nn
 from weight_networks import Network, State
 from weight_quality import arguments, network
 
-from lictor.codec import decode_weights, encode_weights
+from lictor.codec import decode_weights, encode_weights, weights_info
 from lictor.codec.weights import mixed
 from lictor.codec.weights.equalised import Equalised
 from lictor.codec.weights.mixed import Mixed
 
-Row = tuple[str, float, dict[str, float]]
-MEASURED = 4
-"""Batches of the calibration that tensors are measured on, each alone."""
+Row = tuple[str, float, float, dict[str, float]]
+"""Method, bits a weight of the whole file, and of its matrices alone, and scores."""
 
 
 class Study:
@@ -50,7 +49,14 @@ class Study:
     def row(self, name: str, data: bytes, state: State | None = None, **how: Any) -> Row:
         """A file's bits, and the scores of what it decodes to."""
         found = state or load(decode_weights(data, **how))
-        return name, 8 * len(data) / self.values, self.net.score(found)
+        sizes = {t["name"]: t["bytes"] for t in weights_info(data).tensors}
+        sizes = {
+            n: b
+            for n, b in sizes.items()
+            if n.removesuffix(".a").removesuffix(".b") in self.matrices
+        }
+        matrices = 8 * sum(sizes.values()) / sum(w.size for w in self.matrices.values())
+        return name, 8 * len(data) / self.values, matrices, self.net.score(found)
 
     @cached_property
     def factors(self) -> dict[str, float]:
@@ -58,7 +64,7 @@ class Study:
         path = self.folder / f"{self.net.name}-factors.json"
         if path.exists():
             return dict(json.loads(path.read_text()))
-        inputs = self.net.calibration[:MEASURED]
+        inputs = self.net.few
         own = dict(self.net.module.named_parameters())
 
         def answers() -> Tensor:
@@ -171,7 +177,7 @@ def rows(study: Study, source: bytes, quality: float) -> Iterator[Row]:
         title = name if isinstance(name, str) else "equalised"
         yield study.row(f"mixed, {title}", coded(Mixed(study.factors, name)))
     nested = coded(Mixed(study.factors, "nested"), min(quality + 12.5 * np.log2(3), 100.0))
-    for layers in (3, 2, 1):
+    for layers in (3, 2):
         yield study.row(f"mixed, nested, {layers} of 3 layers", nested, layers=layers)
     yield factored(study, min(quality + 12.5, 100.0), 0.75, 0.0)
     yield factored(study, min(quality + 12.5, 100.0), 1.0, 0.5)
@@ -179,11 +185,11 @@ def rows(study: Study, source: bytes, quality: float) -> Iterator[Row]:
 
 def table(found: list[Row]) -> str:
     """For a page."""
-    scores = list(found[0][2])
-    lines = [" | ".join(("", "method", "bits a weight", *scores, "")).strip()]
-    lines.append("|" + "---|" * (2 + len(scores)))
-    for name, bits, own in found:
-        cells = (name, f"{bits:.3f}", *(f"{own[s]:.4f}" for s in scores))
+    scores = list(found[0][-1])
+    lines = [" | ".join(("", "method", "bits a weight", "of matrices", *scores, "")).strip()]
+    lines.append("|" + "---|" * (3 + len(scores)))
+    for name, bits, matrices, own in found:
+        cells = (name, f"{bits:.3f}", f"{matrices:.3f}", *(f"{own[s]:.4f}" for s in scores))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 _FARTHEST = 6.0
 """Octaves that a step differs from the mean at most."""
 _COARSE = 0.25
-"""Of a tensor's deviation, the step that it is tried with."""
+"""Of the deviation of a tensor's magnitudes, the step that it is tried with."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def measured(
     """
     costs = {}
     for name, values in weights.items():
-        step = _COARSE * max(float(values.std()), 1e-12)
+        step = _COARSE * max(float(np.abs(values).std()), 1e-12)
         rounded = (np.rint(values / np.float32(step)) * np.float32(step)).astype(np.float32)
         costs[name] = max(changed(name, rounded), 1e-12) / step**2
     return costs

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
 from lictor import codec
 from lictor.codec.weights import mixed
+from lictor.codec.weights.cabac import Adaptive
 from lictor.codec.weights.equalised import Equalised
+from lictor.codec.weights.grid import Quantised
+from lictor.codec.weights.layered import Nested
 from lictor.codec.weights.mixed import Mixed, Stepped
 from lictor.codec.weights.quantisers import Known
 
@@ -77,3 +82,37 @@ def test_degenerate_values(values):
         save({"w": values.astype(np.float32)}), quality=50, quantiser=Equalised({})
     )
     assert np.allclose(load(codec.decode_weights(data))["w"], values, rtol=0.5)
+
+
+# ---- golden
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "weights"
+
+
+def golden_levels() -> np.ndarray:
+    """Made of integers, so that they are the same everywhere: many small ones, few large."""
+    v = np.arange(60 * 40, dtype=np.int64)
+    small = v * v * 2654435761 // 65536 % 7 - 3
+    return np.where(v % 97 == 5, small * 1000003 % 8191, small).astype(np.int32).reshape(60, 40)
+
+
+def golden_values() -> np.ndarray:
+    """What the golden files hold: steps are powers of two."""
+    rows = np.where(np.arange(60) % 3 == 1, np.float32(4), np.float32(1))
+    return golden_levels().astype(np.float32) * np.float32(2**-6) * rows[:, None]
+
+
+def golden_file(name: str) -> bytes:
+    """The file as it is made now."""
+    rows = np.where(np.arange(60) % 3 == 1, 4, 0).astype(np.int8)
+    given = Quantised(golden_levels(), 2**-6, rows=rows)
+    way = {"cabac": Adaptive(given), "layers": Nested(given, (3, 5))}[name]
+    source = save({"w": golden_values()})
+    return codec.encode_weights(source, quality=50, quantiser=lambda values, known: way)
+
+
+@pytest.mark.parametrize("name", ["cabac", "layers"])
+def test_golden(name: str) -> None:
+    data = (GOLDEN / f"{name}.bin").read_bytes()
+    assert np.allclose(load(codec.decode_weights(data))["w"], golden_values(), rtol=1e-6, atol=0)
+    assert golden_file(name) == data
