@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,7 @@ def low_rank(study: Study, share: float) -> tuple[State, dict[str, tuple[Tensor,
     return state, factors
 
 
-def factored(study: Study, quality: float, share: float, sparse: float) -> Row:
+def factored(study: Study, title: str, quality: float, share: float, sparse: float) -> Row:
     """Both factors quantised; the smallest values of each, a part that is given, are 0."""
     state, factors = low_rank(study, share)
     shapes = {name: state.pop(name).shape for name in factors}
@@ -157,30 +157,43 @@ def factored(study: Study, quality: float, share: float, sparse: float) -> Row:
     back = load(decode_weights(data))
     for name, shape in shapes.items():
         back[name] = (back.pop(f"{name}.a") @ back.pop(f"{name}.b")).reshape(shape)
-    title = f"low rank, {share:g}" + (f", {sparse:.0%} zeros" if sparse else "")
     return study.row(title, data, back)
 
 
 # ---- the table
 
 
-def rows(study: Study, source: bytes, quality: float) -> Iterator[Row]:
-    """All methods at one quality."""
+def methods(study: Study, source: bytes, quality: float) -> dict[str, Callable[[], Row]]:
+    """All methods at one quality, by their names."""
 
-    def coded(quantiser: Any, quality: float = quality) -> bytes:
-        return encode_weights(source, quality=quality, quantiser=quantiser)
+    def coded(title: str, quantiser: Any) -> Row:
+        return study.row(title, encode_weights(source, quality=quality, quantiser=quantiser))
 
-    for name in ("plain", "deepcabac", "trellis"):
-        yield study.row(name, coded(name))
-    yield study.row("equalised", coded(Equalised(study.moments)))
-    for name in ("plain", "deepcabac", "trellis", Equalised(study.moments)):
-        title = name if isinstance(name, str) else "equalised"
-        yield study.row(f"mixed, {title}", coded(Mixed(study.factors, name)))
-    nested = coded(Mixed(study.factors, "nested"), min(quality + 12.5 * np.log2(3), 100.0))
-    for layers in (3, 2):
-        yield study.row(f"mixed, nested, {layers} of 3 layers", nested, layers=layers)
-    yield factored(study, min(quality + 12.5, 100.0), 0.75, 0.0)
-    yield factored(study, min(quality + 12.5, 100.0), 1.0, 0.5)
+    def nested(title: str, layers: int) -> Row:
+        way = Mixed(study.factors, "nested")
+        finer = min(quality + 12.5 * np.log2(3), 100.0)
+        data = encode_weights(source, quality=finer, quantiser=way)
+        return study.row(title, data, layers=layers)
+
+    ways: dict[str, Callable[[], Any]] = {
+        **{name: partial(str, name) for name in ("plain", "deepcabac", "trellis")},
+        "equalised": lambda: Equalised(study.moments),
+        "mixed, plain": lambda: Mixed(study.factors, "plain"),
+        "mixed, deepcabac": lambda: Mixed(study.factors, "deepcabac"),
+        "mixed, trellis": lambda: Mixed(study.factors, "trellis"),
+        "mixed, equalised": lambda: Mixed(study.factors, Equalised(study.moments)),
+    }
+    finer = min(quality + 12.5, 100.0)
+    return {
+        **{name: partial(lambda n, w: coded(n, w()), name, way) for name, way in ways.items()},
+        **{
+            name: partial(nested, name, layers)
+            for layers in (3, 2)
+            for name in [f"mixed, nested, {layers} of 3 layers"]
+        },
+        "low rank, 3/4": partial(factored, study, "low rank, 3/4", finer, 0.75, 0.0),
+        "sparse factors": partial(factored, study, "sparse factors", finer, 1.0, 0.5),
+    }
 
 
 def table(found: list[Row]) -> str:
@@ -202,6 +215,7 @@ def main() -> None:
         )
     )
     parser.add_argument("--quality", type=float, action="append", help="repeat for several")
+    parser.add_argument("--method", action="append", help="only this one; repeat for several")
     parser.add_argument("--trained", type=Path, action="append", default=[], help="coded files")
     a = parser.parse_args()
     torch.set_num_threads(1)
@@ -210,9 +224,11 @@ def main() -> None:
     study = Study(net, a.out)
     found: list[Row] = []
     for quality in a.quality or [50.0, 37.5]:
-        for row in rows(study, source, quality):
-            print(json.dumps([quality, *row]), flush=True)
-            found.append(row)
+        for name, made in methods(study, source, quality).items():
+            if a.method and name not in a.method:
+                continue
+            found.append(made())
+            print(json.dumps([quality, *found[-1]]), flush=True)
     for path in a.trained:
         found.append(study.row(str(path), path.read_bytes()))
     print(table(found))
