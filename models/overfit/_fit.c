@@ -77,17 +77,18 @@ static PyObject *create(PyObject *Py_UNUSED(self), PyObject *args)
     return capsule;
 }
 
-/* loss(fit, latents, parameters, gradient, x_hat or None, temperature, deviation, seed, rate
-   weight, error weight, learn, move) gives bits of each grid and the sum of squared errors. */
+/* loss(fit, latents, parameters, gradient, x_hat or None, means and scales or None, temperature,
+   deviation, seed, rate weight, error weight, learn, move) gives bits of each grid and the sum of
+   squared errors. */
 static PyObject *loss(PyObject *Py_UNUSED(self), PyObject *args)
 {
     PyObject *capsule;
-    Py_buffer latents, parameters, gradient, x_hat;
+    Py_buffer latents, parameters, gradient, x_hat, told;
     float temperature, deviation, rate_weight, error_weight;
     unsigned int seed;
     int learn, move;
-    if (!PyArg_ParseTuple(args, "Oy*y*w*z*ffIffpp", &capsule, &latents, &parameters, &gradient,
-                          &x_hat, &temperature, &deviation, &seed, &rate_weight, &error_weight,
+    if (!PyArg_ParseTuple(args, "Oy*y*w*z*z*ffIffpp", &capsule, &latents, &parameters,
+                          &gradient, &x_hat, &told, &temperature, &deviation, &seed, &rate_weight, &error_weight,
                           &learn, &move))
         return NULL;
     PyObject *result = NULL;
@@ -100,7 +101,9 @@ static PyObject *loss(PyObject *Py_UNUSED(self), PyObject *args)
             || (x_hat.buf
                 && ((size_t)x_hat.len
                         != 3 * (size_t)fit->height * (size_t)fit->width * sizeof(float)
-                    || x_hat.readonly)))) {
+                    || x_hat.readonly))
+            || (told.buf
+                && ((size_t)told.len != 2 * fit->symbols * sizeof(float) || told.readonly)))) {
         complain();
     } else if (fit) {
         double bits[GRIDS] = {0}, error, *sums = calloc((size_t)fit->at.count, sizeof *sums);
@@ -110,6 +113,8 @@ static PyObject *loss(PyObject *Py_UNUSED(self), PyObject *args)
             fit->latents = latents.buf;
             fit->parameters = parameters.buf;
             fit->x_hat = x_hat.buf;
+            fit->means = told.buf;
+            fit->scales = told.buf ? fit->means + fit->symbols : NULL;
             fit->temperature = temperature;
             fit->deviation = deviation;
             fit->seed = seed;
@@ -129,6 +134,7 @@ static PyObject *loss(PyObject *Py_UNUSED(self), PyObject *args)
     PyBuffer_Release(&parameters);
     PyBuffer_Release(&gradient);
     PyBuffer_Release(&x_hat);
+    PyBuffer_Release(&told);
     return result;
 }
 

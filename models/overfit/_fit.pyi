@@ -18,6 +18,7 @@ def loss(
     parameters: NDArray[float32],
     gradient: NDArray[float32],
     x_hat: NDArray[float32] | None,
+    told: NDArray[float32] | None,
     temperature: float,
     deviation: float,
     seed: int,

@@ -230,6 +230,7 @@ static void NAME(context)(Fit *fit, int job, int thread)
             }
             const float *value = symbols + line + x;
             float *d_value = gradients + line + x;
+            size_t place = start + (size_t)row * columns + (size_t)x;
             switch (n) { /* constants make loops short */
             case 8:
                 bits += NAME(chunk)(fit, 8, c, in, d_rows, value, d_value, count, length);
@@ -240,6 +241,10 @@ static void NAME(context)(Fit *fit, int job, int thread)
             default:
                 bits += NAME(chunk)(fit, 24, c, in, d_rows, value, d_value, count, length);
                 break;
+            }
+            if (fit->means) {
+                memcpy(fit->means + place, c->out, (size_t)count * sizeof *c->out);
+                memcpy(fit->scales + place, c->out + CHUNK, (size_t)count * sizeof *c->out);
             }
         }
         if (fit->learn)

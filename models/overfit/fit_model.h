@@ -79,6 +79,7 @@ typedef struct {
                                   columns[1]) */
     float *finest;             /* gradient of the filtered finest grid: (height, width) */
     float *x_hat;              /* (3, height, width), or none asked for */
+    float *means, *scales;     /* what contexts tell of each symbol, or none asked for */
 
     Strip *strips;
     float *above;

@@ -71,7 +71,7 @@ static void NAME(step_grids)(Fit *fit, int job, int thread)
     for (size_t i = from; i < to; i++) {
         float g = fit->gradient[i] * fit->slope[i];
         float mean = fit->mean[i] = .9f * fit->mean[i] + .1f * g;
-        float square = fit->square[i] = .999f * fit->square[i] + .001f * g * g;
+        float square = fit->square[i] = .99f * fit->square[i] + .01f * g * g;
         float x =
             fit->latents[i] - fit->step_size * mean / (sqrtf(square) * fit->root + fit->epsilon);
         fit->latents[i] = x < -64 ? -64 : x > 63 ? 63 : x;

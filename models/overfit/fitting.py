@@ -15,6 +15,9 @@ from lictor.models.overfit.sizes import Size
 
 LANES = 16
 """Floats that the kernels take at once, at most."""
+_MEAN_KEEPS, _SQUARE_KEEPS = 0.9, 0.99
+"""Of Adam's moments, as in fit_symbols.h. With the usual 0.999 the first gradients, by far the
+largest, would slow symbols for most of a short training."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Fit:
         self.pixels = height * width
         networks = (size.neighbours, size.features, size.hidden, size.filters)
         tile = sizes.tile_sides(height, width)
-        x = np.ascontiguousarray(x, np.float32)
+        self.x = x = np.ascontiguousarray(x, np.float32)
         self._fit = _fit.create(x, (height, width), tile, networks, threads, lanes)
         self._gradient = np.zeros(size.parameters, np.float32)
 
@@ -85,7 +88,7 @@ class Fit:
             parameters: of `size.shapes`, likewise.
             x_hat: (3, H, W), where the picture goes, not held within 0…1.
         """
-        return self._run(latents, parameters, x_hat, ROUNDED, Weights(0, 0), False, False)
+        return self._run(latents, parameters, ROUNDED, Weights(0, 0), x_hat=x_hat)
 
     def gradient(
         self,
@@ -98,8 +101,24 @@ class Fit:
 
         That by the grids is kept for `step`, unless the temperature is 0: then there is none.
         """
-        found = self._run(latents, parameters, None, noise, weights, True, noise.temperature > 0)
+        found = self._run(latents, parameters, noise, weights, True, noise.temperature > 0)
         return found, self._gradient
+
+    def told(
+        self, symbols: NDArray[np.float32], parameters: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """What contexts tell of each symbol, means and the network's s; and x_hat as of `loss`."""
+        told = np.empty((2, self.symbols), np.float32)
+        x_hat = np.empty((3, *self.shapes[0]), np.float32)
+        self._run(symbols, parameters, ROUNDED, Weights(0, 0), x_hat=x_hat, told=told)
+        return told[0], told[1], x_hat
+
+    def slopes(
+        self, symbols: NDArray[np.float32], parameters: NDArray[np.float32], weights: Weights
+    ) -> NDArray[np.float32]:
+        """Of the weighted loss, by whole symbols."""
+        self._run(symbols, parameters, ROUNDED, weights, True, True)
+        return self.inside()[1]
 
     def step(
         self,
@@ -110,7 +129,7 @@ class Fit:
         count: int,
     ) -> None:
         """Move grids, in place: step number `count` of Adam, from 1. mean, square: its moments."""
-        first, second = 1 - 0.9**count, 1 - 0.999**count
+        first, second = 1 - _MEAN_KEEPS**count, 1 - _SQUARE_KEEPS**count
         _fit.step(self._fit, latents, mean, square, rate / first, second**-0.5, 1e-8)
 
     def inside(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -129,11 +148,12 @@ class Fit:
         self,
         latents: NDArray[np.float32],
         parameters: NDArray[np.float32],
-        x_hat: NDArray[np.float32] | None,
         noise: Noise,
         weights: Weights,
-        learn: bool,
-        move: bool,
+        learn: bool = False,
+        move: bool = False,
+        x_hat: NDArray[np.float32] | None = None,
+        told: NDArray[np.float32] | None = None,
     ) -> Loss:
         bits, error = _fit.loss(
             self._fit,
@@ -141,6 +161,7 @@ class Fit:
             parameters,
             self._gradient,
             x_hat,
+            told,
             noise.temperature,
             noise.deviation,
             noise.seed,

@@ -1,10 +1,11 @@
 """Fits grids and networks to a picture: the schedule of an overfitted encode.
 
 Networks start where photos left them, or some starts are tried and the best is kept; then grids and
-networks move together while soft rounding hardens and noise falls; at last grids are rounded and
-only networks learn. Source of the phases: Cool-Chic 5 (Ladune et al., ICCV 2023, and later
-versions). Networks that start from shared ones are held near to them by what the differences will
-cost, and are rounded as the file has them while there is still time for all else to get used to it.
+networks move together while soft rounding hardens and noise falls; then grids are rounded and only
+networks learn; at last symbols are changed where it pays. Source of the phases but the last: Cool-
+Chic 5 (Ladune et al., ICCV 2023, and later versions). Networks that start from shared ones are held
+near to them by what the differences will cost, and are rounded as the file has them while there is
+still time for all else to get used to it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lictor.models.overfit import parameters as coded
 from lictor.models.overfit import starts
 from lictor.models.overfit.fitting import ROUNDED, Fit, Loss, Noise, Weights
 from lictor.models.overfit.parameters import Quantised
+from lictor.models.overfit.refining import refined
 from lictor.models.overfit.sizes import Size
 from lictor.models.overfit.soap import Soap
 
@@ -194,11 +196,10 @@ class Training:
             self._look(state)
         assert self.best
         latents, parameters = self.best
-        networks, loss = self._rounded(parameters), self.best_loss
-        if networks is None:
-            networks = self._chosen(latents, parameters)
-            loss = self.fit.loss(latents, networks.values)
-        return Result(networks, self.fit.grids(latents), loss.bits, loss.mse)
+        networks = self._rounded(parameters) or self._chosen(latents, parameters)
+        symbols = refined(self.fit, np.rint(latents), networks.values, self.weights)
+        loss = self.fit.loss(symbols, networks.values)
+        return Result(networks, self.fit.grids(symbols), loss.bits, loss.mse)
 
     def save(self, path: Path) -> None:
         """Write what going on needs."""
