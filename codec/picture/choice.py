@@ -3,8 +3,8 @@
 What is drawn is cheapest without loss. What is left goes to the network, or, where that is dearer
 or cannot hold it (noise, stripes, halftones), to a linear transform. What will be decoded is held
 against a bound: no block of 64x64 pixels has a mean squared error above BOUND times the water level
-of its quality (models/coding/slope.py), whatever the picture; and no file is larger than the one
-without loss.
+of its quality (models/coding/slope.py), whatever the picture; by weights trained for eyes, as many
+times more as its texture hides (eyes.py). And no file is larger than the one without loss.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from lictor.codec.errors import PictureWarning
 from lictor.codec.format.picture import BLOCK, LATENTS, LINEAR, LOSSLESS, OVERFIT
-from lictor.codec.picture import arguments, blocks
+from lictor.codec.picture import arguments, blocks, eyes
 from lictor.codec.picture.assemble import file_of
 from lictor.codec.picture.methods import METHODS
 from lictor.codec.picture.methods.method import Coded, Wanted
@@ -107,12 +107,16 @@ class Task:
     def bound(self) -> NDArray[np.float64]:
         """Squared error that each block may have."""
         visible = np.ones(self.colours.shape[:2], np.bool_) if self.seen is None else self.seen
-        return BOUND * self._mean(water_level) * sums(visible)
+        for_eyes = self.codec is not None and self.codec.name.endswith(".vis")
+        hidden = eyes.hidden(self.colours) if for_eyes else 1.0
+        return BOUND * self._mean(water_level, hidden) * sums(visible)
 
-    def _mean(self, of_quality: Callable[[float], float]) -> NDArray[np.float64]:
-        """Over the places of each block."""
+    def _mean(
+        self, of_quality: Callable[[float], float], times: NDArray[np.float32] | float = 1.0
+    ) -> NDArray[np.float64]:
+        """Over the places of each block, each counting so many times."""
         rows, columns = self.shape
-        places = _of_steps(of_quality)[self.steps].reshape(rows, _CELLS, columns, _CELLS)
+        places = (times * _of_steps(of_quality)[self.steps]).reshape(rows, _CELLS, columns, _CELLS)
         return places.mean(axis=(1, 3))
 
     def errors(self, samples: NDArray[Any]) -> NDArray[np.float64]:

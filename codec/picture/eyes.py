@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lictor.codec.format.picture import BLOCK
+from lictor.models.coding.slope import LAMBDA_OCTAVES
 from lictor.models.quality import PLACE, STEPS, Quality
 
 if TYPE_CHECKING:
@@ -44,6 +45,16 @@ def offsets(colours: NDArray[Any]) -> NDArray[np.float32]:
     return (found - found.mean()).clip(LOWEST, HIGHEST)
 
 
+def hidden(colours: NDArray[Any]) -> NDArray[np.float32]:
+    """How many times the squared error of a plane each place hides in its texture, 1 to 4.
+
+    Args and Returns: as for `offsets`, but for what is returned.
+    """
+    high = range(0, colours.shape[0], BLOCK)
+    found = np.concatenate([_of_texture(_luma(colours[top : top + BLOCK])) for top in high])
+    return np.exp2(-found * np.float32(LAMBDA_OCTAVES / 100))
+
+
 def quality_map(offsets: NDArray[np.floating[Any]], quality: Quality) -> Quality:
     """The quality of each place.
 
@@ -63,16 +74,25 @@ def quality_map(offsets: NDArray[np.floating[Any]], quality: Quality) -> Quality
 
 
 def _of_strip(colours: NDArray[Any]) -> NDArray[np.float32]:
-    """Of up to BLOCK rows, which are padded, as are the columns, by repeating the last."""
+    """Of up to BLOCK rows."""
+    luma = _luma(colours)
+    darkness = (1 - _cells(luma, PLACE).mean(axis=(1, 3)) / DARK).clip(0)
+    return (_of_texture(luma) + DARK_OFFSET * darkness).astype(np.float32)
+
+
+def _of_texture(luma: NDArray[Any]) -> NDArray[np.float32]:
+    """What texture alone takes from the quality of each place."""
+    quarters = _cells(luma, _QUARTER)
+    activity = _cells(np.log2(1 + quarters.var(axis=(1, 3))), PLACE // _QUARTER).mean(axis=(1, 3))
+    return np.interp(activity, ACTIVITY, OFFSETS).astype(np.float32)
+
+
+def _luma(colours: NDArray[Any]) -> NDArray[np.float32]:
+    """In 0…255, of rows and columns padded to BLOCKs by repeating the last."""
     height, width, channels = colours.shape
     luma = colours.astype(np.float32) * np.float32(255 / np.iinfo(colours.dtype).max)
     luma = luma @ _LUMA if channels == 3 else luma[:, :, 0]
-    luma = np.pad(luma, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge")
-    quarters = _cells(luma, _QUARTER)
-    activity = _cells(np.log2(1 + quarters.var(axis=(1, 3))), PLACE // _QUARTER).mean(axis=(1, 3))
-    darkness = (1 - _cells(luma, PLACE).mean(axis=(1, 3)) / DARK).clip(0)
-    found = np.interp(activity, ACTIVITY, OFFSETS) + DARK_OFFSET * darkness
-    return found.astype(np.float32)
+    return np.pad(luma, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge")
 
 
 def _cells(values: NDArray[Any], side: int) -> NDArray[Any]:

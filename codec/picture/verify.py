@@ -111,7 +111,7 @@ def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptio
     alike = within_a_level(first.colours, second.colours) and (
         picture.alpha is None or np.array_equal(first.alpha, picture.alpha)  # type: ignore[arg-type]
     )
-    worst = _worst(picture, first, quality)
+    worst = _worst(picture, first, quality, codec)
     slack = 0.0 if expected is None else SLACK_RATIO * expected + SLACK_BYTES * said.tiles
     return VerifyReport(
         width=width,
@@ -157,11 +157,13 @@ def _allowed(method: str, codec: PictureNetwork | None) -> float:
     return BOUND if kept else math.inf
 
 
-def _worst(picture: Picture, found: Picture, quality: Quality) -> float:
+def _worst(
+    picture: Picture, found: Picture, quality: Quality, codec: PictureNetwork | None
+) -> float:
     """The error of the worst block, in parts of the water level."""
     from lictor.codec.picture.choice import Task
 
-    task = Task(picture, quality, None)
+    task = Task(picture, quality, codec)
     errors, bound = task.errors(found.colours), task.bound
     visible = bound > 0
     return float((errors[visible] / bound[visible]).max(initial=0.0)) * BOUND

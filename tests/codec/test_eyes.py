@@ -14,7 +14,7 @@ from PIL import Image
 from lictor.codec import decode_picture, encode, info
 from lictor.codec.cli.main import cli
 from lictor.codec.errors import InvalidMethod, InvalidOption, TargetMissed
-from lictor.codec.picture.eyes import HIGHEST, LOWEST, UNIT, offsets, quality_map
+from lictor.codec.picture.eyes import HIGHEST, LOWEST, UNIT, hidden, offsets, quality_map
 from lictor.models.quality import Quality
 
 MODEL = "fake.pixels"
@@ -31,6 +31,14 @@ def noisy_half() -> np.ndarray:
     gray = np.full((64, 128), 128)
     gray[:, 64:] += np.random.default_rng(1).integers(-90, 91, (64, 64))
     return quarters(gray)
+
+
+def test_what_texture_hides(noisy_half: np.ndarray):
+    found = hidden(noisy_half)
+    assert found.shape == (4, 8)
+    assert (found[:, :4] == 1).all() and found[:, 4:].min() > 3.9 and found.max() <= 4
+    assert np.allclose(hidden(noisy_half.astype(np.uint16) * 257), found)
+    assert hidden(noisy_half[:1, :1]).shape == (4, 4)
 
 
 def test_texture_gets_less_than_what_is_calm(noisy_half: np.ndarray):
