@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.arrays.dtypes import as_array, bits_of, from_float64, to_float64
-from lictor.codec.arrays.lossless import pack_patch, unpack_patch
+from lictor.codec.arrays.lossless import pack, pack_patch, unpack, unpack_patch
 from lictor.codec.arrays.quantiser import rounding_of
 from lictor.codec.embeddings import form
 from lictor.codec.embeddings.form import Axes, File
-from lictor.codec.errors import CorruptFile, InvalidOption, InvalidTarget, UnsupportedArray
+from lictor.codec.errors import (
+    CorruptFile,
+    InvalidOption,
+    InvalidTarget,
+    SelfCheckFailed,
+    UnsupportedArray,
+)
 from lictor.codec.format.arrays import block as bytes_block
 from lictor.codec.format.picture import Bytes, Reader, Writer
 from lictor.codec.rows import block
@@ -28,8 +35,15 @@ F64 = npt.NDArray[np.float64]
 BLOCK = 2048
 BITS = 2.5
 """A value, of the file, unless a target is given."""
-_SHARE = 0.1
+_SHARE = 0.3
 """Of the error that the step makes, what rounding the axes may add."""
+_WEIGHT, _LEAST_SPREAD = 0.75, 1e-3
+"""Steps of axes go with this power of the deviation there, down to some part of the mean variance:
+what is searched for has most of its length along the wide ones, and so errors there matter most."""
+_REACH = 4
+"""Deviations that int8 has to hold, as far as steps of one size would."""
+_JUDGED = 512
+"""Vectors by which ways are compared."""
 _FINEST, _COARSEST = 20.0, -12.0
 """Octaves of the step below the deviation of the values."""
 _HALVES = 14
@@ -45,7 +59,7 @@ class EmbeddingInfo:
     Attributes:
         vectors, columns, bytes: how many. dtype: of the values.
         bits: of the file, a value. block: vectors that decode together.
-        way: "axes" or "grid". axes: how many are coded; None on a grid. step: of them.
+        way: "axes", "grid" or "exact". axes: how many are coded; None without. step: of them.
         bound: no value is further off; 0 if none was promised.
         error: root of the squared errors' share of the squared values. largest: error of a value.
     """
@@ -103,6 +117,7 @@ def encode(
     bits: float | None = None,
     max_error: float | None = None,
     step: float | None = None,
+    lossless: bool = False,
     chunk: int = BLOCK,
 ) -> bytes:
     """Encode vectors.
@@ -110,9 +125,12 @@ def encode(
     Args:
         vectors: (vectors, columns), float16, bfloat16 or float32, all finite; numpy or torch.
         bits: a value, of the file, at most; 2.5 if nothing is given. Axes are sought if there are
-            more vectors than columns, and taken if they come nearer.
-        max_error: no value is further off, after rounding to its type.
+            more vectors than columns, and taken if inner products with vectors like these come
+            nearer.
+        max_error: no value is further off, after rounding to its type. Where that is too small for
+            integers, every bit comes back.
         step: of the axes' components, in deviations of the values, in place of bits.
+        lossless: every bit comes back.
         chunk: vectors that are coded together, and decode without the others.
 
     Returns:
@@ -135,13 +153,29 @@ def encode(
         raise UnsupportedArray("a vector has NaN or infinities; take it out, or encode as arrays")
     given = {"bits": bits, "max_error": max_error, "step": step}
     targets = {name: positive(name, v) for name, v in given.items() if v is not None}
-    if len(targets) > 1:
-        raise InvalidTarget("give one of bits, max_error and step, not several")
+    if len(targets) + bool(lossless) > 1:
+        raise InvalidTarget("give one of lossless, bits, max_error and step, not several")
     file = File(
         dtype, len(raw), raw.shape[1], min(whole("chunk", chunk, 1, form.MOST_BLOCK), len(raw))
     )
     file.power, file.reach = float(np.square(values).sum()), float(np.abs(values).max())
-    return form.written(_Encoder(file, raw, values).file(targets))
+    if not lossless:
+        found = _Encoder(file, raw, values).file(targets)
+    if lossless or found is None:
+        found = _exact(file, raw)
+    return form.written(found)
+
+
+def _exact(file: File, raw: npt.NDArray[Any]) -> File:
+    """Every bit kept."""
+    file.way = form.EXACT
+    for low in range(0, file.rows, file.block):
+        part = np.ascontiguousarray(raw[low : low + file.block])
+        file.blocks.append(pack(part))
+        back = unpack(file.blocks[-1], file.dtype, part.shape)
+        if back.tobytes() != part.tobytes():
+            raise SelfCheckFailed("vectors do not come back as they were; please report it")
+    return file
 
 
 class _Encoder:
@@ -151,18 +185,22 @@ class _Encoder:
         self._file, self._raw, self._values = file, raw, values
         self._deviation = max(float(values.std()), file.reach / 8) or 1.0
         self._mean = values.mean(0).astype(np.float32)
+        self._like = values[:: -(-len(values) // _JUDGED)]
         self._principal: tuple[F64, F64] | None = None
         if len(raw) > raw.shape[1]:
             centred = values - self._mean
             spread, directions = np.linalg.eigh(centred.T @ centred / len(raw))
             self._principal = np.maximum(spread[::-1], 0), directions.T[::-1]
 
-    def file(self, targets: dict[str, float]) -> File:
-        """The one that keeps a target."""
+    def file(self, targets: dict[str, float]) -> File | None:
+        """The one that keeps a target; None where a bound is too small for integers."""
         if "max_error" in targets:
             return self._bounded(targets["max_error"])
         if "step" in targets:
-            return min(self._tried(targets["step"] * self._deviation), key=lambda f: f.error)
+            tried = self._tried(targets["step"] * self._deviation)
+            if not tried:
+                raise InvalidTarget("the step is too small for these values")
+            return min(tried, key=self._far)
         wanted = targets.get("bits", BITS) * self._values.size / 8
         fine, coarse = _FINEST, _COARSEST  # as octaves below the deviation
         best: File | None = None
@@ -174,7 +212,7 @@ class _Encoder:
                 if len(form.written(f)) <= wanted
             ]
             if fits:
-                coarse, best = middle, min(fits, key=lambda f: f.error)
+                coarse, best = middle, min(fits, key=self._far)
             else:
                 fine = middle
         if best is None:
@@ -190,25 +228,34 @@ class _Encoder:
             whole = np.linalg.pinv(axes.directions.astype(np.float64))
             own = replace(self._file, step=step, way=form.AXES, axes=axes)
             found.append(self._coded(own, (self._values - axes.mean) @ whole / step))
-        return found
+        return [file for file in found if file]
+
+    def _far(self, file: File) -> float:
+        """How far products with vectors like these are off, of some of them."""
+        size = min(_JUDGED, file.block, file.rows)
+        _, _, levels, _ = next(_levels(file, 0, size))
+        off = to_float64(file.dtype, _rows_of(file, levels[:size])) - self._values[:size]
+        return float(np.square(off @ self._like.T).sum())
 
     def _axes(self, step: float) -> Axes:
         """Those that a step leaves something of, rounded so that it hardly adds to the error."""
         assert self._principal
         spread, directions = self._principal
-        rank = max(1, int((spread > step**2 / 12).sum()))
+        sizes = np.maximum(spread / max(spread.mean(), 1e-300), _LEAST_SPREAD) ** (-_WEIGHT / 2)
+        sizes = np.maximum(sizes, np.minimum(np.sqrt(spread) * _REACH / (127 * step), 1))
+        rank = max(1, int((spread > (step * sizes) ** 2 / 12).sum()))
         deviations = np.sqrt(np.maximum(spread[:rank], 1e-300))
         fine = math.sqrt(_SHARE / rank) * step / deviations
         octaves = np.ceil(-np.log2(np.minimum(fine, 1.0)) * form.PER_OCTAVE).clip(0, 100)
         steps = 2.0 ** (-octaves / form.PER_OCTAVE)
-        levels = np.rint(directions[:rank] / steps[:, None]).astype(np.int32)
+        levels = np.rint((sizes[:rank] / steps)[:, None] * directions[:rank]).astype(np.int32)
         kept = levels.any(1)
         kept[0] = True
         if not levels[0].any():
             levels[0, 0] = 1
         return Axes(self._mean, levels[kept], octaves[kept].astype(np.uint8))
 
-    def _bounded(self, bound: float) -> File:
+    def _bounded(self, bound: float) -> File | None:
         """On a grid; what rounding to the type takes beyond it is put right."""
         usual = float(np.quantile(np.abs(self._values), _USUAL))
         rounding = rounding_of(usual, self._file.dtype)
@@ -218,10 +265,10 @@ class _Encoder:
         file = replace(self._file, step=step, bound=bound, shift=shift)
         return self._coded(file, self._values / step)
 
-    def _coded(self, file: File, components: F64) -> File:
-        """Every block coded, decoded, and held against what it was."""
-        if max(-components.min(), components.max()) >= block.MOST:
-            raise InvalidTarget("the step or the bound is too small for these values")
+    def _coded(self, file: File, components: F64) -> File | None:
+        """Every block coded, decoded, held against what it was; None if a level is too large."""
+        if not max(-components.min(), components.max()) < block.MOST:
+            return None
         levels = np.rint(components)
         if file.axes:  # what is nearly half is drawn to 0, which saves more than it costs
             levels = np.sign(components) * np.floor(np.abs(components) + (0.5 - _DRAWN))
@@ -264,9 +311,7 @@ def decode(data: Bytes, *, rows: tuple[int, int] | None = None) -> Any:
     first, last = _asked(file, rows)
     found = np.empty((last - first, file.columns), _kind(file.dtype))
     with np.errstate(all="ignore"):  # of files that no encoder wrote
-        for low, high, levels, patch in _levels(file, first, last):
-            back = _rows_of(file, levels)
-            unpack_patch(patch, back)
+        for low, high, back in _rows(file, first, last):
             start, end = max(first, low), min(last, high)
             found[start - first : end - first] = back[start - low : end - low]
     return as_array(file.dtype, found)
@@ -288,6 +333,8 @@ def searchable(data: Bytes, *, rows: tuple[int, int] | None = None) -> SearchRow
     """
     file = form.read(data)
     first, last = _asked(file, rows)
+    if file.way == form.EXACT:
+        raise InvalidOption("the file keeps every bit, not int8; encode it in fewer bits")
     found, beyond = [], 0
     for low, high, levels, _ in _levels(file, first, last):
         part = levels[max(first, low) - low : min(last, high) - low]
@@ -329,12 +376,31 @@ def info(data: Bytes) -> EmbeddingInfo:
     )
 
 
-def _levels(file: File, first: int, last: int) -> Any:
-    """Of each block that is needed: its first row, the one behind it, integers and patch."""
-    columns = len(file.axes.levels) if file.axes else file.columns
+def _blocks(file: File, first: int, last: int) -> Iterator[tuple[int, int, Bytes]]:
+    """Of each block that is needed: its first row, the one behind it, its bytes."""
     for n in range(first // file.block, -(-last // file.block)):
-        low, high = n * file.block, min((n + 1) * file.block, file.rows)
-        io = Reader(file.blocks[n])
+        yield n * file.block, min((n + 1) * file.block, file.rows), file.blocks[n]
+
+
+def _rows(file: File, first: int, last: int) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+    """Likewise, with its rows."""
+    if file.way == form.EXACT:
+        for low, high, data in _blocks(file, first, last):
+            yield low, high, unpack(data, file.dtype, (high - low, file.columns))
+        return
+    for low, high, levels, patch in _levels(file, first, last):
+        back = _rows_of(file, levels)
+        unpack_patch(patch, back)
+        yield low, high, back
+
+
+def _levels(
+    file: File, first: int, last: int
+) -> Iterator[tuple[int, int, npt.NDArray[np.int32], Bytes]]:
+    """Likewise, with its integers and its patch."""
+    columns = len(file.axes.levels) if file.axes else file.columns
+    for low, high, data in _blocks(file, first, last):
+        io = Reader(data)
         checksum = int.from_bytes(io.raw("checksum", b"", 4), "little")
         patch = bytes_block(io, "patch", b"") if file.bound else b""
         try:

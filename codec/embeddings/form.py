@@ -21,8 +21,8 @@ from lictor.entropy import CorruptStream, Decoder, Encoder
 MAGIC = b"LEM"
 VERSION = 1
 DTYPES = ("float16", "bfloat16", "float32")
-GRID, AXES = range(2)
-WAYS = ("grid", "axes")
+GRID, AXES, EXACT = range(3)
+WAYS = ("grid", "axes", "exact")
 MOST_ROWS = 2**36
 MOST_BLOCK = 2**20
 PER_OCTAVE = 4
@@ -92,7 +92,7 @@ def syntax(io: Reader | Writer, f: File, length: int | None) -> File:
     f.rows = io.varint("rows", f.rows, 1, MOST_ROWS)
     f.columns = io.varint("columns", f.columns, 1, bases.MOST_COLUMNS)
     f.block = io.varint("rows of a block", f.block, 1, MOST_BLOCK)
-    f.way = io.uint("way", f.way, 0, AXES)
+    f.way = io.uint("way", f.way, 0, EXACT)
     f.shift = io.uint("shift", f.shift, 0, scales.MOST_SHIFT)
     said = struct.pack("<dd", f.step, f.bound)
     f.step, f.bound = struct.unpack("<dd", io.raw("step and bound", said, 16))

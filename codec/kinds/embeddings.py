@@ -9,6 +9,7 @@ from lictor.codec.errors import InvalidOption, InvalidTarget, UnsupportedArray
 from lictor.codec.format.elements import Bytes
 from lictor.codec.kinds.arrays import Arrays, Content
 from lictor.codec.kinds.payload import Progress, Row
+from lictor.codec.quality import LOSSLESS
 from lictor.codec.runtime.store import DEFAULT as DEFAULT_STORE
 from lictor.codec.runtime.store import Store
 
@@ -25,9 +26,9 @@ class Embeddings(Arrays):
     name, one, whose = "embeddings", "embeddings", "an embedding file's"
     magic, suffixes, key = b"LEM", frozenset[str](), "vectors"
     output = ".npy or .safetensors"
-    options = frozenset(("max_error", "bits", "chunk", "preset"))
+    options = frozenset(("max_error", "bits", "chunk", "quality", "preset"))
     decode_options = frozenset(("salvage", "progress", "device"))
-    advice = "embeddings take --bits or --max-error"
+    advice = "embeddings take --bits, --max-error or --lossless"
     common = (InvalidTarget, InvalidOption)  # type: ignore[assignment]
 
     def sniff(self, name: str, start: bytes = b"") -> bool:
@@ -39,8 +40,9 @@ class Embeddings(Arrays):
         return ".safetensors" if start[_TYPE : _TYPE + 1] == bytes([_BFLOAT16]) else ".npy"
 
     def takes(self, given: Mapping[str, Any]) -> frozenset[str]:
-        """All that it knows."""
-        return self.options.intersection(given)
+        """Of qualities only the one without loss."""
+        own = self.options.intersection(given)
+        return own if given.get("quality") == LOSSLESS else own - {"quality"}
 
     def encode(
         self, content: Content, options: Mapping[str, Any], progress: Progress | None = None
@@ -49,6 +51,8 @@ class Embeddings(Arrays):
         from lictor.codec.embeddings import api
 
         own = {name: value for name, value in options.items() if name != "preset"}
+        if own.pop("quality", None) == LOSSLESS:
+            own["lossless"] = True
         arrays = content.arrays
         if isinstance(arrays, Mapping):
             if len(arrays) != 1:
@@ -82,9 +86,10 @@ class Embeddings(Arrays):
     def line(self, row: Row) -> str:
         """How many, bytes, and how near they are."""
         way = f"{row['axes']} axes" if row["axes"] else "a grid"
+        way = f"on {way}" if row["way"] != "exact" else "exactly"
         bound = f", none off by more than {row['bound']:g}" if row["bound"] else ""
         return (
-            f"embeddings, {row['vectors']} of {row['columns']} columns, {row['dtype']}, on {way}; "
+            f"embeddings, {row['vectors']} of {row['columns']} columns, {row['dtype']}, {way}; "
             f"{row['bytes']} bytes, {row['bits']:.3f} bits a value, relative error "
             f"{row['error']:.3g}{bound}"
         )

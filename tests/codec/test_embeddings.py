@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,45 @@ def test_int8_finds_what_floats_find():
         searchable(encode(base, max_error=1e-6))
 
 
+def test_axes_are_weighted_towards_products():
+    """What is far less wrong along the wide axes finds more than the nearest vectors would."""
+    x = _vectors(4000)
+    file = form.read(encode(x, bits=2.5))
+    assert file.axes is not None
+    sizes = np.linalg.norm(file.axes.directions, axis=1)
+    assert 2 * sizes[0] < sizes[20]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
+@pytest.mark.parametrize("options", [{"lossless": True}, {"max_error": 1e-12}])
+def test_every_bit_is_kept(dtype: str, options: dict[str, Any]):
+    import torch
+
+    x = torch.tensor(_vectors(300)).to(getattr(torch, dtype))
+    given: Any = x if dtype == "bfloat16" else x.numpy()
+    data = encode(given, chunk=128, **options)
+    back = decode(data)
+    assert (torch.as_tensor(back) == x).all() and back.dtype == given.dtype
+    assert info(data).way == "exact" and info(data).largest == 0
+    assert len(data) < x.numel() * x.itemsize
+    assert (torch.as_tensor(decode(data, rows=(100, 150))) == x[100:150]).all()
+    with pytest.raises(InvalidOption, match="every bit"):
+        searchable(data)
+
+
+@pytest.mark.parametrize("name", ["axes", "bound", "exact", "grid"])
+def test_golden_files(name: str):
+    """Kept for ever; tests/golden/make_embeddings.py made them."""
+    folder = Path(__file__).parents[1] / "golden" / "embeddings"
+    data, wanted = (folder / f"{name}.bin").read_bytes(), np.load(folder / f"{name}.npy")
+    back = decode(data)
+    assert info(data).way == {"bound": "grid"}.get(name, name) and back.dtype == wanted.dtype
+    if name == "axes":  # sums of float32, in whatever order
+        assert np.abs(back - wanted).max() < 1e-6
+    else:
+        assert np.array_equal(back, wanted)
+
+
 def test_bfloat16_comes_back_as_tensors():
     import torch
 
@@ -100,7 +140,13 @@ def test_what_cannot_be_is_refused():
     for wrong in (x[0], x.astype(np.float64), x.astype(np.int32), x[:0], x * np.nan):
         with pytest.raises(UnsupportedArray):
             encode(wrong)
-    for options in ({"bits": 0}, {"bits": 0.001}, {"max_error": 1e-300}, {"bits": 2, "step": 1}):
+    for options in (
+        {"bits": 0},
+        {"bits": 0.001},
+        {"step": 1e-30},
+        {"bits": 2, "step": 1},
+        {"bits": 2, "lossless": True},
+    ):
         with pytest.raises(InvalidTarget):
             encode(x, **options)
     with pytest.raises(InvalidOption):
@@ -117,7 +163,7 @@ def test_constant_vectors(value: float):
 
 def test_damage_is_found():
     rng = np.random.default_rng(0)
-    for options in ({"bits": 4.0}, {"max_error": 1e-3}):
+    for options in ({"bits": 4.0}, {"max_error": 1e-3}, {"lossless": True}):
         data = encode(_vectors(150), chunk=64, **options)
         for at in rng.integers(0, len(data), 80):
             bad = bytearray(data)
@@ -132,7 +178,7 @@ def test_damage_is_found():
 def test_hostile_files_end_in_errors():
     """With their checks made right, so that what lies behind them is reached."""
     rng = np.random.default_rng(1)
-    for options in ({"bits": 4.0}, {"max_error": 1e-3}):
+    for options in ({"bits": 4.0}, {"max_error": 1e-3}, {"lossless": True}):
         good = encode(_vectors(150), chunk=64, **options)
         for _ in range(60):
             file = form.read(good)
