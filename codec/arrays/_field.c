@@ -5,6 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "direct_module.h"
 #include "field_fit.h"
 #include "numbers_module.h"
 
@@ -307,6 +308,10 @@ static PyType_Spec field_spec = {
 };
 
 static PyMethodDef functions[] = {
+    {"roots", roots, METH_VARARGS, "Square roots; see direct.py."},
+    {"search", search, METH_VARARGS, "Contexts of predictions; see direct.py."},
+    {"split", split, METH_VARARGS, "Values to two parts; see direct.py."},
+    {"join", join, METH_VARARGS, "Two parts to values; see direct.py."},
     {"difference", difference, METH_VARARGS, "Along an axis; see differences.py."},
     {"count", count, METH_VARARGS, "Symbols by context; see shared_tables.py."},
     {"merge", merge, METH_VARARGS, "Contexts that share a table; see shared_tables.py."},

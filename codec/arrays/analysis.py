@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays import context, predictor_fit
+from lictor.codec.arrays import context, direct, predictor_fit
 from lictor.codec.arrays import field as fields
 from lictor.codec.arrays.context import LEVELS, PASSES, Grid, IntArray, Weights
 from lictor.codec.arrays.shared_tables import shared
@@ -20,8 +20,8 @@ RESIDUAL, DIRECT, ROOT = 0, 1, 2
 """What a symbol is: the value less its prediction, or the value itself, with its prediction as its
 context. ROOT is DIRECT with square roots predicted in place of values: for what is mostly 0."""
 MAX_TABLES = 128
-_SOME = 2**13
-"""Values by which the way of coding is chosen in a hurry."""
+_SOME, _CUT_BY = 2**13, 2**16
+"""Values by which the way of coding is chosen in a hurry, and by which predictions are cut."""
 AnyInt = npt.NDArray[Any]
 
 
@@ -50,7 +50,7 @@ def choose(q: AnyInt, g: Grid, quick: bool = False) -> Choice:
         g: how the tensor is cut.
         quick: choose weights from less, and the way from some of the values.
     """
-    sparse = bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
+    sparse = _is_sparse(q)
     low = _low_bits(q)
     modes = [] if sparse else [RESIDUAL]
     if low <= MAX_SHIFT:  # what is sparse was seen to have few enough low bits
@@ -73,6 +73,11 @@ def choose(q: AnyInt, g: Grid, quick: bool = False) -> Choice:
     for w in (w for turns in weights for w in turns):
         w.spread = (0, 0, 0)
     return Choice(weights, mode, low, bounds, shapes, analysis.values, contexts)
+
+
+def _is_sparse(q: AnyInt) -> bool:
+    """Whether most are 0, and the others have few enough low bits."""
+    return bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
 
 
 class _Analysis(Protocol):
@@ -102,7 +107,7 @@ class _Known:
 
 
 def _analyse(q: AnyInt, g: Grid, sparse: bool) -> _Known:
-    seen = roots(q) if sparse else q
+    seen = direct.roots(q) if sparse else q
     coded, errors = seen.astype(np.float64), np.zeros(q.shape)
     weights, predictions, residuals, levels, values = [], [], [], [], []
     for c in range(g.channels):
@@ -130,13 +135,18 @@ class _Quick:
         self._q = np.ascontiguousarray(q, np.int32)
         # An odd distance meets no period of a power of 2.
         self._every = 1 if sparse else (q.size // _SOME) | 1
-        seen = roots(self._q).astype(np.int32) if sparse else self._q
+        seen = direct.roots(self._q) if sparse else self._q
         self._fitted = fields.Fitted(g, seen, self._every)
         self.residuals, self.levels = self._fitted.residuals, self._fitted.levels
 
     @property
     def weights(self) -> list[list[Weights]]:
         return self._fitted.weights
+
+    @property
+    def weight_bits(self) -> float:
+        """About what the weights take."""
+        return self._fitted.weight_bits
 
     @cached_property
     def values(self) -> AnyInt:
@@ -154,16 +164,6 @@ class _Quick:
         return _Known(self.weights, values, predictions, residuals, self.levels[part])
 
 
-def roots(values: AnyInt) -> IntArray:
-    """What ROOT predicts: sign(q) · floor(√(64 |q|)); IEEE's square root makes it exact."""
-    return np.sign(values) * np.floor(np.sqrt(64.0 * np.abs(values))).astype(np.int64)
-
-
-def split(values: IntArray, low: int) -> IntArray:
-    """What DIRECT codes with a table of a value: sign(q) · ceil(|q| / 2^low). 0 stays alone."""
-    return np.sign(values) * ((np.abs(values) + (1 << low) - 1) >> low)
-
-
 _Contexts = tuple[IntArray, list[Shape], npt.NDArray[Any]]
 """Bounds, tables, and each value's context."""
 
@@ -173,8 +173,9 @@ def _way(a: _Analysis, low: int, mode: int) -> tuple[float, _Contexts]:
     if mode == RESIDUAL:
         return _contexts(a.residuals, a.levels, np.arange(1, LEVELS))
     wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + a.values.size // 1000) + 1)[1:-1]
-    cuts = np.unique(np.quantile(a.predictions, wanted, method="nearest").astype(np.int64))
-    high = split(a.values, low)
+    some = a.predictions[:: a.predictions.size // _CUT_BY | 1]
+    cuts = np.unique(np.quantile(some, wanted, method="nearest").astype(np.int64))
+    high, _ = direct.split(a.values, low)
     cost, found = _contexts(high, a.predictions, cuts[np.abs(cuts) < 2**30])
     return cost + low * np.count_nonzero(high), found
 
@@ -184,7 +185,8 @@ def _low_bits(values: IntArray) -> int:
     low = 0
     while (
         low <= MAX_SHIFT
-        and np.ptp(split(np.array([values.min(), values.max()]), low)) >= ENTRIES - 1
+        and np.ptp(direct.split(np.array([values.min(), values.max()]), low)[0].astype(np.int64))
+        >= ENTRIES - 1
     ):
         low += 1
     return low
@@ -194,7 +196,7 @@ def _contexts(symbols: AnyInt, key: AnyInt, bounds: IntArray) -> tuple[float, _C
     """Bits; bounds, tables and contexts, after those that are not worth a table were merged."""
     # A level is the number of bounds at or below itself.
     leveled = key.dtype == np.uint8
-    fine = key if leveled else np.searchsorted(bounds, key, side="right")
+    fine = key if leveled else direct.contexts(key, bounds)
     cost, starts, joined = shared(symbols, fine, bounds.size + 1, MAX_TABLES)
     kept = bounds[np.array(starts[1:], int) - 1]
     run = np.searchsorted(starts, np.arange(bounds.size + 1), side="right") - 1
@@ -208,6 +210,9 @@ def _contexts(symbols: AnyInt, key: AnyInt, bounds: IntArray) -> tuple[float, _C
 def estimate(q: AnyInt, g: Grid) -> tuple[float, float]:
     """Bits of a tensor in a hurry, about, of its weights and of its symbols; in C alone."""
     q = np.ascontiguousarray(q, np.int32)
+    if _is_sparse(q):
+        sparse = _Quick(q, g, True)
+        return sparse.weight_bits, _way(sparse, _low_bits(q), ROOT)[0]
     found = fields.Fitted(g, q, every=q.size)
     symbols = shared(found.residuals, found.levels, LEVELS, MAX_TABLES)[0]
     return found.weight_bits, symbols

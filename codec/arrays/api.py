@@ -347,7 +347,12 @@ def _quickly(
         promise, found = Promise(bound=target.max_error), way.bounded(target.max_error)
     else:
         near = way.int8() if target.mse is None else Distance.of_mse(target.mse)
-        promise, found = Promise(distance=near), way.within(near)
+        promise = Promise(distance=near)
+        mixed = Mixed.quickly(way, near) if way.is_clipped() and not near.unit else None
+        if mixed is not None:
+            mixed.name = name
+            yield mixed, promise
+        found = way.within(near)
     if found is None:
         return
     try:

@@ -10,7 +10,8 @@ travel in the stream.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -136,6 +137,29 @@ def join(planes: npt.NDArray[Any], shape: tuple[int, ...], axis: int | None) -> 
         return planes.reshape(shape)
     rest = [n for i, n in enumerate(shape) if i != axis]
     return np.moveaxis(planes.reshape(shape[axis], *rest), 0, axis)
+
+
+def parts(
+    shape: tuple[int, int, int], most: int
+) -> Iterator[tuple[slice, tuple[slice, slice, slice]]]:
+    """Places of an array (outer, channels, inner) in order, and where they are in it.
+
+    Each part has about `most` values, of all channels, and at least one place.
+    """
+    outer, channels, inner = shape
+    rows = max(1, most // (channels * inner))
+    columns = inner if rows > 1 else max(1, min(inner, most // channels))
+    for o in range(0, outer, rows):
+        for i in range(0, inner, columns):
+            places = slice(
+                o * inner + i, min(o + rows, outer) * inner - inner + min(i + columns, inner)
+            )
+            yield places, (slice(o, o + rows), slice(None), slice(i, i + columns))
+
+
+def outside(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    """A shape as what comes before an axis, the axis, and what comes behind it."""
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
 
 @dataclass

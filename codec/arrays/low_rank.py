@@ -9,24 +9,25 @@ the specification.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays import low_rank_fit, stream
+from lictor.codec.arrays import low_rank_exact, low_rank_fit, stream
 from lictor.codec.arrays.context import MAX_SYMBOL, FloatArray, IntArray, cut, grid
-from lictor.codec.arrays.low_rank_fit import Components
+from lictor.codec.arrays.low_rank_fit import MEAN_BITS, Components
 from lictor.codec.arrays.stream import Uncodable, ints
 from lictor.codec.arrays.target import Distance
 from lictor.codec.errors import CorruptFile
 from lictor.codec.format.picture import Bytes
 from lictor.entropy import CorruptStream, Decoder, Encoder, Pull, Push, SymbolIo
 
-MEAN_BITS = 4
-"""Means are in 2^-MEAN_BITS of the step."""
+if TYPE_CHECKING:
+    from lictor.codec.arrays.quick import Quick
+
 MAX_SHIFT, MAX_WEIGHT, MAX_MEAN = 24, 2**24, 2**30
 _EXACT = 2.0**53
 _TRIES, _NEARER = 12, 0.99
@@ -49,16 +50,31 @@ class Mixture:
 
         Raises CorruptFile where a sum would not be exact.
         """
+        return next(self.each([slice(None)], levels, step, low, high))
+
+    def each(
+        self,
+        parts: Iterable[slice],
+        levels: npt.NDArray[Any],
+        step: float,
+        low: float,
+        high: float,
+    ) -> Iterator[FloatArray]:
+        """Likewise, of one part of the places after the other."""
         places = max(int(self.shifts.max(initial=0)), MEAN_BITS)
         weights = (self.rows << (places - self.shifts)[:, None]).astype(np.float64)
         mean = (self.mean << (places - MEAN_BITS)).astype(np.float64)
         # Largest first: the bound itself is then a sum of float64 that is too large if anything.
-        largest = np.abs(levels).max(1, initial=0).astype(np.float64)
+        ends = levels.max(1, initial=0), levels.min(1, initial=0)
+        largest = np.maximum(*(np.abs(end.astype(np.float64)) for end in ends))
         if not (np.abs(weights).T @ largest + np.abs(mean)).max(initial=0) < _EXACT / 2:
             raise _damaged("has sums outside their range")
-        total = weights.T @ levels.astype(np.float64) + mean[:, None]
-        with np.errstate(over="ignore"):
-            return np.clip(total * (step * 2.0**-places), low, high)
+        for part in parts:
+            total = weights.T @ levels[:, part].astype(np.float64)
+            total += mean[:, None]
+            with np.errstate(over="ignore"):
+                total *= step * 2.0**-places
+            yield np.clip(total, low, high, out=total)
 
 
 def _syntax(io: SymbolIo, m: Mixture | None, count: int, channels: int) -> Mixture:
@@ -80,68 +96,27 @@ def _damaged(what: str) -> CorruptFile:
 # ---- encoding
 
 
-class Mixer:
-    """An array on its way to components. Like features.Quantiser, with a step for those.
+class Mix:
+    """Components that are to be coded.
 
     Args:
-        wanted: its values, (channels, places).
-        axis: of its channels.
-        parts: the components.
-        rounded: values as its type has them.
+        axis: of the channels. parts: the components.
     """
 
-    def __init__(
-        self,
-        wanted: FloatArray,
-        axis: int,
-        parts: Components,
-        rounded: Callable[[FloatArray], FloatArray],
-    ) -> None:
-        self.wanted, self.axis = wanted, axis
-        self.parts, self.rounded = parts, rounded
+    def __init__(self, axis: int, parts: Components) -> None:
+        self.axis, self.parts = axis, parts
 
     @property
     def _largest(self) -> float:
         """The largest number that must not be more than MAX_SYMBOL steps."""
+        z = self.parts.z
         means = np.abs(self.parts.mean).max() * (2.0**MEAN_BITS * MAX_SYMBOL / MAX_MEAN)
-        return float(max(np.abs(self.parts.z).max(), means))
+        return float(max(z.max(), -z.min(), means))
 
     @property
     def components(self) -> int:
         """How many there are."""
         return len(self.parts.rows)
-
-    @property
-    def coarsest(self) -> float:
-        """A step that makes all components 0."""
-        return 4 * float(np.abs(self.parts.z).max())
-
-    @property
-    def size(self) -> int:
-        """Values that are coded: of the components."""
-        return self.parts.z.size
-
-    def mse(self, step: float, every: int = 1) -> float:
-        """Mean squared error with a step, of all places or of some."""
-        values = self._values(self._levels(step)[:, ::every], step)
-        return float(np.square(values - self.wanted[:, ::every]).mean())
-
-    def idea(self, step: float) -> Distance:
-        """How near the values will come to their originals, as the encoder sees it."""
-        return Distance.of_mse(self.mse(step))
-
-    def step_for_mse(self, wanted: float) -> float | None:
-        """The largest step, nearly, with at most this mean squared error; None if there is none."""
-        every = self.wanted.size // 2**18 + 1
-        low, high = (math.sqrt(12 * wanted) * factor for factor in (0.125, 16.0))
-        for _ in range(_TRIES):
-            middle = math.sqrt(low * high)
-            low, high = (middle, high) if self.mse(middle, every) <= wanted else (low, middle)
-        for _ in range(_TRIES):
-            if self.mse(low) <= wanted:
-                return low
-            low *= _NEARER
-        return None
 
     def encode(
         self, step: float, shape: tuple[int, ...], quick: bool = False
@@ -162,13 +137,62 @@ class Mixer:
         mean = np.rint(np.ldexp(self.parts.mean / step, MEAN_BITS))
         return Mixture(self.parts.shifts, self.parts.rows, mean.astype(np.int64))
 
-    def _levels(self, step: float) -> IntArray:
-        return np.rint(self.parts.z.T / step).astype(np.int64)
+    def _levels(self, step: float) -> npt.NDArray[np.int32]:
+        return np.rint(self.parts.z.T / step).astype(np.int32)
 
-    def _values(self, levels: IntArray, step: float) -> FloatArray:
-        return self.rounded(
-            self._mixture(step).values(levels, step, self.parts.low, self.parts.high)
-        )
+
+class Mixer(Mix):
+    """An array on its way to components. Like features.Quantiser, with a step for those.
+
+    Args:
+        wanted: its values, (channels, places).
+        axis: of its channels.
+        parts: the components.
+        rounded: values as its type has them.
+    """
+
+    def __init__(
+        self,
+        wanted: FloatArray,
+        axis: int,
+        parts: Components,
+        rounded: Callable[[FloatArray], FloatArray],
+    ) -> None:
+        super().__init__(axis, parts)
+        self.wanted, self.rounded = wanted, rounded
+
+    @property
+    def coarsest(self) -> float:
+        """A step that makes all components 0."""
+        return 4 * float(np.abs(self.parts.z).max())
+
+    @property
+    def size(self) -> int:
+        """Values that are coded: of the components."""
+        return self.parts.z.size
+
+    def mse(self, step: float, every: int = 1) -> float:
+        """Mean squared error with a step, of all places or of some."""
+        levels = self._levels(step)[:, ::every]
+        values = self._mixture(step).values(levels, step, self.parts.low, self.parts.high)
+        return float(np.square(self.rounded(values) - self.wanted[:, ::every]).mean())
+
+    def idea(self, step: float) -> Distance:
+        """How near the values will come to their originals, as the encoder sees it."""
+        return Distance.of_mse(self.mse(step))
+
+    def step_for_mse(self, wanted: float) -> float | None:
+        """The largest step, nearly, with at most this mean squared error; None if there is none."""
+        every = self.wanted.size // 2**18 + 1
+        low, high = (math.sqrt(12 * wanted) * factor for factor in (0.125, 16.0))
+        for _ in range(_TRIES):
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if self.mse(middle, every) <= wanted else (low, middle)
+        for _ in range(_TRIES):
+            if self.mse(low) <= wanted:
+                return low
+            low *= _NEARER
+        return None
 
 
 def mixer(
@@ -192,6 +216,32 @@ def mixer(
     except np.linalg.LinAlgError:  # numbers so odd that no system of equations is solved with them
         return None
     return Mixer(wanted, axis, parts, rounded) if _fits(parts, math.sqrt(mse)) else None
+
+
+def quickly(quick: Quick, mse: float) -> tuple[Mix, float] | None:
+    """An array's components, and a step, where a clipped array shows them at once; else None.
+
+    May raise LinAlgError.
+    """
+    wanted = mse - quick.rounding(math.sqrt(12 * mse))
+    if not wanted > mse / 2:
+        return None
+    found: tuple[low_rank_exact.Maps, low_rank_exact.Planes, int] | None = None
+    x = quick.array.astype(np.float32, copy=False)
+    ends = float(np.float32(quick.low)), float(np.float32(quick.high))
+    for axis in quick.axes():
+        planes = low_rank_exact.Planes.of(x, axis, *ends)
+        maps = low_rank_exact.find(planes, mse)
+        if maps and (found is None or maps.share < found[0].share):
+            found = maps, planes, axis
+    if found is None:
+        return None
+    maps, planes, axis = found
+    parts = low_rank_exact.resolve(planes, maps, mse)
+    step = low_rank_exact.step_for(planes, parts, wanted)
+    if step is None or not _fits(parts, step):
+        return None
+    return Mix(axis, parts), step
 
 
 def _fits(parts: Components, step: float) -> bool:

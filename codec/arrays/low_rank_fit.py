@@ -13,11 +13,15 @@ Encoder only. Floating point here decides how small a file gets, never whether i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lictor.codec.arrays.context import FloatArray, IntArray
 
+MEAN_BITS = 4
+"""Means are in 2^-MEAN_BITS of the step."""
 MOST_CHANNELS = 768
 """Components of more take minutes to find."""
 LEAST_CHANNELS = 8
@@ -45,11 +49,11 @@ _CHUNK = 2**22
 class Components:
     """An array (places, channels) as components: x is about clip(z @ (rows / 2**shifts) + mean).
 
-    z: float64 (places, K). rows: int64 (K, channels). shifts: int64 (K,), 0 or more.
+    z: float (places, K). rows: int64 (K, channels). shifts: int64 (K,), 0 or more.
     mean: (channels,). low, high: bounds of all values.
     """
 
-    z: FloatArray
+    z: npt.NDArray[Any]
     rows: IntArray
     shifts: IntArray
     mean: FloatArray
@@ -99,14 +103,24 @@ def resolve(x: FloatArray, span: Span, mse: float) -> Components:
     for _ in range(_ALTERNATIONS):
         basis, mean = _fitted(x, clip, z, basis, mean)
         z = _solve(x, clip, basis, mean, z.var(0).clip(min=mse), mse)
-    # The principal axes of what was found, the strongest first.
-    variance, turn = np.linalg.eigh(np.atleast_2d(np.cov(z.T)))
-    basis, variance = turn.T[::-1] @ basis, variance[::-1].clip(min=mse)
-    shifts = np.ceil(0.5 * np.log2(variance / mse) + _PRECISION).astype(np.int64)
-    rows = np.rint(np.ldexp(basis, shifts[:, None].astype(np.int32))).astype(np.int64)
+    rows, shifts, variance = principal(basis, np.cov(z.T), mse)
     parts = Components(z, rows, shifts, mean, clip.low, clip.high)
     parts.z = _held(x, clip, parts, _solve(x, clip, parts.weights, mean, variance, mse))
     return parts
+
+
+def principal(
+    basis: FloatArray, covariance: FloatArray, mse: float
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """The principal axes of components, the strongest first: rows, shifts, and their variance.
+
+    basis: orthonormal, (K, channels). covariance: of the components, (K, K).
+    """
+    variance, turn = np.linalg.eigh(np.atleast_2d(covariance))
+    basis, variance = turn.T[::-1] @ basis, variance[::-1].clip(min=mse)
+    shifts = np.ceil(0.5 * np.log2(variance / mse) + _PRECISION).astype(np.int64)
+    rows = np.rint(np.ldexp(basis, shifts[:, None].astype(np.int32))).astype(np.int64)
+    return rows, shifts, variance
 
 
 @dataclass(frozen=True)

@@ -75,11 +75,11 @@ class Quick:
 
     def __init__(self, dtype: str, raw: npt.NDArray[Any], axis: int | None) -> None:
         self._wide = dtype == "float64"
-        self._raw, self._given, self._dtype = raw, axis, dtype
-        self._array = single(dtype, raw)
-        self._x = self._array.reshape(-1)
-        self._low, self._high = float(self._x.min()), float(self._x.max())
-        self._largest = max(-self._low, self._high)
+        self._raw, self._given, self.dtype = raw, axis, dtype
+        self.array = single(dtype, raw)
+        self._x = self.array.reshape(-1)
+        self.low, self.high = float(self._x.min()), float(self._x.max())
+        self._largest = max(-self.low, self.high)
 
     @staticmethod
     def of(dtype: str, raw: npt.NDArray[Any], axis: int | None) -> Quick | None:
@@ -88,12 +88,21 @@ class Quick:
             return None
         found = Quick(dtype, raw, axis)
         usual = 1 / _RANGE < found._largest < _RANGE  # nor is NaN
-        return found if usual and not found._is_clipped() else None
+        return found if usual else None
 
-    def _is_clipped(self) -> bool:
-        """Whether an activation cut the values: a search may find that they have few components."""
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return self._raw.shape
+
+    def axes(self) -> list[int]:
+        """Those that may be the channels': the one that was given, or all."""
+        return list(range(self._raw.ndim)) if self._given is None else [self._given]
+
+    def is_clipped(self) -> bool:
+        """Whether an activation cut the values: they may have few components."""
         some = self._part(_SOME)
-        return bool(max((some == end).mean() for end in (self._low, self._high)) > _CLIPPED)
+        return bool(max((some == end).mean() for end in (self.low, self.high)) > _CLIPPED)
 
     # ---- steps
 
@@ -124,7 +133,7 @@ class Quick:
         assert _field is not None
         grids = (
             (self._largest / 127, 0.0, 127.0),
-            ((self._high - self._low) / 255, self._low, 255.0),
+            ((self.high - self.low) / 255, self.low, 255.0),
         )
         sums = [_field.grid(self._x, self._wide, *g) if g[0] > 0 else 0.0 for g in grids]
         return Distance(min(sums) / self._x.size)
@@ -143,7 +152,7 @@ class Quick:
         step = self._step(more, wanted, best)
         if self._largest / step >= _FAR or lattice_of(some[some != 0]) >= step:
             return None
-        most = wanted.mse - self._rounding(more, step)
+        most = wanted.mse - self.rounding(step)
         if most < wanted.mse / 2:
             return None
         if most < wanted.mse:
@@ -151,19 +160,20 @@ class Quick:
         axis, orders = self._way(step, best)
         levels, cut = self._room(axis)
         for _ in range(_TRIES):
-            error, _ = self._quantise(self._array, step, best, levels, cut)
+            error, _ = self._quantise(self.array, step, best, levels, cut)
             ratio = most * self._x.size / error if error else 1.0
             if ratio >= 1 + 1e-9:
                 return Levels(levels, axis, step, self._differenced(levels, axis, orders))
             step *= math.sqrt(ratio) * (1 - 1e-4)
         return None
 
-    def _rounding(self, x: npt.NDArray[Any], step: float) -> float:
+    def rounding(self, step: float) -> float:
         """What rounding to a type of 16 bits adds to the mean squared error, with room to spare."""
-        if self._dtype in ("float32", "float64"):
+        if self.dtype in ("float32", "float64"):
             return 0.0
+        x = self._part(_MORE)
         values = np.rint(x / step) * float(step)
-        return 1.25 * float(np.square(rounded(self._dtype, values) - values).mean())
+        return 1.25 * float(np.square(rounded(self.dtype, values) - values).mean())
 
     def _step(self, x: npt.NDArray[Any], wanted: Distance, dead: float) -> float:
         """About the largest that keeps the error for some values.
@@ -188,18 +198,18 @@ class Quick:
     def bounded(self, bound: float) -> Levels | None:
         """With a step that keeps a bound; what it does not, is kept exactly."""
         some = self._part(_MORE)
-        rounding = rounding_of(float(np.quantile(np.abs(some), 0.98)), self._dtype)
+        rounding = rounding_of(float(np.quantile(np.abs(some), 0.98)), self.dtype)
         step = 2 * (bound - rounding if rounding < bound / 2 else bound) * (1 - 2.0**-40)
         if not step > 0 or self._largest / step >= _FAR or lattice_of(some[some != 0]) >= step:
             return None
         axis, orders = self._way(step, 0.0)
         levels, cut = self._room(axis)
-        _, largest = self._quantise(self._array, step, 0.0, levels, cut)
+        _, largest = self._quantise(self.array, step, 0.0, levels, cut)
         patch = b""
-        exact = self._dtype in ("float32", "float64")
+        exact = self.dtype in ("float32", "float64")
         if not (exact and math.sqrt(largest) < bound * (1 - 1e-9)):
-            back = scaled(levels, self._raw.shape, axis, step, self._dtype)
-            own, other = to_float64(self._dtype, back), to_float64(self._dtype, self._raw)
+            back = scaled(levels, self._raw.shape, axis, step, self.dtype)
+            own, other = to_float64(self.dtype, back), to_float64(self.dtype, self._raw)
             far = ~within(own, other, bound)
             patch = pack_patch(self._raw, far) if far.any() else b""
         return Levels(levels, axis, step, self._differenced(levels, axis, orders), patch)
@@ -258,7 +268,7 @@ class Quick:
     def _part_levels(
         self, part: tuple[slice, ...], step: float, dead: float
     ) -> npt.NDArray[np.int32]:
-        return self._levels(np.ascontiguousarray(self._array[part]), step, dead)
+        return self._levels(np.ascontiguousarray(self.array[part]), step, dead)
 
     def _middle(self, shape: list[int], most: int, axis: int | None = None) -> tuple[slice, ...]:
         """Of the array, `most` places at most in all axes but one, from a shape on."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays import analysis, context
+from lictor.codec.arrays import analysis, context, direct
 from lictor.codec.arrays import field as fields
-from lictor.codec.arrays.analysis import DIRECT, MAX_TABLES, RESIDUAL, ROOT, AnyInt, roots, split
+from lictor.codec.arrays.analysis import DIRECT, MAX_TABLES, RESIDUAL, ROOT, AnyInt
 from lictor.codec.arrays.context import LEVELS, MAX_SYMBOL, PASSES, Grid, IntArray, Weights
 from lictor.codec.arrays.field import Field
 from lictor.codec.errors import CodecError, CorruptFile
@@ -209,7 +209,7 @@ def _encode(q: AnyInt, g: Grid, quick: bool) -> tuple[Model, bytes]:
     start = 0
     for size in (g.sizes[turn] for _ in range(g.channels) for turn in range(PASSES)):
         part = slice(start, start + size)
-        _code_split(io, found.symbols[part], found.contexts[part], tables, model.low)
+        _push_split(io, found.symbols[part], found.contexts[part], tables, model.low)
         start += size
     return model, encoder.finish()
 
@@ -219,25 +219,24 @@ def _raw(low: int) -> Tables:
     return Tables.from_frequencies([[fitted.TOTAL, 0]], 0, low)
 
 
-def _code_split(
-    io: SymbolIo,
-    values: IntArray | None,
-    index: npt.NDArray[np.uint8],
-    tables: Tables,
-    low: int,
-) -> IntArray:
-    """Values, None of a decoder, in two parts: what has a table, then the low bits."""
-    first = None if values is None else split(values, low).astype(np.int32)
-    high = io.code(first, index, tables).astype(np.int64)
-    if not low:
-        return high
-    some, rest = high != 0, None
-    if values is not None:
-        rest = np.abs(values[some]) - 1 & (1 << low) - 1
-        rest = (rest - (1 << (low - 1))).astype(np.int32)
-    raw = io.code(rest, np.zeros(int(some.sum()), np.uint8), _raw(low)) + (1 << (low - 1))
-    high[some] = np.sign(high[some]) * (((np.abs(high[some]) - 1) << low) + raw + 1)
-    return high
+def _push_split(
+    io: Push, values: AnyInt, index: npt.NDArray[np.uint8], tables: Tables, low: int
+) -> None:
+    """Values in two parts: what has a table, then the low bits."""
+    high, rest = direct.split(values, low)
+    io.code(high, index, tables)
+    if low:
+        io.code(rest, np.zeros(rest.size, np.uint8), _raw(low))
+
+
+def _pull_split(
+    io: Pull, index: npt.NDArray[np.uint8], tables: Tables, low: int
+) -> npt.NDArray[np.int32] | None:
+    """Likewise; None where a value is out of range."""
+    high = io.code(None, index, tables)
+    count = int(np.count_nonzero(high)) if low else 0
+    rest = io.code(None, np.zeros(count, np.uint8), _raw(low)) if count else high[:0]
+    return direct.join(high, rest, low)
 
 
 def decode(data: Bytes, g: Grid) -> npt.NDArray[np.int32]:
@@ -276,7 +275,7 @@ def _decode(data: Bytes, g: Grid) -> npt.NDArray[np.int32]:
 
 
 def _decode_direct(
-    io: SymbolIo,
+    io: Pull,
     tables: Tables,
     model: Model,
     field: Field,
@@ -285,10 +284,9 @@ def _decode_direct(
     turn: int,
 ) -> bool:
     """A pass whose symbols are the values themselves; whether all are in range."""
-    index = np.searchsorted(model.bounds, predictions, side="right").astype(np.uint8)
-    values = _code_split(io, None, index, tables, model.low)
-    if int(np.abs(values).max()) > MAX_SYMBOL:
+    index = direct.contexts(predictions, model.bounds)
+    values = _pull_split(io, index, tables, model.low)
+    if values is None:
         return False
-    seen = values if model.mode != ROOT else roots(values)
-    field.store(c, turn, seen.astype(np.int32), values.astype(np.int32))
+    field.store(c, turn, direct.roots(values) if model.mode == ROOT else values, values)
     return True

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lictor.codec import decode_features, encode_features, feature_info
-from lictor.codec.arrays import methods
+from lictor.codec.arrays import low_rank_exact, methods, quick
 from lictor.codec.arrays.low_rank import Mixture
 from lictor.codec.arrays.low_rank_fit import find, resolve
 from lictor.codec.arrays.methods import Mixed
@@ -68,6 +68,33 @@ def test_noise_and_what_is_small_have_none(shape: tuple[int, int], error: float)
 @pytest.mark.parametrize("value", [0.0, 3.5])
 def test_a_constant_has_none(value: float) -> None:
     assert find(np.full((100, 20), value), 1e-3) is None
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_what_is_seldom_clipped_tells_the_rank_at_once(axis: int) -> None:
+    whole = relu6(widened(6, 48) + 0.5)
+    x = np.ascontiguousarray(np.moveaxis(whole, 1, axis))
+    planes = low_rank_exact.Planes.of(x, axis, float(x.min()), float(x.max()))
+    maps = low_rank_exact.find(planes, 1e-4)
+    assert maps is not None and maps.weights.shape == (48, 6)
+    parts = low_rank_exact.resolve(planes, maps, 1e-4)
+    back = np.clip(parts.z @ parts.weights + parts.mean, parts.low, parts.high)
+    assert mse(back, np.moveaxis(x, axis, -1).reshape(-1, 48)) < 2e-5
+    noise = relu6(np.random.default_rng(2).normal(size=x.shape) + 1)
+    other = low_rank_exact.Planes.of(noise, axis, float(noise.min()), float(noise.max()))
+    assert low_rank_exact.find(other, 1e-4) is None
+
+
+def test_large_arrays_are_not_searched(monkeypatch) -> None:
+    """Components are found at once, or else not looked for, unless told to."""
+    x = relu6(widened(6, 48, 40) + 0.5)
+    assert x.size >= quick.LEAST
+    monkeypatch.setattr(Mixed, "mixer", None)
+    for dtype in (np.float16, np.float32, np.float64):
+        data = encode_features(x.astype(dtype), mse=1e-3)
+        assert components(data) == 6 and mse(decode_features(data), x) <= 1.01e-3
+    noise = relu6(np.random.default_rng(2).normal(size=x.shape))
+    assert components(encode_features(noise, mse=1e-3)) is None
 
 
 # ---- coding

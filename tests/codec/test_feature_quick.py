@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lictor.codec import decode_features, encode_features, feature_info
-from lictor.codec.arrays import api, context, dtypes, field, quick, shared_tables
+from lictor.codec.arrays import api, context, direct, dtypes, field, quick, shared_tables
 from lictor.codec.arrays.context import Grid, Weights
 from lictor.codec.arrays.target import Distance, Promise
 from lictor.codec.errors import InvalidEffort
@@ -256,3 +256,31 @@ def test_clipped_arrays_of_few_components_are_searched():
     quickly, searched = (encode_features(x, effort=effort) for effort in (0, 1))
     assert feature_info(quickly).arrays[0]["components"] == 4
     assert len(quickly) < 1.02 * len(searched)
+
+
+# ---- values that are coded themselves
+
+
+@needs_c
+@pytest.mark.parametrize("low", [0, 1, 5, 16])
+def test_direct_values_are_those_of_numpy(low: int, monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(low)
+    values = (rng.normal(size=5000) * 2.0 ** rng.integers(0, 26, 5000)).astype(np.int32)
+    values[:3] = 0, context.MAX_SYMBOL, -context.MAX_SYMBOL
+    predictions = rng.integers(-(2**60), 2**60, 5000) >> rng.integers(0, 50, 5000)
+    bounds = np.unique(predictions[:100])
+
+    def found() -> list[np.ndarray]:
+        high, rest = direct.split(values, low)
+        joined = direct.join(high.copy(), rest if low else rest[:0], low)
+        assert joined is not None and np.array_equal(joined, values)
+        contexts = direct.contexts(predictions, bounds)
+        return [direct.roots(values), high, rest, contexts]
+
+    quickly = found()
+    far = np.array([2**30, -(2**31), 0], np.int32)
+    assert direct.join(far.copy(), np.zeros(2, np.int32), 4) is None
+    monkeypatch.setattr(direct, "_field", None)
+    for a, b in zip(quickly, found(), strict=True):
+        assert np.array_equal(a, b)
+    assert direct.join(far.copy(), np.zeros(2, np.int32), 4) is None

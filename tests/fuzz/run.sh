@@ -10,7 +10,7 @@
 # nothing is fuzzed. New inputs that reach new code stay in OUT (out/fuzz).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds=$((${1:-60} / 8))
+seconds=$((${1:-60} / 9))
 out=${OUT:-out/fuzz}
 build() {
     clang -std=c11 -g -O1 -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
@@ -45,4 +45,5 @@ fuzz fuzz_overfit tests/crashes/overfit
 fuzz fuzz_field tests/crashes/field
 fuzz fuzz_words tests/crashes/words
 fuzz fuzz_cabac tests/crashes/cabac
+fuzz fuzz_numbers tests/crashes/numbers
 echo "fuzz: $seconds seconds each, no input failed"

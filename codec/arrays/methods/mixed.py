@@ -11,10 +11,15 @@ from lictor.codec.format.arrays import MAX_COMPONENTS, block, bounds, positive
 from lictor.codec.format.picture import Bytes, Reader, Writer
 
 if TYPE_CHECKING:
-    from lictor.codec.arrays.context import FloatArray
-    from lictor.codec.arrays.low_rank import Mixer
+    import numpy.typing as npt
+
+    from lictor.codec.arrays.low_rank import Mix, Mixer
     from lictor.codec.arrays.quantiser import Quantiser
+    from lictor.codec.arrays.quick import Quick
     from lictor.codec.arrays.target import Distance
+
+_PART = 2**17
+"""Values that are mixed together."""
 
 
 @dataclass
@@ -57,12 +62,19 @@ class Mixed(Coded):
     @classmethod
     def encode(cls, quantiser: Quantiser, mixer: Mixer, step: float) -> Mixed:
         """With a step. Raises Uncodable."""
-        q, parts = quantiser, mixer.parts
-        basis, coded = mixer.encode(step, q.raw.shape, q.quick)
+        q = quantiser
+        return cls._of(q.name, q.dtype, q.raw.shape, mixer, step, q.quick)
+
+    @classmethod
+    def _of(
+        cls, name: str, dtype: str, shape: tuple[int, ...], mixer: Mix, step: float, quick: bool
+    ) -> Mixed:
+        parts = mixer.parts
+        basis, coded = mixer.encode(step, shape, quick)
         return cls(
-            q.name,
-            q.dtype,
-            q.raw.shape,
+            name,
+            dtype,
+            shape,
             axis=mixer.axis,
             coded=coded,
             step=step,
@@ -72,16 +84,42 @@ class Mixed(Coded):
             basis=basis,
         )
 
-    def values(self, model: Any) -> FloatArray:
-        """Levels of the components, mixed."""
-        from lictor.codec.arrays import low_rank, stream
-        from lictor.codec.arrays.context import grid, join
+    @classmethod
+    def quickly(cls, quick: Quick, near: Distance) -> Mixed | None:
+        """Within an error, where components are found without a search; else None."""
+        import numpy as np
+
+        from lictor.codec.arrays import low_rank
+
+        try:
+            found = low_rank.quickly(quick, near.mse)
+        except np.linalg.LinAlgError:
+            return None
+        if found is None:
+            return None
+        mixer, step = found
+        return cls._of("", quick.dtype, quick.shape, mixer, step, True)
+
+    def decode(self, model: Any = None) -> npt.NDArray[Any]:
+        """As Coded.decode, in parts."""
+        import numpy as np
+
+        from lictor.codec.arrays import context, low_rank, stream
+        from lictor.codec.arrays.dtypes import from_float64
+        from lictor.codec.arrays.lossless import unpack_patch
 
         mixture = low_rank.unpack(self.basis, self.components, self.shape[self.axis])
         inner = low_rank.shape_of(self.shape, self.axis, self.components)
-        levels = stream.decode(self.coded, grid(inner, self.axis))
-        values = mixture.values(levels, self.step, self.low, self.high)
-        return join(values, self.shape, self.axis)
+        levels = stream.decode(self.coded, context.grid(inner, self.axis))
+        raw = np.empty(self.shape, "uint16" if self.dtype == "bfloat16" else self.dtype)
+        whole = raw.reshape(shape := context.outside(self.shape, self.axis))
+        cut = list(context.parts(shape, _PART))
+        mixed = mixture.each((part for part, _ in cut), levels, self.step, self.low, self.high)
+        for (_, where), values in zip(cut, mixed, strict=True):
+            part = np.moveaxis(whole[where], 1, 0)
+            part[...] = from_float64(self.dtype, values).reshape(part.shape)
+        unpack_patch(self.patch, raw)
+        return raw
 
     def describe(self) -> dict[str, Any]:
         """With step and components."""

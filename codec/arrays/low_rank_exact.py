@@ -1,0 +1,326 @@
+"""Finds the few channels that many are linear maps of, at once, where an activation left enough.
+
+What a layer that widens gives has a low rank exactly, until the activation clips it. There are
+places where none of the channels that are seldom clipped is: there their covariance has the rank of
+the layer, and the rest follows by least squares from what is seen, without the rounds of completion
+that low_rank_fit.py takes, which finds components where more is clipped, too.
+
+Encoder only. Floating point here decides how small a file gets, never whether it decodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lictor.codec.arrays.context import FloatArray, IntArray, outside, parts
+from lictor.codec.arrays.low_rank_fit import MEAN_BITS, Components, principal
+
+F32 = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+LEAST_CHANNELS, MOST_CHANNELS = 8, 1024
+_CHANNELS_EACH = 3
+"""Least number of channels to a component."""
+_SAMPLE, _SAMPLE_A_CHANNEL = 4096, 8
+_CLEAR = 0.9
+"""Of the channels of a block, the share that its rank has to stay below."""
+_SEEN_EACH, _SEEN_MORE = 1.5, 8
+"""Places where a whole block is seen, for each of its channels, and more."""
+_EACH, _KNOWN, _MORE = 2, 1.5, 16
+"""Places that weights are fitted to, and channels that components are solved from, for each
+component, and more."""
+_ENOUGH = 1.3
+"""With fewer places for each component, weights are held where the channel is clipped, too."""
+_RIDGE = 1e-9
+_STEPS = 60
+"""Of conjugate gradients: as many as values of a place that are clipped, where these matter."""
+_CLOSE, _THINNED = 1e-7, 0.7
+"""Squared residuals at which a place is solved, in parts of the largest at first; the share of
+places that are not below which the others are left out."""
+_VIOLATIONS, _HELD = 12, 2
+"""Rounds in which a channel's weights are held where it is clipped; in which components are."""
+_BLOCK = 2**19
+"""Values that are worked on together."""
+_JUDGED, _TRIES, _AIMS = 2**18, 4, (0.9998, 0.999, 0.997, 0.99)
+"""Values by which a step is sought, and tries at it; then the part of the root that is aimed at, as
+means, which are rounded to parts of the step, make the error rise and fall with it."""
+
+
+@dataclass(frozen=True)
+class Planes:
+    """An array as (outer, channels, inner), float32; the least and the largest of its values.
+
+    Places are in order of outer, then inner, as `context.cut` has them.
+    """
+
+    whole: F32
+    low: float
+    high: float
+
+    @staticmethod
+    def of(x: F32, axis: int, low: float, high: float) -> Planes:
+        """With its channels along an axis."""
+        return Planes(x.reshape(outside(x.shape, axis)), low, high)
+
+    @property
+    def channels(self) -> int:
+        """How many."""
+        return int(self.whole.shape[1])
+
+    @property
+    def places(self) -> int:
+        """Values of a channel."""
+        return int(self.whole.shape[0] * self.whole.shape[2])
+
+    def spread(self, count: int) -> IntArray:
+        """So many places from all over."""
+        return np.arange(count) * self.places // count
+
+    def some(self, places: IntArray) -> F32:
+        """(channels, places)."""
+        inner = self.whole.shape[2]
+        return np.ascontiguousarray(self.whole[places // inner, :, places % inner].T)
+
+    def blocks(self) -> Iterator[tuple[slice, F32]]:
+        """All places in order, and their values (channels, places)."""
+        outer, channels, inner = self.whole.shape
+        for places, where in parts((outer, channels, inner), _BLOCK):
+            yield places, np.moveaxis(self.whole[where], 1, 0).reshape(self.channels, -1)
+
+    def seen(self, x: F32) -> Flags:
+        """Where values are as they were."""
+        return (x > self.low) & (x < self.high)
+
+    def missed(self, x: F32, guess: F32) -> F32:
+        """What is seen, less what is guessed; elsewhere as far as that is within the bounds."""
+        off = x - guess
+        off[(x <= self.low) & (off > 0)] = 0
+        off[(x >= self.high) & (off < 0)] = 0
+        return off
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Channels as maps of components, which have about unit variance, uncorrelated.
+
+    weights: (channels, K). mean: (channels,). order: of channels, those most seen first.
+    z: (K, places) of some places.
+    """
+
+    weights: FloatArray
+    mean: FloatArray
+    order: IntArray
+    z: FloatArray
+
+    @property
+    def share(self) -> float:
+        """Components to a channel."""
+        return self.weights.shape[1] / self.weights.shape[0]
+
+
+def find(planes: Planes, mse: float) -> Maps | None:
+    """The maps of an array, as far as they matter at this mean squared error.
+
+    None where no block of channels is seen that tells, or takes too many components. May raise
+    LinAlgError.
+    """
+    if not LEAST_CHANNELS <= planes.channels <= min(MOST_CHANNELS, planes.places):
+        return None
+    return _Sample(planes).maps(mse)
+
+
+class _Sample:
+    """Some places of an array, and what they tell."""
+
+    def __init__(self, planes: Planes) -> None:
+        count = min(planes.places, max(_SAMPLE, _SAMPLE_A_CHANNEL * planes.channels))
+        self._planes, self._x = planes, planes.some(planes.spread(count))
+        self._seen = planes.seen(self._x)
+        self._order = np.argsort(-self._seen.sum(1), kind="stable")
+
+    @cached_property
+    def _first(self) -> IntArray:
+        """Of each place how many channels, in order, are seen before one that is not."""
+        ordered = self._seen[self._order]
+        return np.where(ordered.all(0), len(ordered), (~ordered).argmax(0))
+
+    def _most(self, each: float, more: int) -> int:
+        """The most channels that are all seen at so many places for each of them, and more."""
+        size = len(self._order) + 1
+        places = np.bincount(self._first, minlength=size)[::-1].cumsum()[::-1]
+        channels = np.arange(size)
+        return int(channels[places >= each * channels + more].max(initial=0))
+
+    def maps(self, mse: float) -> Maps | None:
+        """As `find`."""
+        channels = len(self._order)
+        block = min(self._most(_SEEN_EACH, _SEEN_MORE), channels // 2)
+        if block < LEAST_CHANNELS:
+            return None
+        own, places = self._order[:block], np.flatnonzero(self._first >= block)
+        x = self._x[own][:, places].astype(np.float64)
+        mean = x.mean(1, keepdims=True)
+        variance, axes = np.linalg.eigh((x - mean) @ (x - mean).T / places.size)
+        axes = axes[:, variance > mse]
+        size = axes.shape[1]
+        if not 0 < size <= min(_CLEAR * block, channels / _CHANNELS_EACH):
+            return None
+        # Fewer channels are all seen in more places, which tell more channels' weights.
+        fewer = max(math.ceil(1.05 * size) + 1, self._most(0, 4 * size))
+        own, mean, axes = own[:fewer], mean[:fewer], axes[:fewer]
+        places = np.flatnonzero(self._first >= len(own))
+        z = np.linalg.pinv(axes) @ (self._x[own][:, places] - mean)
+        rows, known = self._solvable(z, places, np.column_stack([axes, mean]))
+        off = self._x[known] - rows[:, -1:]
+        return self._all(_white(masked(rows[:, :-1], off, self._seen[known])))
+
+    def _solvable(
+        self, z: FloatArray, places: IntArray, rows: FloatArray
+    ) -> tuple[FloatArray, IntArray]:
+        """Weights and means of channels, most seen first, enough to solve places by; their numbers.
+
+        rows: those that are known, of the first channels. z: components of places where all these
+            are seen.
+        """
+        found, known = list(rows), list(self._order[: len(rows)])
+        for c in self._order[len(rows) :]:
+            if len(known) >= _KNOWN * len(z) + _MORE:
+                break
+            seen = np.flatnonzero(self._seen[c, places])
+            if seen.size >= _ENOUGH * len(z) + 4:
+                found.append(_fitted(z, self._x[c, places], seen))
+                known.append(c)
+        return np.array(found), np.array(known, np.int64)
+
+    def _all(self, z: FloatArray) -> Maps:
+        """All channels, by all places."""
+        channels, single = len(self._order), z.astype(np.float32)
+        rows = np.zeros((channels, len(z) + 1))
+        for c in range(channels):
+            seen = np.flatnonzero(self._seen[c])
+            if seen.size >= _ENOUGH * len(z):
+                rows[c] = _fitted(single, self._x[c], seen)
+            else:
+                rows[c] = self._scarce(z, c)
+        return Maps(rows[:, :-1], rows[:, -1], self._order, z)
+
+    def _scarce(self, z: FloatArray, c: int) -> FloatArray:
+        """Of a channel that is seldom seen: where it is, and where it else came inside."""
+        seen, x = self._seen[c], self._x[c].astype(np.float64)
+        best, least = np.append(np.zeros(len(z)), x.mean()), np.inf
+        taken = seen
+        for _ in range(_VIOLATIONS if seen.any() else 0):
+            row = _fitted(z, x, np.flatnonzero(taken), most=x.size)
+            guess = (row[:-1] @ z + row[-1]).clip(self._planes.low, self._planes.high)
+            error, taken = float(np.square(guess - x).sum()), seen | (guess != x)
+            if error < least:
+                best, least = row, error
+            if taken.sum() < _ENOUGH * len(row):  # too few to tell
+                break
+        return best
+
+
+def _fitted(
+    z: npt.NDArray[Any], x: npt.NDArray[Any], places: IntArray, most: int | None = None
+) -> FloatArray:
+    """Weights, then a mean, by least squares from some of the places."""
+    some = places[:: max(1, places.size // (most or _EACH * len(z) + _MORE))]
+    design = np.ones((len(z) + 1, some.size), z.dtype)
+    design[:-1] = z[:, some]
+    gram = (design @ design.T).astype(np.float64)
+    gram[np.diag_indices(len(gram))] += _RIDGE * some.size
+    found: FloatArray = np.linalg.solve(gram, design @ x[some].astype(z.dtype))
+    return found
+
+
+def _white(z: FloatArray) -> FloatArray:
+    """Components of about unit variance, uncorrelated."""
+    variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(z)))
+    scale = np.sqrt(variance.clip(min=variance.max() * 1e-12 + 1e-300))
+    found: FloatArray = (axes / scale).T @ z
+    return found
+
+
+def masked(weights: FloatArray, x: npt.NDArray[Any], seen: Flags) -> FloatArray:
+    """The components of places by least squares from what is seen, (K, places).
+
+    By conjugate gradients (Hestenes and Stiefel 1952), all places at once: with orthonormal columns
+    they need a step for each value that is not seen, at most.
+
+    weights: (channels, K). x: (channels, places), less the means. seen: likewise.
+    """
+    q, r = np.linalg.qr(weights)
+    v, there = q.astype(np.float32), seen.astype(np.float32)
+    y: F32 = v.T @ (x.astype(np.float32, copy=False) * there)
+    left = v.T @ ((x - v @ y) * there)
+    size = np.einsum("kn,kn->n", left, left)
+    least = _CLOSE * max(float(size.max()), 1e-30)
+    going, towards = np.arange(size.size), left
+    for _ in range(_STEPS):
+        far = np.flatnonzero(size > least)
+        if not far.size:
+            break
+        if far.size < _THINNED * size.size:
+            going, size, there = going[far], size[far], there[:, far]
+            left, towards = left[:, far], towards[:, far]
+        along = v @ towards
+        along *= there
+        along = v.T @ along
+        step = size / np.einsum("kn,kn->n", towards, along).clip(min=1e-30)
+        y[:, going] += step * towards
+        along *= step
+        left = left - along
+        before, size = size, np.einsum("kn,kn->n", left, left)
+        towards = towards * (size / before.clip(min=1e-30))
+        towards += left
+    return np.asarray(np.linalg.inv(r) @ y, np.float64)
+
+
+def resolve(planes: Planes, maps: Maps, mse: float) -> Components:
+    """An array as components, whose weights are rounded as finely as this error needs."""
+    q, r = np.linalg.qr(maps.weights)
+    rows, shifts, _ = principal(q.T, np.cov(r @ maps.z), mse)
+    weights = np.ldexp(rows.astype(np.float64), -shifts[:, None].astype(np.int32)).T
+    some = maps.order[: int(_KNOWN * len(rows)) + _MORE]
+    own, means = weights[some], maps.mean[some, None].astype(np.float32)
+    all_weights, all_means = weights.astype(np.float32), maps.mean[:, None].astype(np.float32)
+    inverse = np.linalg.pinv(weights).astype(np.float32)
+    z = np.empty((len(rows), planes.places), np.float32)
+    for places, x in planes.blocks():
+        few = x[some]
+        part = masked(own, few - means, planes.seen(few)).astype(np.float32)
+        for _ in range(_HELD):
+            part += inverse @ planes.missed(x, all_weights @ part + all_means)
+        z[:, places] = part
+    return Components(z.T, rows, shifts, maps.mean, planes.low, planes.high)
+
+
+def step_for(planes: Planes, parts: Components, mse: float) -> float | None:
+    """About the largest step that keeps a mean squared error; None if none is found."""
+    some = planes.spread(min(planes.places, max(1, _JUDGED // planes.channels)))
+    x, z = planes.some(some), np.ascontiguousarray(parts.z[some].T)
+    weights, finest = parts.weights.T.astype(np.float32), 2.0**-MEAN_BITS
+
+    def off(x: F32, z: npt.NDArray[Any]) -> float:
+        mean = np.rint(parts.mean / (step * finest)) * (step * finest)
+        guess = weights @ (np.rint(z / np.float32(step)) * np.float32(step))
+        left = planes.missed(x, guess + mean[:, None].astype(np.float32))
+        return float(np.vdot(left, left))
+
+    step = math.sqrt(12 * mse * planes.channels / len(parts.rows))
+    for _ in range(_TRIES):
+        step *= math.sqrt(mse / max(off(x, z) / x.size, 1e-6 * mse))
+    for aim in _AIMS:
+        found = sum(off(x, parts.z[places].T) for places, x in planes.blocks())
+        ratio = mse * planes.whole.size / max(found, 1e-300)
+        if ratio > 1:
+            return step
+        step *= math.sqrt(ratio) * aim
+    return None
