@@ -83,11 +83,9 @@ def histograms(
     width = int(symbols.max(initial=0)) - low + 1
     if width * count <= _TOGETHER:
         return _together(symbols, contexts, count, low, width)
-    order = np.argsort(contexts, kind="stable")
-    ends = np.searchsorted(contexts[order], np.arange(count + 1))
     found = []
     for i in range(count):
-        own = symbols[order[ends[i] : ends[i + 1]]]
+        own = symbols[contexts == i]
         if not own.size:
             found.append(Histogram(0, np.zeros(0, np.int64)))
             continue

@@ -3,14 +3,14 @@
     python examples/array_speed.py features/*.npy      # at the error of int8, one thread
     python examples/array_speed.py --values 16777216   # a random array of so many values
 
-CPU time, the best of some runs; --dtype converts first. The last column is the growth of the
-process while it encodes and decodes for the first time, in sizes of the array.
+CPU time, the best of some runs; --dtype converts first. The last columns are the growth of the
+process while it encodes, and while it decodes, in sizes of the array (Linux only): after small
+arrays, so that code and tables do not count.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,12 +42,31 @@ def best(run: Callable[[], Any], seconds: float) -> float:
             return float(least)
 
 
+def status(key: str) -> int:
+    """Bytes of the process: VmRSS, what it has, or VmHWM, the most it had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(s for s in lines if s.startswith(key)).split()[1])
+
+
+def growth(run: Callable[[], Any], size: int) -> tuple[Any, float]:
+    """What is made, and how far the process grew for it, in sizes."""
+    Path("/proc/self/clear_refs").write_text("5")  # the most is from now on
+    before = status("VmRSS")
+    made = run()
+    return made, (status("VmHWM") - before) / size
+
+
+def warm() -> None:
+    """Whatever is loaded and made once."""
+    small = tokens(70000)
+    for x in (small, np.maximum(small, 0)):
+        decode_features(encode_features(x))
+
+
 def line(name: str, x: Array, seconds: float) -> str:
     """A row of the table."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    data = encode_features(x)
-    decode_features(data)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / x.nbytes
+    data, encoded = growth(lambda: encode_features(x), x.nbytes)
+    _, decoded = growth(lambda: decode_features(data), x.nbytes)
     speeds = [
         x.size / best(run, seconds) / 1e6
         for run in (lambda: encode_features(x), lambda: decode_features(data))
@@ -55,7 +74,7 @@ def line(name: str, x: Array, seconds: float) -> str:
     bits = 8 * len(data) / x.size
     return (
         f"| {name} | {x.dtype} | {x.size} | {bits:.3f} | {speeds[0]:.1f} | {speeds[1]:.1f} | "
-        f"{grown:.1f} |"
+        f"{encoded:.1f} | {decoded:.1f} |"
     )
 
 
@@ -67,8 +86,9 @@ def main() -> None:
     parser.add_argument("--dtype", help="such as float16")
     parser.add_argument("--seconds", type=float, default=1.0, help="for each of the timings")
     args = parser.parse_args()
-    print("| array | type | values | bits a value | encoded, M/s | decoded, M/s | memory |")
-    print("|---|---|---|---|---|---|---|")
+    print("| array | type | values | bits a value | M/s encoded | decoded | memory | decoded |")
+    print("|---|---|---|---|---|---|---|---|")
+    warm()
     given = [("random", tokens(args.values))] if args.values else []
     given += [(Path(f).stem, np.load(f)) for f in args.files]
     for name, x in given:

@@ -48,7 +48,7 @@ def choose(q: AnyInt, g: Grid, quick: bool = False) -> Choice:
     Args:
         q: integers (channels, plane), within MAX_SYMBOL.
         g: how the tensor is cut.
-        quick: choose weights from less, and the way from some of the values.
+        quick: weights from less, and the way from some of the values; int32 are written over.
     """
     sparse = _is_sparse(q)
     low = _low_bits(q)
@@ -88,22 +88,29 @@ class _Analysis(Protocol):
     @property
     def values(self) -> AnyInt: ...
     @property
-    def predictions(self) -> IntArray: ...
+    def predictions(self) -> IntArray:
+        """Of values from all over."""
+
     @property
     def residuals(self) -> AnyInt: ...
     @property
     def levels(self) -> AnyInt: ...
+    def below(self, cuts: IntArray) -> npt.NDArray[np.uint8]:
+        """Of each prediction how many cuts are at or below it."""
 
 
 @dataclass
 class _Known:
-    """One that is here."""
+    """One that is here, with all predictions."""
 
     weights: list[list[Weights]]
     values: AnyInt
     predictions: IntArray
     residuals: AnyInt
     levels: AnyInt
+
+    def below(self, cuts: IntArray) -> npt.NDArray[np.uint8]:
+        return direct.contexts(self.predictions, cuts)
 
 
 def _analyse(q: AnyInt, g: Grid, sparse: bool) -> _Known:
@@ -132,11 +139,13 @@ class _Quick:
     """One made in C; what not every way of coding needs is made when it is asked for."""
 
     def __init__(self, q: AnyInt, g: Grid, sparse: bool) -> None:
-        self._q = np.ascontiguousarray(q, np.int32)
+        own = np.ascontiguousarray(q, np.int32)
+        self._sparse = own if sparse else None
         # An odd distance meets no period of a power of 2.
-        self._every = 1 if sparse else (q.size // _SOME) | 1
-        seen = direct.roots(self._q) if sparse else self._q
+        self._every = (q.size // _CUT_BY) | 1
+        seen = direct.roots(own) if sparse else own
         self._fitted = fields.Fitted(g, seen, self._every)
+        self.predictions = self._fitted.predictions
         self.residuals, self.levels = self._fitted.residuals, self._fitted.levels
 
     @property
@@ -150,16 +159,24 @@ class _Quick:
 
     @cached_property
     def values(self) -> AnyInt:
-        return self._fitted.ordered(self._q)
+        if self._sparse is not None:
+            return self._fitted.ordered(self._sparse)
+        found = self.residuals.copy()
+        for part, predictions in self._fitted.each():
+            found[part] += context.rounded(predictions).astype(np.int32)
+        return found
 
-    @cached_property
-    def predictions(self) -> IntArray:
-        return self._fitted.predictions if self._every == 1 else self._fitted.all_predictions()
+    def below(self, cuts: IntArray) -> npt.NDArray[np.uint8]:
+        found = np.empty(self.levels.size, np.uint8)
+        for part, predictions in self._fitted.each():
+            found[part] = direct.contexts(predictions, cuts)
+        return found
 
     def some(self) -> _Known:
-        """Of some of the values, where nothing is sparse."""
-        part = slice(None, None, self._every)
-        predictions, residuals = self._fitted.predictions, self.residuals[part]
+        """Of fewer values, where nothing is sparse."""
+        step = self.predictions.size // _SOME | 1
+        part, predictions = slice(None, None, step * self._every), self.predictions[::step].copy()
+        residuals = self.residuals[part]
         values = residuals + context.rounded(predictions).astype(np.int32)
         return _Known(self.weights, values, predictions, residuals, self.levels[part])
 
@@ -176,7 +193,8 @@ def _way(a: _Analysis, low: int, mode: int) -> tuple[float, _Contexts]:
     some = a.predictions[:: a.predictions.size // _CUT_BY | 1]
     cuts = np.unique(np.quantile(some, wanted, method="nearest").astype(np.int64))
     high, _ = direct.split(a.values, low)
-    cost, found = _contexts(high, a.predictions, cuts[np.abs(cuts) < 2**30])
+    cuts = cuts[np.abs(cuts) < 2**30]
+    cost, found = _contexts(high, a.below(cuts), cuts)
     return cost + low * np.count_nonzero(high), found
 
 
@@ -192,23 +210,33 @@ def _low_bits(values: IntArray) -> int:
     return low
 
 
-def _contexts(symbols: AnyInt, key: AnyInt, bounds: IntArray) -> tuple[float, _Contexts]:
-    """Bits; bounds, tables and contexts, after those that are not worth a table were merged."""
-    # A level is the number of bounds at or below itself.
-    leveled = key.dtype == np.uint8
-    fine = key if leveled else direct.contexts(key, bounds)
+def _contexts(symbols: AnyInt, fine: AnyInt, bounds: IntArray) -> tuple[float, _Contexts]:
+    """Bits; bounds, tables and contexts, after those that are not worth a table were merged.
+
+    fine: of each symbol how many bounds are at or below its level, or its prediction.
+    """
     cost, starts, joined = shared(symbols, fine, bounds.size + 1, MAX_TABLES)
     kept = bounds[np.array(starts[1:], int) - 1]
     run = np.searchsorted(starts, np.arange(bounds.size + 1), side="right") - 1
-    contexts = run.astype(np.uint8)[fine]
+    contexts = _translated(fine, run)
     if joined is None:
         joined = fitted.histograms(symbols, contexts, kept.size + 1)
         cost = sum(fitted.bits(h) for h in joined)
     return cost, (kept, [fitted.shape(h) for h in joined], contexts)
 
 
+def _translated(fine: AnyInt, run: IntArray) -> npt.NDArray[np.uint8]:
+    """run[fine], both of less than 256, a byte at a time."""
+    table = run.astype(np.uint8).tobytes().ljust(256, b"\0")
+    whole = np.ascontiguousarray(fine, np.uint8).tobytes().translate(table)
+    return np.frombuffer(whole, np.uint8)
+
+
 def estimate(q: AnyInt, g: Grid) -> tuple[float, float]:
-    """Bits of a tensor in a hurry, about, of its weights and of its symbols; in C alone."""
+    """Bits of a tensor in a hurry, about, of its weights and of its symbols; in C alone.
+
+    q: as for `choose`, written over likewise.
+    """
     q = np.ascontiguousarray(q, np.int32)
     if _is_sparse(q):
         sparse = _Quick(q, g, True)

@@ -88,14 +88,14 @@ def encode_features(
             coarser step, and an array that fits as it is comes back exactly.
         exact: every bit comes back, as without it of integers; given without a target.
         axis: of the channels: values that share a meaning. Found by trial if None.
-        effort: 0 codes large arrays, of 2^16 values or more, without a search, unless an activation
-            clipped them; from 1 on (to 9, no different) all are searched for components of which
-            channels are mixtures, the best axis, and more to predict from, which takes some fifty
-            times as long.
+        effort: 0 codes large arrays, of 2^16 values or more, without a search; from 1 on (to 9, no
+            different) all are searched for components of which channels are mixtures (behind an
+            activation 0 finds them, too, where enough channels are seldom clipped), the best axis,
+            and more to predict from, which takes some fifty times as long.
         chunk: rows along the first axis that are coded together, and decode without the rest
-            (`open_array`); 0 for one piece. Unless told otherwise, arrays of more than 2^23 values
+            (`open_array`); 0 for one piece. Unless told otherwise, arrays of more than 2^22 values
             are cut into chunks of about 2^21, which are coded as many at a time as there are
-            threads (4 at most). Models take arrays in one piece.
+            threads (4, and half of them, at most). Models take arrays in one piece.
         model: name of weights that learned what such arrays look like, or path of a .safetensors
             file that `lictor train-features` made. It has no max_error.
         quality: of the model, 0 (smallest file) to 100, 50 if nothing is given; found by search for
@@ -363,6 +363,7 @@ def _quickly(
     array.name, array.dtype, array.shape = name, dtype, raw.shape
     array.axis = -1 if found.axis is None else found.axis
     array.patch, array.coded, array.step = found.patch, coded, found.step
+    del found, way  # whose integers take as much memory as the array
     yield array, promise
 
 

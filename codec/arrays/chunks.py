@@ -16,10 +16,12 @@ from lictor.codec.format.arrays import Array
 from lictor.codec.runtime.pool import workers
 from lictor.codec.runtime.threads import OwnThreads
 
-LARGE = 2**23
+LARGE = 2**22
 """Values above which an array is cut."""
 _VALUES = 2**21
 """Of a chunk, about: large enough that what describes its channels does not matter."""
+_AT_ONCE = 2
+"""Of so many chunks one is worked on at a time, which takes some four times its memory."""
 
 
 def given(chunk: Any) -> int | None:
@@ -70,6 +72,7 @@ def encode(
         with np.errstate(all="ignore"):  # which holds in one thread
             return one(np.ascontiguousarray(raw[place]))
 
-    with workers(len(places), OwnThreads(), MOST_WORKERS) as (pool, _):
+    most = min(MOST_WORKERS, max(1, len(places) // _AT_ONCE))
+    with workers(len(places), OwnThreads(), most) as (pool, _):
         parts = [task.result() for task in [pool.submit(code, place) for place in places]]
     return Chunked.encode(Array(name, dtype, raw.shape), cut, rows, parts)

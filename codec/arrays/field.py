@@ -6,6 +6,7 @@ plane is too long for it: the same integers from both.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
@@ -151,7 +152,7 @@ class Fitted:
 
     Args:
         g: the cut of the array.
-        seen: what predictions are made of, int32 (channels, plane), contiguous.
+        seen: what predictions are made of, int32 (channels, plane), contiguous; written over.
         every: predictions are kept of one in so many values.
 
     Attributes:
@@ -165,7 +166,8 @@ class Fitted:
         counts, biases = np.empty((2, units), np.int32)
         taps = np.empty((units * context.MAX_TAPS, 3), np.int32)
         spreads = np.empty((units, 3), np.int32)
-        self.residuals, self.levels = np.empty(size, np.int32), np.empty(size, np.uint8)
+        # All of seen is taken in before the first residual is known.
+        self.residuals, self.levels = seen.reshape(-1), np.empty(size, np.uint8)
         self.predictions = np.empty(-(-size // every), np.int64)
         self._g = g
         self._c = _field.Field(g.channels, g.count, g.height, g.width)
@@ -186,15 +188,15 @@ class Fitted:
         lengths = np.ceil(np.log2(1.0 + np.abs(numbers.astype(np.float64))))
         return float(lengths.sum()) + 2 * numbers.size + 4 * counts.size + 4 * len(taps)
 
-    def all_predictions(self) -> NDArray[int64]:
-        """Of every value."""
-        turns = [(c, t) for c in range(self._g.channels) for t in range(context.PASSES)]
-        whole, start = np.empty(self.residuals.size, np.int64), 0
-        for c, turn in turns:
-            w, stop = self.weights[c][turn], start + self._g.sizes[turn]
-            self._c.predict(c, turn, _taps(w), w.bias, whole[start:stop])
-            start = stop
-        return whole
+    def each(self) -> Iterator[tuple[slice, NDArray[int64]]]:
+        """Where each pass of each channel is in the order of coding, and its predictions."""
+        start = 0
+        for c, turn in ((c, t) for c in range(self._g.channels) for t in range(context.PASSES)):
+            w, size = self.weights[c][turn], self._g.sizes[turn]
+            predictions = np.empty(size, np.int64)
+            self._c.predict(c, turn, _taps(w), w.bias, predictions)
+            yield slice(start, start + size), predictions
+            start += size
 
     def ordered(self, values: NDArray[int32]) -> NDArray[int32]:
         """Values (channels, plane) in the order of coding."""

@@ -41,7 +41,7 @@ _NEAR, _HALVES = 6, 16
 _CLOSE, _AIM = 0.999, 0.9997
 """What of an error is used up when a step will do, and which part of the root is aimed at."""
 _TRIES = 4
-_CHANNELS, _PLACES, _PART = 24, 2**10, 8
+_CHANNELS, _PLACES, _PART = 24, 2**10, 16
 """What of an array tells its axis: channels, and places of each, one in so many of all at most."""
 _MOST_CHANNELS = 2**13
 _SMOOTH, _PROMISING = 2**13, 0.1

@@ -6,7 +6,9 @@ back what is coded.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,6 @@ from lictor.entropy import (
     CorruptStream,
     Decoder,
     Encoder,
-    Price,
     Pull,
     Push,
     SymbolIo,
@@ -36,6 +37,8 @@ from lictor.entropy.fitted import ENTRIES, MAX_LOG, MAX_SHIFT, Shape
 _CHOICE = 104
 """The Gaussian table (sigma 56) that tells which one codes the integers that follow."""
 _MIDDLE = 64
+_PRICED = 2**11
+"""Larger symbols are taken for as dear as this one, when tables are chosen."""
 
 
 class Uncodable(CodecError):
@@ -68,17 +71,25 @@ def _int32(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
 
 def _gaussian_for(symbols: npt.NDArray[np.int32]) -> int:
     """The Gaussian table that codes the symbols in the fewest bits, about."""
-    sigmas = gaussian_sigmas()
-    sizes = np.abs(symbols.astype(np.float64))
-    guesses = np.sqrt((sizes**2).mean()), 1.25 * sizes.mean(), 1.5 * np.median(sizes)
-    near = {int(np.abs(np.log(sigmas / max(s, 0.11))).argmin()) for s in guesses}
+    sizes = np.abs(symbols.astype(np.int64))
+    squares = float(np.square(sizes, dtype=np.float64).mean())
+    guesses = math.sqrt(squares), 1.25 * float(sizes.mean()), 1.5 * float(np.median(sizes))
+    near = {int(np.abs(_log_sigmas() - math.log(max(s, 0.11))).argmin()) for s in guesses}
+    if len(near) == 1:
+        return near.pop()
+    known = np.minimum(sizes, _PRICED)
+    return min(sorted(near), key=lambda table: float(_prices(table)[known].sum()))
 
-    def bits(table: int) -> float:
-        price = Price()
-        price.code(symbols, np.full(symbols.size, table, np.uint8))
-        return price.bits
 
-    return min(sorted(near), key=bits)
+@lru_cache(maxsize=1)
+def _log_sigmas() -> npt.NDArray[np.float64]:
+    return np.log(gaussian_sigmas())
+
+
+@lru_cache(maxsize=128)
+def _prices(table: int) -> npt.NDArray[np.float64]:
+    """Bits of symbols of sizes 0 to _PRICED with a Gaussian table."""
+    return gaussian_tables().cost(np.arange(_PRICED + 1), np.full(_PRICED + 1, table))
 
 
 def _damaged(what: str) -> CorruptFile:
@@ -179,7 +190,7 @@ def encode(q: AnyInt, g: Grid, quick: bool = False) -> bytes:
     Args:
         q: integers (channels, plane), within MAX_SYMBOL.
         g: how the tensor is cut.
-        quick: choose weights from less.
+        quick: choose weights from less; integers of int32 are written over.
 
     Raises Uncodable.
     """

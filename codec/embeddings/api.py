@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -171,11 +172,24 @@ def _exact(file: File, raw: npt.NDArray[Any]) -> File:
     file.way = form.EXACT
     for low in range(0, file.rows, file.block):
         part = np.ascontiguousarray(raw[low : low + file.block])
-        file.blocks.append(pack(part))
-        back = unpack(file.blocks[-1], file.dtype, part.shape)
-        if back.tobytes() != part.tobytes():
+        file.blocks.append(_sum_of(part) + pack(part))
+        if _unpacked(file, file.blocks[-1], len(part)).tobytes() != part.tobytes():
             raise SelfCheckFailed("vectors do not come back as they were; please report it")
     return file
+
+
+def _sum_of(rows: npt.NDArray[Any]) -> bytes:
+    """CRC-32 of values, little-endian."""
+    little = rows.astype(rows.dtype.newbyteorder("<"), copy=False)
+    return zlib.crc32(little.tobytes()).to_bytes(4, "little")
+
+
+def _unpacked(file: File, data: Bytes, count: int) -> npt.NDArray[Any]:
+    """The rows of an exact block. Raises CorruptFile."""
+    rows = unpack(data[4:], file.dtype, (count, file.columns))
+    if _sum_of(rows) != bytes(data[:4]):
+        raise CorruptFile("a block does not decode to what was encoded; get another copy of it")
+    return rows
 
 
 class _Encoder:
@@ -386,7 +400,7 @@ def _rows(file: File, first: int, last: int) -> Iterator[tuple[int, int, npt.NDA
     """Likewise, with its rows."""
     if file.way == form.EXACT:
         for low, high, data in _blocks(file, first, last):
-            yield low, high, unpack(data, file.dtype, (high - low, file.columns))
+            yield low, high, _unpacked(file, data, high - low)
         return
     for low, high, levels, patch in _levels(file, first, last):
         back = _rows_of(file, levels)
