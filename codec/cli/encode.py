@@ -63,7 +63,8 @@ def encode(
     IN: pictures, arrays or weights, or folders to search for them through all levels. OUT: a .bin
     file, or a folder for several inputs. Arrays without a target come as near as int8 with one
     scale does; with a --model of features, --quality counts, or --mse or --bits find it. Weights
-    come back to the byte; with a target, or --kind arrays, they are arrays.
+    come back to the byte; with -q or --bits, with loss; with other targets, or --kind arrays, they
+    are arrays.
     """
     inputs, output = options.inputs_and_output(paths, as_json)
     jobs = files.plan(inputs, output, files.ENCODABLE, suffix)

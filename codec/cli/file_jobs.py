@@ -96,6 +96,8 @@ class Encode:
         wrong = "" if self.mixed else kinds.not_taken(kind, given)
         if wrong:
             raise UsageError(wrong)
+        if self.mixed and kind is kinds.WEIGHTS:
+            given.pop("quality", None)  # it is the pictures'
         taken = kind.takes(given)
         return {name: value for name, value in given.items() if name in taken}
 

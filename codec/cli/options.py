@@ -175,7 +175,9 @@ targets = together(
 features = together(
     click.option("--max-error", type=float, metavar="E", help="Arrays: no value further off."),
     click.option("--mse", type=float, metavar="M", help="Arrays: mean squared error, at most."),
-    click.option("--bits", type=float, metavar="B", help="Arrays: bits per value, of the file."),
+    click.option(
+        "--bits", type=float, metavar="B", help="Arrays, weights: bits per value, of the file."
+    ),
     click.option("--axis", type=int, metavar="N", help="Arrays: axis of the channels, else found."),
     click.option(
         "--chunk",
@@ -201,7 +203,8 @@ presets = together(
 calibration = click.option(
     "--calibration",
     metavar="FILE",
-    help="Keys and values: the calibration of their model, as lictor.kv.calibrate makes it.",
+    help="Keys and values: the calibration of their model, as lictor.kv.calibrate makes it. "
+    "Weights: that of their network, by lictor.training.calibrated, with -q or --bits.",
 )
 chain = click.option(
     "--chain",
@@ -213,7 +216,7 @@ weights = together(
         "--kind",
         type=click.Choice([kind.name for kind in kinds.KINDS]),
         help="What inputs are; else by their names: .safetensors, .pt and .pth are weights, but "
-        "with one of the options of arrays they are arrays.",
+        "with --max-error, --mse, --axis, --chunk or a --model they are arrays.",
     ),
     click.option(
         "--base",

@@ -181,6 +181,7 @@ class Grid(Stepped):
 
     trellis: whether levels are those of a trellis. strands: values between one and the next of its
     strand. rows, columns, runs, tables: as of `Words`. least: the sum of levels of context 0.
+    shift: bits of levels beside the tables.
     """
 
     code: ClassVar[int] = 2
@@ -190,6 +191,7 @@ class Grid(Stepped):
     rows: Bytes = b""
     columns: Bytes = b""
     least: int = 0
+    shift: int = 0
     runs: list[int] = field(default_factory=list)
     tables: Bytes = b""
 
@@ -204,6 +206,7 @@ class Grid(Stepped):
         self.rows = block(io, "levels of rows", self.rows)
         self.columns = block(io, "levels of columns", self.columns)
         self.least = io.uint("least context", self.least, 0, 30)
+        self.shift = io.uint("bits beside the tables", self.shift, 0, 16)
         count = io.uint("number of tables", len(self.runs) or 1, 1, MAX_CONTEXTS)
         runs = self.runs or [1] * count
         self.runs = [io.varint("contexts of a table", n, 1, MAX_CONTEXTS) for n in runs]

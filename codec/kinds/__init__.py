@@ -39,8 +39,8 @@ START = 16
 """Bytes from the beginning of a file, by which it is known."""
 _FLAGS = {"quality": "-q", "precision": "--bf16"}
 _DEFAULTS: dict[str, Any] = {"salvage": False, "precision": "float32", "device": "cpu", "reduce": 1}
-_LOSSY = frozenset(("max_error", "mse", "bits", "axis", "chunk"))
-"""Options that say how arrays are to be coded with loss."""
+_LOSSY = frozenset(("max_error", "mse", "axis", "chunk"))
+"""Options that say how arrays are to be coded, of those that weights do not take."""
 
 
 # ---- which kind
@@ -75,14 +75,14 @@ def for_encoding(
 ) -> tuple[Kind, str]:
     """The kind that an input is encoded as, and what is to be said of that.
 
-    Weights with a target are arrays. given: options of encoding; forced: the name of a kind, or "";
-    mixed: whether options may be another input's.
+    Weights with a target of arrays are arrays. given: options of encoding; forced: the name of a
+    kind, or ""; mixed: whether options may be another input's.
     """
     kind = next((kind for kind in KINDS if kind.name == forced), None)
     if kind:
         return kind, ""
     kind = of_input(name, start, given.get("preset"))
-    lossy = _LOSSY if mixed else _LOSSY | {"model", "quality"}
+    lossy = _LOSSY if mixed else _LOSSY | {"model"}
     if kind is not WEIGHTS or not lossy & given.keys():
         return kind, ""
     option = next(option for option in given if option in lossy)

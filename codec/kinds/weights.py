@@ -1,4 +1,4 @@
-"""Weights as a kind of payload: files of tensors, and .bin files that give them back exactly."""
+"""Weights as a kind of payload: files of tensors, and .bin files of them, exact unless asked."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Weights(Kind):
     name, one, whose = "weights", "weights", "a weight file's"
     magic, suffixes, key = form.MAGIC, frozenset((".safetensors", *_PICKLED)), "tensors"
     output = ".safetensors"
-    options = frozenset(("base", "threads"))
+    options = frozenset(("base", "threads", "quality", "bits", "calibration"))
     decode_options = frozenset(("base", "layers", "tensor", "salvage", "progress", "threads"))
-    advice = "weights are coded exactly; with --kind arrays they take --max-error, --mse or --bits"
+    advice = "weights take --quality or --bits; with --kind arrays --max-error and --mse, too"
     common = (InvalidOption,)
     decode_common = (InvalidOption, ModelUnavailable)
     writes = frozenset((".safetensors", ".npy"))
@@ -81,7 +81,7 @@ class Weights(Kind):
     def encode(
         self, content: Content, options: Mapping[str, Any], progress: Progress | None = None
     ) -> tuple[bytes, Row]:
-        """options: base, threads."""
+        """options: base, threads, quality, bits, calibration."""
         import io
 
         buffer = io.BytesIO()
@@ -96,15 +96,17 @@ class Weights(Kind):
         progress: Progress | None = None,
     ) -> Row:
         """A tensor at a time."""
-        from lictor.codec.weights import info, source, writer
+        from lictor.codec.weights import info, lossy, source, writer
 
         base = options.get("base")
         other = source.opened(base) if base is not None else None
-        made = writer.write(content.source, file, other, options.get("threads", 1), progress)
+        how = lossy.asked(content.source, options, other is not None)
+        made = writer.write(content.source, file, other, options.get("threads", 1), progress, how)
         text, hashed = len(content.source.text), other.digest if other else b""
         size = writer.size(content.source, made, hashed)
         told = info.described(content.source.header, text, made, size, hashed)
-        return {**vars(told), "notes": content.notes}
+        short = lossy.fallen_short(told.bits, options)
+        return {**vars(told), "notes": (*content.notes, *short)}
 
     def verified(self, content: Content) -> Row:
         """The row of a file that was encoded and decoded, by one thread and by two.
@@ -182,11 +184,12 @@ class Weights(Kind):
         same = sum(t["method"].startswith("same as") for t in row["tensors"])
         tied = f", {same} of them as others" if same else ""
         needs = f", needs the base {row['base'][:16]}" if row["base"] else ""
+        lossy = any(t["method"].startswith("grid") for t in row["tensors"])
         share = row["bytes"] / max(row["original"], 1)
         return (
             f"weights, {len(row['tensors'])} tensors{tied}: {kinds or 'no values'}; {row['bytes']} "
-            f"bytes of {row['original']} ({share:.1%}), {row['bits']:.3f} bits a value, exact"
-            f"{needs}"
+            f"bytes of {row['original']} ({share:.1%}), {row['bits']:.3f} bits a value, "
+            f"{'with loss' if lossy else 'exact'}{needs}"
         )
 
     def brief(self, row: Row, seconds: str) -> str:

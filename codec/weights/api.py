@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from lictor.codec.weights import file as files
-from lictor.codec.weights import lossy, quantisers, writer
+from lictor.codec.weights import lossy, writer
 from lictor.codec.weights import source as sources
+from lictor.codec.weights.curvature import Calibration
 from lictor.codec.weights.quantisers import Quantiser
 from lictor.codec.weights.reader import Reader
 
@@ -21,7 +22,9 @@ def encode_weights(
     *,
     base: Given | None = None,
     quality: float | None = None,
-    quantiser: str | Quantiser = quantisers.DEFAULT,
+    bits: float | None = None,
+    quantiser: str | Quantiser | None = None,
+    calibration: Calibration | str | os.PathLike[str] | None = None,
     threads: int = 1,
     into: IO[bytes] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -34,8 +37,11 @@ def encode_weights(
             tensors of the same name, type and shape only the difference is coded.
         quality: 0 to 100, of the values of tensors of floats with two axes or more: 12.5 more are
             about a bit a value more. What is decoded is a file of the same tensors and types.
+        bits: in place of a quality, at most so many a value, all bytes counted, where that can be.
         quantiser: what makes whole numbers of values, by its name in
-            `lictor.codec.weights.quantisers`, or a function as those are.
+            `lictor.codec.weights.quantisers`, or a function as those are; None for the best.
+        calibration: what data say of the network, as `lictor.training.calibrated.calibrate`
+            measures it, or the path of its file.
         threads: that work on the chunks of a tensor. The bytes are the same.
         into: a file that takes the bytes as they are made, one tensor at a time in memory.
         progress: called with the tensors done and their number.
@@ -50,9 +56,8 @@ def encode_weights(
     buffer = into if into is not None else io.BytesIO()
     other = sources.opened(base) if base is not None else None
     own = sources.opened(source)
-    how = None
-    if quality is not None:
-        how = lossy.Lossy(lossy.step_of(own, quality), quantisers.named(quantiser))
+    options = {"quality": quality, "bits": bits, "quantiser": quantiser, "calibration": calibration}
+    how = lossy.asked(own, options, base is not None)
     writer.write(own, buffer, other, threads, progress, how)
     return buffer.getvalue() if isinstance(buffer, io.BytesIO) and into is None else b""
 

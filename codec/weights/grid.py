@@ -150,10 +150,9 @@ def encode(
     levels = np.ascontiguousarray(given.levels, np.int32).reshape(rows * columns)
     strands, values = trellis.layout(rows, columns)
     starts = range(0, levels.size, values)
-    odd = None
-    if given.trellis:
-        odd = np.concatenate([trellis.odd(levels[at : at + values], strands) for at in starts])
-    tables, packed = grid_tables.choose(levels.reshape(rows, columns), odd)
+    square = levels.reshape(rows, columns)
+    odd = trellis.odd_of_matrix(square) if given.trellis else None
+    tables, packed = grid_tables.choose(square, odd)
     step = np.float32(given.step)
     record = Grid(
         step=int(step.view(np.uint32)),
@@ -165,6 +164,7 @@ def encode(
         rows=tables.packed_rows,
         columns=tables.packed_columns,
         least=tables.least,
+        shift=tables.shift,
         runs=tables.runs,
         tables=packed,
     )
@@ -185,9 +185,7 @@ def decoded(tensor: Tensor, given: Quantised) -> Floats:
     levels = given.levels.reshape(rows * columns)
     points = levels
     if given.trellis:
-        strands, values = trellis.layout(rows, columns)
-        parts = [levels[at : at + values] for at in range(0, levels.size, values)]
-        points = np.concatenate([trellis.points(p, trellis.odd(p, strands)) for p in parts])
+        points = trellis.points(levels, trellis.odd_of_matrix(given.levels.reshape(rows, columns)))
     step = np.float32(given.step)
     square = points.reshape(rows, columns).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -255,7 +253,7 @@ def _encode_chunk(
     if odd is not None:
         contexts = contexts + odd * np.uint8(coding.tables.count)
     encoder = Encoder(coding.tables.tables, checksum=False)
-    encoder.push(levels + np.int32(grid_tables.ZERO), contexts)
+    encoder.push(levels + np.int32(coding.tables.zero), contexts)
     data = encoder.finish()
     points = levels if odd is None else trellis.points(levels, odd)
     raw = stored(coding.values(points, start), coding.dtype)
@@ -283,10 +281,10 @@ def pull(coding: Coding, data: Bytes, start: int, count: int) -> Ints:
     try:
         decoder = Decoder(data, coding.tables.tables, checksum=False)
         if coding.trellis:
-            points = trellis.pull(decoder, contexts, coding.tables.count, coding.strands)
+            points = trellis.pull(decoder, contexts, coding.tables, coding.strands)
         else:
             points = decoder.pull(contexts)
-            points -= grid_tables.ZERO
+            points -= coding.tables.zero
         decoder.close()
     except CorruptStream as e:
         raise CorruptFile("a chunk is no stream; the file is damaged, get another copy") from e

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,13 @@ from lictor.codec.format.elements import Bytes, Reader, Writer
 from lictor.codec.format.weights import Grid
 from lictor.codec.weights import planes, tables, words
 from lictor.entropy import Tables, fitted
-from lictor.entropy.fitted import Shape
+from lictor.entropy.fitted import MAX_SHIFT, Shape
 
 Array = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.int64]
 ZERO = 127
-"""The symbol of level 0."""
+"""The entry of level 0."""
 _SYMBOLS = 255
 _WIDTH, _MIDDLE = 4, 7
 _LEVELS = 2 * _MIDDLE + 1
@@ -33,17 +33,24 @@ class Levels:
     """How large levels of rows and of columns are, and the tables by that.
 
     least, count: the first sum of both that has a context of its own, and how many contexts there
-    are for each quantiser. packed_rows, packed_columns: as they are sent; b"" where all are 0.
+    are for each quantiser. shift: low bits of levels that are beside the tables.
+    packed_rows, packed_columns: as they are sent; b"" where all are 0.
     """
 
     rows: Array
     columns: Array
     least: int
     count: int
+    shift: int
     runs: list[int]
     tables: Tables
     packed_rows: bytes = b""
     packed_columns: bytes = b""
+
+    @property
+    def zero(self) -> int:
+        """The symbol of level 0."""
+        return ZERO << self.shift
 
     def contexts(self, start: int, count: int) -> Array:
         """Those of the values from `start` on, until the thread's next."""
@@ -60,10 +67,12 @@ def choose(levels: Ints, odd: Array | None) -> tuple[Levels, bytes]:
     """
     sizes = np.abs(levels)
     rows, columns = _sizes(sizes.mean(1)), _sizes(sizes.mean(0))
+    shift = _shift(sizes)
+    symbols = (levels.reshape(-1) + np.int32((ZERO << shift) + (1 << shift >> 1))) >> shift
     best = None
     for by_rows, by_columns in _ways(*levels.shape):
         own, others = rows * np.uint8(by_rows), columns * np.uint8(by_columns)
-        counts, least = _counted(levels, odd, own, others)
+        counts, least = _counted(symbols, odd, own, others)
         bits = tables.cost(counts)
         bits += _LEVEL_BITS * (by_rows * rows.size + by_columns * columns.size)
         if best is None or bits < best[0]:
@@ -73,7 +82,8 @@ def choose(levels: Ints, odd: Array | None) -> tuple[Levels, bytes]:
     runs, shapes = tables.merged(counts)
     count = len(counts) // (1 if odd is None else 2)
     parts = _pack(rows), _pack(columns)
-    found = Levels(rows, columns, least, count, runs, compiled(runs, shapes), *parts)
+    made = compiled(runs, shapes, shift)
+    found = Levels(rows, columns, least, count, shift, runs, made, *parts)
     return found, tables.pack(shapes)
 
 
@@ -84,11 +94,13 @@ def bits(levels: Levels) -> npt.NDArray[np.float32]:
     """
     tables = levels.tables
     found = np.empty((len(tables), _SYMBOLS), np.float32)
+    near, half = np.arange(-ZERO, ZERO + 1), 1 << levels.shift >> 1
     for t, row in enumerate(found):
         logs = PRECISION - np.log2(np.maximum(tables.row(t), 1))
+        entries = np.full(_SYMBOLS, logs[-1] + _ESCAPE)
         first = int(tables.offsets[t])
-        row[:] = logs[-1] + _ESCAPE
-        row[first : first + logs.size - 1] = logs[:-1]
+        entries[first : first + logs.size - 1] = logs[:-1] + levels.shift
+        row[:] = entries[ZERO + (near + half >> levels.shift)]
     found = found.reshape(-1, levels.count, _SYMBOLS)
     return np.ascontiguousarray(np.broadcast_to(found, (2, *found.shape[1:])))
 
@@ -103,7 +115,8 @@ def read(record: Grid, rows: int, columns: int) -> Levels:
     if rest or not count or record.least + count > 2 * _LEVELS + 1:
         raise CorruptFile("a tensor has other tables than contexts; get another copy of the file")
     shapes = tables.unpack(record.tables, len(record.runs))
-    return Levels(own, others, record.least, count, record.runs, compiled(record.runs, shapes))
+    made = compiled(record.runs, shapes, record.shift)
+    return Levels(own, others, record.least, count, record.shift, record.runs, made)
 
 
 def plane(data: Bytes, count: int, width: int) -> Array:
@@ -116,10 +129,11 @@ def plane(data: Bytes, count: int, width: int) -> Array:
     return found
 
 
-def compiled(runs: list[int], shapes: list[Shape]) -> Tables:
+def compiled(runs: list[int], shapes: list[Shape], shift: int = 0) -> Tables:
     """A table for each context. Raises CorruptFile."""
+    own = [replace(shape, shift=shift) for shape in shapes]
     try:
-        return fitted.tables([s for n, s in zip(runs, shapes, strict=True) for _ in range(n)])
+        return fitted.tables([s for n, s in zip(runs, own, strict=True) for _ in range(n)])
     except ValueError as e:
         raise CorruptFile(f"the tables of a tensor are none ({e}); get another copy") from e
 
@@ -135,9 +149,8 @@ def _sizes(means: npt.NDArray[np.float64]) -> Array:
     return (np.clip(steps, -_MIDDLE, _MIDDLE) + _MIDDLE).astype(np.uint8)
 
 
-def _counted(levels: Ints, odd: Array | None, rows: Array, columns: Array) -> tuple[Counts, int]:
+def _counted(symbols: Ints, odd: Array | None, rows: Array, columns: Array) -> tuple[Counts, int]:
     """How often each context has each symbol, those of the even quantiser first; the least sum."""
-    symbols = levels.reshape(-1) + np.int32(ZERO)
     sums = words.contexts(rows, columns, 0, symbols.size)
     least, most = int(sums.min()), int(sums.max())
     count = most - least + 1
@@ -146,6 +159,12 @@ def _counted(levels: Ints, odd: Array | None, rows: Array, columns: Array) -> tu
         own += odd * np.uint8(count)
     found = words.tally(symbols, own, _SYMBOLS + 1, count * (1 if odd is None else 2))
     return found, least
+
+
+def _shift(sizes: Ints) -> int:
+    """So many low bits that nearly all levels have entries."""
+    most = float(np.quantile(sizes, 0.999)) if sizes.size else 0.0
+    return min(MAX_SHIFT, max(0, int(np.ceil(np.log2(most / (ZERO - 1) + 1e-9)))))
 
 
 def _pack(sizes: Array) -> bytes:

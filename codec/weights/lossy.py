@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.errors import InvalidOption
+from lictor.codec.format import weights as form
 from lictor.codec.format.weights import Record
-from lictor.codec.weights import grid
+from lictor.codec.weights import exact, grid, vectors
 from lictor.codec.weights.container import Tensor
-from lictor.codec.weights.quantisers import Known, Quantiser
+from lictor.codec.weights.curvature import Calibration
+from lictor.codec.weights.grid import Floats, Quantised
+from lictor.codec.weights.quantisers import CALIBRATED, DEFAULT, Known, Quantiser, named
 from lictor.codec.weights.source import Source
+from lictor.codec.weights.vectors import Vector
 
 Array = npt.NDArray[np.uint8]
 FEWEST = 256
@@ -23,24 +27,130 @@ FEWEST = 256
 
 @dataclass(frozen=True)
 class Lossy:
-    """How tensors are quantised. step: of all; quantiser: what makes levels."""
+    """How tensors are coded. step: of matrices; quantiser: what makes levels of them.
+
+    vectors: what takes the place of tensors of one axis. calibration: what data say.
+    """
 
     step: float
     quantiser: Quantiser
+    vectors: dict[str, Vector]
+    calibration: Calibration
+    level: float = 0.0
 
     def encode(
         self, tensor: Tensor, raw: Array, mapped: Callable[..., Iterator[Any]]
     ) -> tuple[Record, list[bytes]] | None:
-        """The record of a tensor, and its chunks; None where it is to be exact."""
+        """The record of a tensor, and its chunks; None where it is to be exact, as it is."""
+        if tensor.name in self.vectors:
+            return _encode_vector(tensor, self.vectors[tensor.name], mapped)
         if not is_matrix(tensor):
             return None
         values = grid.floats(raw, tensor.dtype).reshape(grid.matrix(tensor))
         if not np.isfinite(values).all():
             return None
-        found = self.quantiser(values, Known(tensor.name, tensor.shape, self.step))
+        curvature = self.calibration.layers.get(tensor.name)
+        known = Known(tensor.name, tensor.shape, self.step, curvature, self.level)
+        found = self.quantiser(values, known)
         if found is None or not np.isfinite(found.decoded(tensor)).all():
             return None
         return found.encode(tensor, mapped)
+
+    def bits(self, source: Source) -> float:
+        """About the bits a value of a whole file."""
+        total, values = 0, 0
+        for tensor in source.header.stored:
+            coded = self.encode(tensor, source.raw(tensor), map)
+            coded = coded or exact.encode(tensor, source.raw(tensor), None, map)
+            total += len(form.write_head(coded[0])) + sum(map(len, coded[1]))
+            values += tensor.values
+        return 8 * total / max(values, 1)
+
+
+def _encode_vector(
+    tensor: Tensor, vector: Vector, mapped: Callable[..., Iterator[Any]]
+) -> tuple[Record, list[bytes]]:
+    if vector.step:
+        levels = np.rint(vector.values / np.float32(vector.step)).astype(np.int32)
+        if np.abs(levels).max() < grid.MOST:
+            return grid.encode(tensor, Quantised(levels[None], vector.step), mapped)
+    return exact.encode(tensor, grid.stored(vector.values, tensor.dtype), None, mapped)
+
+
+def planned(
+    source: Source, quality: float, quantiser: str | Quantiser | None, calibration: Calibration
+) -> Lossy:
+    """How a file is coded with a quality. Raises InvalidOption."""
+    name = quantiser or (CALIBRATED if calibration.layers else DEFAULT)
+    step = step_of(source, quality)
+
+    def values(tensor: Tensor) -> Floats:
+        if tensor.name in calibration.replaced:
+            return calibration.replaced[tensor.name]
+        return grid.floats(source.raw(tensor), tensor.dtype)
+
+    fine = _FINE * 2 ** ((quality - 40) / _QUALITIES_A_BIT)
+    found = vectors.rounded(source.header.stored, values, fine)
+    sizes = {t.name: grid.matrix(t) for t in source.header.stored if is_matrix(t)}
+    level = calibration.level(sizes, name != "diagonal")
+    return Lossy(step, named(name), found, calibration, level)
+
+
+_FINE = 128
+
+
+def asked(source: Source, options: Mapping[str, Any], based: bool = False) -> Lossy | None:
+    """How a file is coded with the options of `encode_weights`; None for exactly.
+
+    Raises InvalidOption.
+    """
+    quality, bits = options.get("quality"), options.get("bits")
+    if quality is None and bits is None:
+        if options.get("calibration") is not None:
+            raise InvalidOption("a calibration is for a quality or bits; give one of these, too")
+        return None
+    if quality is not None and bits is not None:
+        raise InvalidOption("bits find the quality; leave the quality out")
+    if based:
+        raise InvalidOption("a base is for exact weights; leave it, or the quality, out")
+    calibration = Calibration.of(options.get("calibration"))
+    quantiser = options.get("quantiser")
+    if bits is not None:
+        return _within(source, bits, quantiser, calibration)
+    assert quality is not None
+    return planned(source, quality, quantiser, calibration)
+
+
+def fallen_short(found: float, options: Mapping[str, Any]) -> list[str]:
+    """What of the options could not be done, to say. found: bits a value of the file."""
+    bits = options.get("bits")
+    if bits is None or found <= bits:
+        return []
+    return [f"takes {found:.3f} bits a value; {bits:g} are too few for it"]
+
+
+def _within(
+    source: Source, bits: float, quantiser: str | Quantiser | None, calibration: Calibration
+) -> Lossy:
+    """The best quality that was found with which a file has at most so many bits a value."""
+    if not bits > 0:
+        raise InvalidOption(f"bits is {bits:g}; give a number above 0")
+    quality, best = bits * _QUALITIES_A_BIT, 0.0
+    for _ in range(_TRIES):
+        quality = min(max(quality, 0.0), 100.0)
+        how = planned(source, quality, quantiser, calibration)
+        found = how.bits(source)
+        if found <= bits:
+            best = max(best, quality)
+            if quality == 100 or found > 0.99 * bits:
+                break
+        elif quality == 0:
+            break
+        quality += (0.997 * bits - found) * _QUALITIES_A_BIT
+    return planned(source, best, quantiser, calibration)
+
+
+_TRIES = 6
 
 
 def is_matrix(tensor: Tensor) -> bool:

@@ -31,8 +31,9 @@ import numpy.typing as npt
 
 from lictor.codec.errors import InvalidOption
 from lictor.codec.format.weights import Record
-from lictor.codec.weights import grid_tables, trellis
+from lictor.codec.weights import feedback, trellis
 from lictor.codec.weights.container import Tensor
+from lictor.codec.weights.curvature import Curvature
 from lictor.codec.weights.grid import MOST, Mapped, Quantised
 
 Floats = npt.NDArray[np.float32]
@@ -44,11 +45,15 @@ class Known:
 
     name, shape: of the tensor. step: what the quality asks for, the same for all tensors of a
     network, in units of its values.
+    curvature: what errors cost, of a network that was calibrated; level: the mean of log2 of that,
+    of all its values.
     """
 
     name: str
     shape: tuple[int, ...]
     step: float
+    curvature: Curvature | None = None
+    level: float = 0.0
 
 
 class Coded(Protocol):
@@ -63,7 +68,11 @@ class Coded(Protocol):
 
 Quantiser = Callable[[Floats, Known], Coded | None]
 QUANTISERS: dict[str, Quantiser] = {}
-DEFAULT = "trellis"
+DEFAULT, CALIBRATED = "trellis", "feedback"
+RATE = 0.4
+"""Squared steps of a trellis' grid that a bit is worth: what one more would save."""
+_POINTS = 1.7
+"""A trellis' grid is so much finer than a plain one of the same error."""
 PLUGINS = {"deepcabac": "cabac", "nested": "layered"}
 """Quantisers in modules of their own, which are imported when they are asked for."""
 
@@ -102,31 +111,27 @@ def plain(values: Floats, known: Known) -> Quantised | None:
 @quantiser("trellis")
 def in_trellis(values: Floats, known: Known) -> Quantised | None:
     """All values of a strand together, for the least of squared error and bits."""
-    # Points lie twice as close as levels say: the error is that of a plain grid of 1.7 of these.
-    step = known.step / 1.7
+    step = known.step / _POINTS
     scaled = values / np.float32(step)
     if np.abs(scaled).max() > MOST:
         return None
-    return Quantised(trellised(scaled), step, trellis=True)
+    return Quantised(trellis.of_matrix(scaled, RATE), step, trellis=True)
 
 
-def trellised(scaled: Floats, rate: float = 0.4, rounds: int = 2) -> npt.NDArray[np.int32]:
-    """Levels of values in steps. rate: squared steps that a bit is worth."""
-    rows, columns = scaled.shape
-    strands, size = trellis.layout(rows, columns)
-    flat = np.ascontiguousarray(scaled, np.float32).reshape(-1)
-    levels = np.rint(flat / 2).astype(np.int32)
-    for again in range(rounds):
-        odd = _odd(levels, strands, size) if again else None
-        tables, _ = grid_tables.choose(levels.reshape(scaled.shape), odd)
-        costs = grid_tables.bits(tables) * np.float32(rate)
-        for at in range(0, flat.size, size):
-            part = slice(at, at + size)
-            contexts = tables.contexts(at, levels[part].size)
-            levels[part] = trellis.levels(flat[part], contexts, costs, strands)
-    return levels.reshape(scaled.shape)
+@quantiser("diagonal")
+def by_diagonal(values: Floats, known: Known) -> Coded | None:
+    """Steps by what errors cost, each value's alone; as "trellis" without a calibration."""
+    return _calibrated(values, known, False)
 
 
-def _odd(levels: npt.NDArray[np.int32], strands: int, size: int) -> npt.NDArray[np.uint8]:
-    parts = [levels[at : at + size] for at in range(0, levels.size, size)]
-    return np.concatenate([trellis.odd(part, strands) for part in parts])
+@quantiser("feedback")
+def with_feedback(values: Floats, known: Known) -> Coded | None:
+    """Steps by what errors cost that columns make up for; as "trellis" without a calibration."""
+    return _calibrated(values, known, True)
+
+
+def _calibrated(values: Floats, known: Known, again: bool) -> Coded | None:
+    if known.curvature is None:
+        return in_trellis(values, known)
+    step = known.step / _POINTS
+    return feedback.quantise(values, step, known.curvature, known.level, again, RATE)

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.format.weights import MAX_VALUES
-from lictor.codec.weights import words
-from lictor.codec.weights.grid_tables import ZERO
+from lictor.codec.weights import grid_tables, words
+from lictor.codec.weights.grid_tables import Levels
 from lictor.entropy import Decoder
 
 Array = npt.NDArray[np.uint8]
@@ -59,8 +59,8 @@ def points(levels: Ints, odd: Array) -> Ints:
     return found
 
 
-def pull(decoder: Decoder, contexts: Array, count: int, strands: int) -> Ints:
-    """The points of a stream. count: contexts of a quantiser. Raises CorruptStream."""
+def pull(decoder: Decoder, contexts: Array, tables: Levels, strands: int) -> Ints:
+    """The points of a stream. contexts: of the even quantiser. Raises CorruptStream."""
     found = np.empty(contexts.size, np.int32)
     quantisers = np.empty(contexts.size, np.uint8)
     state = np.zeros(strands, np.uint8)
@@ -70,8 +70,8 @@ def pull(decoder: Decoder, contexts: Array, count: int, strands: int) -> Ints:
         state = state[: own.size]
         which = quantisers[part]
         np.bitwise_and(state, 1, out=which)
-        levels = decoder.pull(own + which * np.uint8(count), out=found[part])
-        levels -= ZERO
+        levels = decoder.pull(own + which * np.uint8(tables.count), out=found[part])
+        levels -= tables.zero
         state = NEXT[2 * state + (levels & 1).astype(np.uint8)]
     return points(found, quantisers)
 
@@ -92,3 +92,31 @@ def levels(values: Floats, contexts: Array, rates: Floats, strands: int) -> Ints
     found = np.empty(values.size, np.int32)
     words.viterbi(np.ascontiguousarray(values, np.float32), contexts, rates, strands, found)
     return found
+
+
+def of_matrix(scaled: Floats, rate: float, rounds: int = 2) -> Ints:
+    """Levels of values in steps of the grid, (rows, columns), for the least of error and bits.
+
+    rate: squared steps that a bit is worth. rounds: after the first, bits are those of the tables
+    that the levels before ask for.
+    """
+    strands, size = layout(*scaled.shape)
+    flat = np.ascontiguousarray(scaled, np.float32).reshape(-1)
+    found = np.rint(flat / 2).astype(np.int32)
+    for again in range(rounds):
+        square = found.reshape(scaled.shape)
+        tables, _ = grid_tables.choose(square, odd_of_matrix(square) if again else None)
+        costs = grid_tables.bits(tables) * np.float32(rate)
+        for at in range(0, flat.size, size):
+            part = slice(at, at + size)
+            contexts = tables.contexts(at, found[part].size)
+            found[part] = levels(flat[part], contexts, costs, strands)
+    return found.reshape(scaled.shape)
+
+
+def odd_of_matrix(square: Ints) -> Array:
+    """Of each level, (rows, columns), whether it is of the odd quantiser; as one row."""
+    strands, size = layout(*square.shape)
+    flat = square.reshape(-1)
+    parts = [flat[at : at + size] for at in range(0, flat.size, size)]
+    return np.concatenate([odd(part, strands) for part in parts])

@@ -577,14 +577,14 @@ def test_single_tensors(tmp_path: Path) -> None:
 def test_a_target_makes_arrays_of_them(tmp_path: Path) -> None:
     source, out = tmp_path / "m.safetensors", tmp_path / "m.bin"
     save_file({"w": normal((50, 60))}, source)
-    result = lictor("encode", source, out, "--bits", "4")
-    assert result.exit_code == 0 and "coded as arrays, with loss, as --bits asks" in result.stderr
+    result = lictor("encode", source, out, "--mse", "1e-5")
+    assert result.exit_code == 0 and "coded as arrays, with loss, as --mse asks" in result.stderr
     assert out.read_bytes().startswith(b"LIF")
     result = lictor("encode", source, out, "--kind", "arrays")
     assert result.exit_code == 0 and out.read_bytes().startswith(b"LIF")
     assert "with loss" not in result.stderr
-    result = lictor("encode", source, out, "--kind", "weights", "--bits", "4")
-    assert result.exit_code == 2 and "; weights are coded exactly" in result.stderr
+    result = lictor("encode", source, out, "--kind", "weights", "--mse", "4")
+    assert result.exit_code == 2 and "; weights take --quality or --bits" in result.stderr
     odd = tmp_path / "odd.dat"
     odd.write_bytes(source.read_bytes())
     assert lictor("encode", odd, out, "--kind", "weights").exit_code == 0

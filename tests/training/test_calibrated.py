@@ -1,0 +1,102 @@
+"""What data say of a network helps its weights, and corrections put means and variances right."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import nn
+
+from lictor.codec import decode_weights, encode_weights
+from lictor.training.calibrated.compress import compress
+from lictor.training.calibrated.corrections import corrections
+from lictor.training.calibrated.moments import calibrate
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    made = nn.Sequential(
+        nn.Conv2d(3, 16, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 3, 1, 1, groups=16, bias=False),
+        nn.BatchNorm2d(16),
+        nn.Conv2d(16, 40, 1, 2),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(160, 24),
+    )
+    made.train()
+    with torch.no_grad():
+        for seed in range(20):
+            made(examples(16, seed))
+    return made.eval()
+
+
+def examples(count: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    small = torch.randn(count, 3, 4, 4, generator=generator)
+    return nn.functional.interpolate(small, size=16, mode="bilinear").contiguous()
+
+
+def divergence(made: nn.Module, state: dict[str, torch.Tensor], x: torch.Tensor) -> float:
+    with torch.no_grad():
+        want = made(x).log_softmax(1)
+        got = torch.func.functional_call(made, state, (x,)).log_softmax(1)
+    return float((want.exp() * (want - got)).sum(1).mean())
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_what_data_say_is_worth_its_while(classes: bool) -> None:
+    made = network()
+    data = save(made.state_dict())
+    calibration = calibrate(made, list(examples(64, 100).split(1)), classes=classes)
+    assert set(calibration.layers) == {f"{i}.weight" for i in (0, 3, 5, 9)}
+    assert calibration.layers["3.weight"].moments.shape == (16, 9, 9)
+    assert not any(p.grad is not None and p.grad.any() for p in made.parameters())
+    x = examples(200, 7)
+    found = {}
+    for name, own in (("without", None), ("with", calibration)):
+        state = load(decode_weights(encode_weights(data, bits=7, calibration=own)))
+        found[name] = divergence(made, state, x)
+    assert found["with"] < 0.8 * found["without"]
+
+
+def test_corrections_of_what_is_right_are_none() -> None:
+    made = network()
+    x = examples(40, 3)
+    found = corrections(made, made.state_dict(), lambda own: own(x))
+    names = {"1.running_mean", "1.running_var", "4.running_mean", "4.running_var"}
+    assert set(found) == names | {"5.bias", "9.bias"}
+    for name, values in found.items():
+        assert torch.allclose(torch.from_numpy(values), made.state_dict()[name], atol=1e-5)
+
+
+def test_corrections_put_means_and_variances_right() -> None:
+    made = network()
+    x = examples(64, 3)
+    state = {k: v.clone() for k, v in made.state_dict().items()}
+    generator = torch.Generator().manual_seed(1)
+    for value in state.values():
+        if value.ndim > 1:
+            value.mul_(1.1).add_(torch.randn(value.shape, generator=generator) * 0.02)
+    before = divergence(made, state, x)
+    changed = corrections(made, state, lambda own: own(x))
+    mended = state | {k: torch.from_numpy(v) for k, v in changed.items()}
+    assert divergence(made, mended, examples(100, 8)) < 0.5 * before
+    own, again = made.state_dict(), network().state_dict()
+    assert all(torch.equal(own[name], again[name]) for name in own)
+
+
+def test_compress_is_what_encode_makes_and_more() -> None:
+    made = network()
+    data = save(made.state_dict())
+    batches = list(examples(32, 5).split(1))
+    calibration = calibrate(made, batches)
+    plain = encode_weights(data, quality=30, calibration=calibration)
+    found = compress(data, made, batches, quality=30, calibration=calibration)
+    x = examples(100, 9)
+    mended, rounded = (load(decode_weights(d)) for d in (found, plain))
+    assert torch.equal(mended["9.weight"], rounded["9.weight"])
+    assert divergence(made, mended, x) < divergence(made, rounded, x)

@@ -1,0 +1,57 @@
+"""A network's weights to a file with loss, by what data say: `compress`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lictor.codec import decode_weights, encode_weights
+from lictor.codec.weights.curvature import Calibration
+from lictor.training.calibrated.corrections import corrections
+from lictor.training.calibrated.moments import Forward
+
+
+def compress(
+    source: Any,
+    network: nn.Module,
+    batches: Sequence[Tensor],
+    *,
+    quality: float,
+    calibration: Calibration,
+    forward: Forward | None = None,
+    name: Callable[[str], str] = str,
+) -> bytes:
+    """Encode a network's file with a quality, then again with what suits its rounded weights.
+
+    Args:
+        source: the .safetensors file, its path or its bytes.
+        network: with these weights, in eval mode.
+        batches: examples for corrections; they are shown all at once.
+        quality: as of `encode_weights`.
+        calibration: what `calibrate` measured.
+        forward: what shows a network a batch; None for network(batch).
+        name: from names in the file to names in the network.
+
+    Returns:
+        The weight file.
+    """
+    from safetensors.torch import load
+
+    first = load(decode_weights(encode_weights(source, quality=quality, calibration=calibration)))
+    state = network.state_dict() | {name(key): value for key, value in first.items()}
+    batch = torch.cat(list(batches))
+
+    def run(own: nn.Module) -> None:
+        if forward:
+            forward(own, batch)
+        else:
+            own(batch)
+
+    changed = corrections(network, state, run)
+    own = {key: changed[name(key)] for key in first if name(key) in changed}
+    again = replace(calibration, replaced=calibration.replaced | own)
+    return encode_weights(source, quality=quality, calibration=again)
