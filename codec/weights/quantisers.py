@@ -15,8 +15,8 @@ by grid.py, whatever made it: real bytes, random access and checks come with tha
     encode_weights("model.safetensors", quality=40, quantiser="halves")
 
 `encode_weights` takes the name, or the function itself. It is asked for tensors of floats with two
-axes or more that have only finite values; all others are coded exactly. It may return None: that
-tensor is coded exactly, too. Rows are the first axis, columns all others together.
+axes or more that have only finite values; of others, vectors.py has those of one axis. It may
+return None: that tensor is coded exactly. Rows are the first axis, columns all others together.
 """
 
 from __future__ import annotations

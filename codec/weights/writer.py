@@ -86,7 +86,8 @@ def _record(
     mapped: Callable[..., Iterator[Any]],
     lossy: Lossy | None,
 ) -> tuple[Record, list[bytes]]:
-    same = twins.find(tensor, number)
+    changed = lossy is not None and tensor.name in lossy.vectors  # each in its own way
+    same = None if changed else twins.find(tensor, number)
     if same is not None:
         return Same(same), []
     found = lossy.encode(tensor, source.raw(tensor), mapped) if lossy else None

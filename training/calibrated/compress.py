@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from lictor.codec import decode_weights, encode_weights
+from lictor.codec.weights import quantisers
 from lictor.codec.weights.curvature import Calibration
+from lictor.codec.weights.quantisers import Coded, Floats, Known
 from lictor.training.calibrated.corrections import corrections
 from lictor.training.calibrated.moments import Forward
 
@@ -41,7 +43,9 @@ def compress(
     """
     from safetensors.torch import load
 
-    first = load(decode_weights(encode_weights(source, quality=quality, calibration=calibration)))
+    once = _Once()
+    options: dict[str, Any] = {"quality": quality, "quantiser": once}
+    first = load(decode_weights(encode_weights(source, calibration=calibration, **options)))
     state = network.state_dict() | {name(key): value for key, value in first.items()}
     batch = torch.cat(list(batches))
 
@@ -54,4 +58,16 @@ def compress(
     changed = corrections(network, state, run)
     own = {key: changed[name(key)] for key in first if name(key) in changed}
     again = replace(calibration, replaced=calibration.replaced | own)
-    return encode_weights(source, quality=quality, calibration=again)
+    return encode_weights(source, calibration=again, **options)
+
+
+class _Once:
+    """A quantiser that does for each tensor once what "feedback" does, which takes time."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Coded | None] = {}
+
+    def __call__(self, values: Floats, known: Known) -> Coded | None:
+        if known.name not in self._made:
+            self._made[known.name] = quantisers.with_feedback(values, known)
+        return self._made[known.name]
