@@ -172,9 +172,8 @@ def _encode_cut(
     if planned is None:
         return _encode_array(name, dtype, raw, target, options, way)
     if target == Target() and not options.exact:
-        whole = quick.Quick.of(dtype, raw, None)
-        near = whole.int8().mse if whole else 0.0
-        target = Target(mse=near) if near > 0 else target  # else each its own int8's
+        near = quick.int8(dtype, lambda: chunks.pieces(raw, planned))
+        target = Target(mse=near) if near else target  # else each its own int8's
 
     def one(part: npt.NDArray[Any]) -> Array:
         return _encode_array(name, dtype, part, target, options)

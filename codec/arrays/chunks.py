@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,11 @@ def plan(shape: tuple[int, ...], chunk: int | None) -> tuple[int, int] | None:
     cut = next((i for i, n in enumerate(shape) if n >= wanted), int(np.argmax(shape)))
     rows = max(1, shape[cut] * _VALUES // size)
     return (cut, rows) if rows < shape[cut] else None
+
+
+def pieces(raw: npt.NDArray[Any], planned: tuple[int, int]) -> Iterator[npt.NDArray[Any]]:
+    """The chunks of an array, contiguous, one after the other."""
+    return (np.ascontiguousarray(raw[place]) for place in slices(raw.shape, *planned))
 
 
 def encode(

@@ -8,6 +8,7 @@ are not finite or far out, and multiples of something coarse.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -50,6 +51,10 @@ _NEARLY, _LARGER = 1.05, 6
 """Ways that cost no more than so many times the best are tried again, with so much more."""
 
 
+Pieces = Callable[[], Iterable[npt.NDArray[Any]]]
+"""An array, piece by piece."""
+
+
 @dataclass(frozen=True)
 class Levels:
     """An array's integers (channels, plane), and values that are kept exactly, packed.
@@ -87,8 +92,7 @@ class Quick:
         if _field is None or dtype not in FLOATS or raw.size < LEAST:
             return None
         found = Quick(dtype, raw, axis)
-        usual = 1 / _RANGE < found._largest < _RANGE  # nor is NaN
-        return found if usual else None
+        return found if _usual(found._largest) else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -130,13 +134,7 @@ class Quick:
 
     def int8(self) -> Distance:
         """As Quantiser.int8."""
-        assert _field is not None
-        grids = (
-            (self._largest / 127, 0.0, 127.0),
-            ((self.high - self.low) / 255, self.low, 255.0),
-        )
-        sums = [_field.grid(self._x, self._wide, *g) if g[0] > 0 else 0.0 for g in grids]
-        return Distance(min(sums) / self._x.size)
+        return Distance(_int8(self.dtype, lambda: [self.array], self.low, self.high))
 
     def within(self, wanted: Distance) -> Levels | None:
         """With about the largest step that keeps an error; None where that is not simple."""
@@ -302,6 +300,39 @@ class Quick:
         model, symbols = analysis.estimate(cut(part, axis), grid(part.shape, axis))
         places = size / (1 if axis is None else self._raw.shape[axis])
         return symbols / part.size + model / channels / places
+
+
+def _usual(largest: float) -> bool:
+    return 1 / _RANGE < largest < _RANGE  # nor is NaN
+
+
+def _int8(dtype: str, pieces: Pieces, low: float, high: float) -> float:
+    """The mean squared error of integers of 8 bits with one scale, symmetric or affine."""
+    assert _field is not None
+    largest = max(-low, high)
+    grids = [(largest / 127, 0.0, 127.0), ((high - low) / 255, low, 255.0)]
+    sums, size = [0.0] * len(grids), 0
+    for x in pieces():
+        size += x.size
+        for i, (step, *rest) in enumerate(grids):
+            sums[i] += _field.grid(x, dtype == "float64", step, *rest) if step > 0 else 0.0
+    return min(sums) / size
+
+
+def int8(dtype: str, pieces: Pieces) -> float | None:
+    """As Quick.int8, of an array of which a piece at a time is looked at.
+
+    pieces: all of it anew, as `bits_of` has it, contiguous. None where there is no Quick.
+    """
+    if _field is None or dtype not in FLOATS:
+        return None
+
+    def singles() -> Iterator[npt.NDArray[Any]]:
+        return (single(dtype, piece) for piece in pieces())
+
+    ends = np.array([(x.min(), x.max()) for x in singles()], np.float64)
+    low, high = float(ends.min()), float(ends.max())
+    return _int8(dtype, singles, low, high) if _usual(max(-low, high)) else None
 
 
 def cut_of(shape: tuple[int, ...], axis: int | None) -> tuple[int, int]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.errors import CorruptFile, NotALictorFile, TruncatedFile, UnsupportedVersion
+from lictor.codec.errors import CorruptFile
+from lictor.codec.format.elements import check_magic, version_syntax
 from lictor.codec.format.picture import Bytes, Reader, Writer
 from lictor.codec.rows import basis as bases
 from lictor.codec.rows import block, scales
@@ -81,13 +82,7 @@ class File:
 
 def syntax(io: Reader | Writer, f: File, length: int | None) -> File:
     """The whole file. length: bytes of it; None when writing."""
-    io.raw("magic", MAGIC, len(MAGIC))
-    version = io.uint("version", VERSION)
-    if version != VERSION:
-        raise UnsupportedVersion(
-            f"embeddings of version {version} are not known to this release; install the newest "
-            "Lictor"
-        )
+    version_syntax(io, MAGIC, VERSION, range(VERSION, VERSION + 1), "embedding format")
     f.dtype = DTYPES[io.uint("type", DTYPES.index(f.dtype), 0, len(DTYPES) - 1)]
     f.rows = io.varint("rows", f.rows, 1, MOST_ROWS)
     f.columns = io.varint("columns", f.columns, 1, bases.MOST_COLUMNS)
@@ -164,11 +159,7 @@ def written(f: File) -> bytes:
 
 def read(data: Bytes) -> File:
     """A whole file. Raises FileError."""
-    start = bytes(data[: len(MAGIC)])
-    if not start:
-        raise TruncatedFile("the file is empty; get a complete copy of it")
-    if not MAGIC.startswith(start):
-        raise NotALictorFile("not a file of embeddings; give one that `--preset embedding` wrote")
+    check_magic(data, MAGIC, "a file of embeddings; give one that `--preset embedding`")
     io = Reader(data)
     found = syntax(io, File(), len(data))
     if io.position != len(data):

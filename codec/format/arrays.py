@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from lictor.codec.errors import (
-    NotALictorFile,
-    TruncatedFile,
     UnsupportedFeature,
-    UnsupportedVersion,
 )
+from lictor.codec.format.elements import check_magic, version_syntax
 from lictor.codec.format.picture import Bytes, Reader, Writer
 
 MAGIC = b"LIF"
@@ -114,13 +112,7 @@ def file_syntax(
     length: bytes of it, which bound what it may hold; None when writing. methods: by which arrays
     may be coded, when reading.
     """
-    io.raw("magic", MAGIC, len(MAGIC))
-    version = io.uint("format version", f.version)
-    if not 1 <= version <= VERSION:
-        raise UnsupportedVersion(
-            f"feature format version {version} is not known to this release, which reads versions "
-            f"1 to {VERSION}; install the newest Lictor"
-        )
+    version = version_syntax(io, MAGIC, f.version, range(1, VERSION + 1), "feature format")
     f.kind = _code(io, "kind of file", f.kind, KINDS)
     count = io.varint("number of arrays", len(f.arrays), 0, MAX_ARRAYS)
     io.crc16("header")
@@ -271,11 +263,7 @@ def read(data: Bytes, methods: Methods, verify: bool = True) -> File:
 
     verify: look at the checks of payloads and descriptions, too.
     """
-    start = bytes(data[: len(MAGIC)])
-    if not start:
-        raise TruncatedFile("the file is empty; get a complete copy of it")
-    if not MAGIC.startswith(start):
-        raise NotALictorFile("not a Lictor feature file; give one that `lictor encode` wrote")
+    check_magic(data, MAGIC, "a Lictor feature file; give one that `lictor encode`")
     io = Reader(data, verify)
     file = file_syntax(io, File(), len(data), methods)
     if io.position != len(data):

@@ -10,7 +10,12 @@ import binascii
 import zlib
 from typing import TypeAlias
 
-from lictor.codec.errors import CorruptFile, TruncatedFile
+from lictor.codec.errors import (
+    CorruptFile,
+    NotALictorFile,
+    TruncatedFile,
+    UnsupportedVersion,
+)
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
@@ -153,3 +158,29 @@ class Reader(_Syntax):
 def varint_size(value: int) -> int:
     """Bytes that a varint takes."""
     return max(1, -(-value.bit_length() // 7))
+
+
+def check_magic(data: Bytes, magic: bytes, what: str) -> None:
+    """Whether a file may begin with `magic`. what: what it is no file of, and who writes such.
+
+    Raises TruncatedFile of an empty one, NotALictorFile.
+    """
+    start = bytes(data[: len(magic)])
+    if not start:
+        raise TruncatedFile("the file is empty; get a complete copy of it")
+    if not magic.startswith(start):
+        raise NotALictorFile(f"not {what} wrote")
+
+
+def version_syntax(io: Reader | Writer, magic: bytes, version: int, known: range, what: str) -> int:
+    """A file's first bytes and its version. Raises UnsupportedVersion for one that is not known."""
+    io.raw("magic", magic, len(magic))
+    found = io.uint("format version", version)
+    if found not in known:
+        newest = known[-1]
+        reads = f"version {newest}" if len(known) == 1 else f"versions {known[0]} to {newest}"
+        raise UnsupportedVersion(
+            f"{what} version {found} is not known to this release, which reads {reads}; install "
+            "the newest Lictor"
+        )
+    return found

@@ -14,12 +14,9 @@ from typing import Protocol
 
 from lictor.codec.errors import (
     CorruptFile,
-    NotALictorFile,
-    TruncatedFile,
     UnsupportedFeature,
-    UnsupportedVersion,
 )
-from lictor.codec.format.elements import Bytes, Reader, Writer
+from lictor.codec.format.elements import Bytes, Reader, Writer, check_magic, version_syntax
 from lictor.models.quality import STEPS, Quality
 
 MAGIC = b"LIC"
@@ -187,13 +184,7 @@ class Table:
 
 def header_syntax(io: Reader | Writer, h: Header) -> Header:
     """Everything before the payload."""
-    io.raw("magic", MAGIC, len(MAGIC))
-    h.version = io.uint("format version", h.version)
-    if h.version != VERSION:
-        raise UnsupportedVersion(
-            f"format version {h.version} is not known to this release, which reads version "
-            f"{VERSION}; install the newest Lictor"
-        )
+    h.version = version_syntax(io, MAGIC, h.version, range(VERSION, VERSION + 1), "format")
     model_syntax(io, h, needed=False)
     h.width = io.varint("width", h.width, 1, MAX_SIDE)
     h.height = io.varint("height", h.height, 1, MAX_SIDE)
@@ -424,11 +415,7 @@ def payload(sections: list[Section], kind: int) -> Bytes:
 
 
 def _check_magic(data: Bytes) -> None:
-    start = bytes(data[: len(MAGIC)])
-    if not start:
-        raise TruncatedFile("the file is empty; get a complete copy of it")
-    if not MAGIC.startswith(start):
-        raise NotALictorFile("not a Lictor file; give one that `lictor encode` wrote")
+    check_magic(data, MAGIC, "a Lictor file; give one that `lictor encode`")
 
 
 def check_piece(header: Header, tiled: bool) -> None:

@@ -12,12 +12,10 @@ from typing import Any, ClassVar
 
 from lictor.codec.errors import (
     CorruptFile,
-    NotALictorFile,
     TruncatedFile,
     UnsupportedFeature,
-    UnsupportedVersion,
 )
-from lictor.codec.format.elements import Bytes, Reader, Writer
+from lictor.codec.format.elements import Bytes, Reader, Writer, check_magic, version_syntax
 
 MAGIC = b"LIW"
 VERSION = 1
@@ -286,13 +284,7 @@ def block(io: Reader | Writer, name: str, value: Bytes) -> Bytes:
 
 
 def _beginning_syntax(io: Reader | Writer, b: Beginning) -> Beginning:
-    io.raw("magic", MAGIC, len(MAGIC))
-    version = io.uint("format version", VERSION)
-    if version != VERSION:
-        raise UnsupportedVersion(
-            f"weight format version {version} is not known to this release, which reads version "
-            f"{VERSION}; install the newest Lictor"
-        )
+    version_syntax(io, MAGIC, VERSION, range(VERSION, VERSION + 1), "weight format")
     size = io.varint("size of the header", len(b.header), 0, MAX_HEADER)
     packed = block(io, "header", _packed(b.header) if isinstance(io, Writer) else b"")
     if size > _header_limit(len(packed)):
@@ -315,11 +307,7 @@ def write_beginning(b: Beginning) -> bytes:
 
 def read_beginning(data: Bytes) -> tuple[Beginning, int]:
     """The beginning, and its bytes. Raises FileError."""
-    start = bytes(data[: len(MAGIC)])
-    if not start:
-        raise TruncatedFile("the file is empty; get a complete copy of it")
-    if not MAGIC.startswith(start):
-        raise NotALictorFile("not a Lictor weight file; give one that `lictor encode` wrote")
+    check_magic(data, MAGIC, "a Lictor weight file; give one that `lictor encode`")
     io = Reader(data)
     return _beginning_syntax(io, Beginning()), io.position
 

@@ -10,7 +10,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from lictor.codec.errors import NotALictorFile, TruncatedFile, UnsupportedVersion
+from lictor.codec.errors import TruncatedFile
+from lictor.codec.format.elements import check_magic, version_syntax
 from lictor.codec.format.picture import Bytes, Reader, Writer
 from lictor.codec.kv.cache import DTYPES
 from lictor.codec.kv.calibration import HASH_BYTES, MOST_LAYERS, model_syntax
@@ -100,13 +101,7 @@ class Chunk:
 
 def header_syntax(io: Reader | Writer, h: Header) -> Header:
     """What a stream begins with."""
-    io.raw("magic", MAGIC, len(MAGIC))
-    version = io.uint("version", VERSION)
-    if version != VERSION:
-        raise UnsupportedVersion(
-            f"caches of version {version} are not known to this release, which reads version "
-            f"{VERSION}; install the newest Lictor"
-        )
+    version_syntax(io, MAGIC, VERSION, range(VERSION, VERSION + 1), "cache format")
     h.dtype = DTYPES[io.uint("type", DTYPES.index(h.dtype), 0, len(DTYPES) - 1)]
     h.form = FORMS[io.uint("form", FORMS.index(h.form), 0, len(FORMS) - 1)]
     count = io.varint("layers", len(h.sizes) or 1, 1, MOST_LAYERS)
@@ -216,11 +211,7 @@ def written_chunk(h: Header, c: Chunk) -> bytes:
 
 def read(data: Bytes) -> tuple[Header, list[Chunk]]:
     """A whole stream. Payloads are views into `data`. Raises FileError."""
-    start = bytes(data[: len(MAGIC)])
-    if not start:
-        raise TruncatedFile("the file is empty; get a complete copy of it")
-    if not MAGIC.startswith(start):
-        raise NotALictorFile("not a file of keys and values; give one that `lictor.kv` wrote")
+    check_magic(data, MAGIC, "a file of keys and values; give one that `lictor.kv`")
     io = Reader(data)
     h = header_syntax(io, Header())
     chunks = []

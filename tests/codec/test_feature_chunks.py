@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -302,3 +305,34 @@ def test_npy_files_are_mapped(tmp_path: Path):
     (tmp_path / "a.npy").write_bytes(b"no array")
     with pytest.raises(CodecError):
         files.mapped(str(tmp_path / "a.npy"))
+
+
+# ---- memory
+
+
+_BOUNDED = """
+import resource, sys
+import numpy as np
+from lictor.codec import decode_features, encode_features, feature_info
+from lictor.codec.arrays import files
+small = np.random.default_rng(0).normal(size=(300, 300)).astype("f4")
+decode_features(encode_features(small))  # whatever is loaded and made once
+status = open("/proc/self/status").read()
+used = int(status.split("VmData:")[1].split()[0]) * 1024
+x = files.mapped(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_DATA, (used + int(sys.argv[2]),) * 2)
+assert (feature_info(encode_features(x)).arrays[0]["chunks"] or 0) > 4
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_DATA is Linux's")
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "times"), [(np.float16, 4), (np.float32, 2.5)])
+def test_large_arrays_stream_through(tmp_path: Path, dtype: type, times: float):
+    """What is mapped is coded in 2.5 times its bytes, what is written included."""
+    x = np.random.default_rng(0).normal(size=(2**17, 2**7)).astype(np.float32).astype(dtype)
+    np.save(tmp_path / "x.npy", x)
+    given = [sys.executable, "-c", _BOUNDED, str(tmp_path / "x.npy"), str(int(times * x.nbytes))]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(given, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-300:]
