@@ -51,8 +51,11 @@ def contexts(predictions: IntArray, bounds: IntArray) -> npt.NDArray[np.uint8]:
 def split(values: AnyInt, low: int) -> tuple[Int32, Int32]:
     """What has a table of a value, sign(q) · ceil(|q| / 2^low), and the low bits of what is not 0.
 
-    These are those of |q| - 1, less half of their range; 0 stays alone.
+    These are those of |q| - 1, less half of their range; 0 stays alone. Without low bits values are
+    given as they are.
     """
+    if not low:
+        return values.astype(np.int32, copy=False), np.zeros(0, np.int32)
     if _field is not None:
         given = np.ascontiguousarray(values, np.int32)
         high, rest = np.empty_like(given), np.empty(given.size, np.int32)
