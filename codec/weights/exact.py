@@ -149,13 +149,13 @@ def encode(
 
     raw: its bytes. base: those of its name in another file, of the same type and shape.
     """
-    coding = _chosen(tensor, raw, base)
+    coding = _chosen(tensor, raw, base, mapped)
     runs: list[int] = []
     shapes: Any = []
     if coding.prediction == PLAIN:
         found = scales.choose(tensor, coding.layout, raw, mapped)
         if found:
-            coding.rows, coding.columns, runs, shapes = found
+            coding.rows, coding.columns, runs, shapes = found.rows, found.columns, *found.merged()
             coding.shared, coding.held = tables.compiled(runs, shapes), tables.held(runs)
 
     def one(at: int) -> tuple[Chunk, bytes]:
@@ -188,14 +188,22 @@ def _levels(levels: Array) -> bytes:
     return bytes(io.data)
 
 
-def _chosen(tensor: Tensor, raw: Array, base: Array | None) -> Coding:
+def _chosen(tensor: Tensor, raw: Array, base: Array | None, mapped: Mapped[Any, Any]) -> Coding:
     """The layout and the prediction that a few chunks do best with."""
     ways = list(_ways(tensor, raw, base))
     starts = range(0, raw.size, CHUNK)
     starts = starts[:: max(1, -(-len(starts) // 3))]
-    if len(ways) > 1:
-        ways.sort(key=lambda way: sum(_size(way, raw, base, at) for at in starts))
-    best = ways[0]
+    seen = sum(min(CHUNK, raw.size - at) for at in starts)
+
+    def size(way: Coding) -> float:
+        if layouts.is_whole(way.layout):  # whose contexts tell much
+            found = scales.choose(tensor, way.layout, raw, mapped)
+            rest = raw.size // way.layout.item * way.layout.raw
+            if found:
+                return (found.bits + rest) / 8 / raw.size * seen
+        return float(sum(_size(way, raw, base, at) for at in starts))
+
+    best = min(ways, key=size) if len(ways) > 1 else ways[0]
     if not layouts.per_octave(tensor.dtype, best.layout):
         small = Coding(best.layout, best.prediction, packs=True)
         best.packs = any(_mode(small, raw, base, at) == DEFLATED for at in starts)
@@ -218,6 +226,8 @@ def _ways(tensor: Tensor, raw: Array, base: Array | None) -> Iterator[Coding]:
     item = own.item if raw.size % own.item == 0 else 1
     bytewise = layouts.in_bytes(item)
     yield Coding(_fitted(own, raw) if item == own.item else bytewise)
+    if item == 2 and not own.sign:
+        yield Coding(_fitted(layouts.in_words(), raw))
     if item > 1 and not own.sign:
         yield Coding(bytewise, BEFORE)
     if base is None:
@@ -230,7 +240,8 @@ def _ways(tensor: Tensor, raw: Array, base: Array | None) -> Iterator[Coding]:
 
 def _fitted(layout: Layout, raw: Array) -> Layout:
     """What the tops of some chunks ask for."""
-    if not layout.sign:
+    whole = layouts.is_whole(layout)
+    if not layout.sign and not whole:
         return layout
     starts = range(0, raw.size, CHUNK)
     starts = starts[:: max(1, -(-len(starts) // _LOOKED_AT))]
@@ -238,6 +249,10 @@ def _fitted(layout: Layout, raw: Array) -> Layout:
     counts = np.zeros(width - 1, np.int64)
     seen = 0
     for at in starts:
+        if whole:
+            counts += np.bincount(raw[at : at + CHUNK].view("<u2"), minlength=width - 1)
+            seen += min(CHUNK, raw.size - at) // layout.item
+            continue
         symbols, _ = words.split(layout, raw[at : at + CHUNK])
         none = words.zeros(symbols.size)
         counts += words.tally(symbols, none, width, 1)[0, :-1]

@@ -15,6 +15,10 @@ FLOATS = {"BF16": (2, 7), "F16": (2, 10), "F32": (4, 23), "F64": (8, 52)}
 """Bytes of a word, and bits of its mantissa."""
 _FINEST = 3
 """Bits of the mantissa that go with the exponent, at most: a fourth says nothing more."""
+_MOST_RAW = 7
+"""Bits of a whole number that go raw, at most."""
+_ESCAPE = 28
+"""Bits that a symbol takes which is not in its table, about."""
 _BYTE_FLOATS = {"F8_E4M3": 3, "F8_E5M2": 2, "F8_E4M3FNUZ": 3, "F8_E5M2FNUZ": 2}
 WINDOW = 254
 """Tops in a row that are symbols from 1 on."""
@@ -43,6 +47,16 @@ def in_bytes(item: int) -> Layout:
     return Layout(item, 8 * item - 8, False)
 
 
+def in_words() -> Layout:
+    """Words of two bytes as symbols, all of them: whole numbers that are near one another."""
+    return Layout(2, 0, False)
+
+
+def is_whole(layout: Layout) -> bool:
+    """Whether the symbols of a layout are whole numbers, but for a few bits."""
+    return layout.item == 2 and not layout.sign and layout.raw <= _MOST_RAW
+
+
 def per_octave(dtype: str, layout: Layout) -> int:
     """Tops of an octave of values; 0 for types whose tops tell nothing of the kind."""
     if dtype in FLOATS:
@@ -61,9 +75,8 @@ def fitted(layout: Layout, counts: npt.NDArray[np.int64], some: float) -> Layout
     counts: of the tops of a layout with low 1, the finest that may be. some: how many times as many
     values there are as were counted.
     """
-    if not layout.sign:
-        return layout
-    best = min(range(_FINEST + 1), key=lambda less: _cost(counts, less, some))
+    coarsest = _FINEST if layout.sign else _MOST_RAW
+    best = min(range(coarsest + 1), key=lambda less: _cost(counts, less, some, layout.sign))
     folded = _folded(counts, best)
     total = np.cumsum(folded)
     reach = total[WINDOW:] - total[:-WINDOW]
@@ -76,10 +89,14 @@ def _folded(counts: npt.NDArray[np.int64], less: int) -> npt.NDArray[np.int64]:
     return found
 
 
-def _cost(counts: npt.NDArray[np.int64], less: int, some: float) -> float:
+def _cost(counts: npt.NDArray[np.int64], less: int, some: float, sign: bool) -> float:
     """About the bits of all values with so many bits fewer in the top."""
     folded = _folded(counts, less)
+    far = 0
+    if not sign and folded.size > WINDOW:  # of floats, few exponents are far from the others
+        total = np.cumsum(folded)
+        far = int(total[-1] - (total[WINDOW:] - total[:-WINDOW]).max())
     used = folded[folded > 0].astype(np.float64)
     total = used.sum()
     spent = total * (np.log2(max(total, 1)) + less) - (used * np.log2(used)).sum()
-    return float(spent * some + 3.0 * used.size)
+    return float((spent + _ESCAPE * far) * some + 3.0 * used.size)

@@ -7,6 +7,7 @@ the encoder's to choose, so that only what is sent decides a probability.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,30 +40,44 @@ def width_of(tensor: Tensor, item: int) -> int:
     return tensor.values // tensor.shape[0]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Levels of rows and of columns; counts of their contexts, and about the bits of all tops."""
+
+    rows: Array
+    columns: Array
+    counts: Counts
+    bits: float
+
+    def merged(self) -> tuple[list[int], list[Shape]]:
+        """How many contexts each table has, and the tables."""
+        return tables.merged(self.counts)
+
+
 def choose(
     tensor: Tensor, layout: Layout, raw: Array, mapped: Callable[..., Iterator[Any]]
-) -> tuple[Array, Array, list[int], list[Shape]] | None:
-    """Levels and tables with which a tensor takes the fewest bits; None if it is too small for any.
-
-    Returns levels of rows and of columns, how many contexts each table has, and the tables.
-    """
+) -> Choice | None:
+    """Levels with which a tensor takes the fewest bits; None if it is too small for any."""
     width, octave = width_of(tensor, layout.item), layouts.per_octave(tensor.dtype, layout)
     if not width or tensor.values < _FEWEST:
         return None
     rows, columns = np.zeros(tensor.shape[0], np.uint8), np.zeros(width, np.uint8)
+    scaled = octave or layouts.is_whole(layout)
     if octave:
         rows, columns = _measured(layout, raw, layouts.mask(tensor.dtype), octave, width, mapped)
+    elif scaled:
+        rows, columns = _spread(raw.view("<u2").reshape(-1, width))
     counts = _counted(layout, raw, rows, columns, mapped)
     ways = []
     for by_rows, by_columns in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        if (by_rows, by_columns) != (0, 0) and not octave:
+        if (by_rows, by_columns) != (0, 0) and not scaled:
             continue
         sent = _LEVEL_BITS * (by_rows * rows.size + by_columns * columns.size)
         bits = tables.cost(_together(counts, by_rows, by_columns)) + sent
         ways.append((bits, by_rows, by_columns))
-    _, by_rows, by_columns = min(ways)
-    runs, shapes = tables.merged(_together(counts, by_rows, by_columns))
-    return rows * np.uint8(by_rows), columns * np.uint8(by_columns), runs, shapes
+    bits, by_rows, by_columns = min(ways)
+    both = _together(counts, by_rows, by_columns)
+    return Choice(rows * np.uint8(by_rows), columns * np.uint8(by_columns), both, bits)
 
 
 def _together(counts: Counts, by_rows: int, by_columns: int) -> Counts:
@@ -107,10 +122,24 @@ def _measured(
     return _levels(rows, width, octave), _levels(columns, count, octave)
 
 
+def _spread(values: npt.NDArray[np.uint16]) -> tuple[Array, Array]:
+    """Levels of rows and of columns of whole numbers, by how far they are from the middle one."""
+    far = np.abs(values - np.median(values)).astype(np.float32)
+    rows, columns = (_half_octaves(np.log2(far.mean(axis) + _LEAST)) for axis in (1, 0))
+    return rows, columns
+
+
+_LEAST = 0.05
+"""Of a mean distance: below, nearly all values are the middle one."""
+
+
 def _levels(sums: Counts, values: int, octave: int) -> Array:
-    """Half octaves about the median."""
-    means = sums / values
-    steps = np.rint(2 * (means - np.median(means)) / octave)
+    return _half_octaves(sums / (values * octave))
+
+
+def _half_octaves(octaves: npt.NDArray[Any]) -> Array:
+    """Levels about the median."""
+    steps = np.rint(2 * (octaves - np.median(octaves)))
     return (np.clip(steps, -_MIDDLE, _MIDDLE) + _MIDDLE).astype(np.uint8)
 
 

@@ -38,7 +38,7 @@ from lictor.codec.weights import file as files
 from lictor.codec.weights.container import BITS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "weights"
-CHECKPOINTS = sorted((Path(__file__).parents[2] / "checkpoints").glob("*.safetensors"))
+CHECKPOINTS = sorted((Path(__file__).parents[2] / "checkpoints").glob("*.lictor"))
 Named = dict[str, tuple[str, tuple[int, ...], bytes]]
 
 
@@ -654,7 +654,27 @@ def test_files_of_pytorch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.stem)
 def test_our_own_checkpoints(path: Path) -> None:
     data = path.read_bytes()
-    assert len(there_and_back(data)) < 0.9 * len(data)
+    inside = codec.decode_weights(data)
+    assert there_and_back(inside) == data
+    assert len(data) < 0.5 * len(inside)
+
+
+@pytest.mark.parametrize(("sigma", "most"), [(1.5, 2.8), (12.0, 5.75), (400.0, 10.8)])
+def test_whole_numbers_about_a_middle(sigma: float, most: float) -> None:
+    """As grids have them: rows differ in size, and few bits go raw where most tell nothing."""
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(400, 64)) * sigma * np.exp2(rng.integers(-2, 3, (400, 1)) / 2)
+    raw = (np.rint(values).astype(np.int64) + 2**15).astype("<u2").tobytes()
+    data = made({"w": ("U16", (400, 64), raw)})
+    assert 8 * (len(there_and_back(data)) - 200) / values.size < most
+
+
+def test_whole_numbers_that_are_far_from_one_another() -> None:
+    rng = np.random.default_rng(5)
+    for values in (rng.integers(0, 2**16, (90, 64)), np.arange(90 * 64), [[0, 65535] * 50] * 64):
+        raw = np.asarray(values).astype("<u2")
+        there_and_back(made({"w": ("U16", raw.shape, raw.tobytes())}))
+        there_and_back(made({"w": ("I16", raw.shape, raw.tobytes())}))
 
 
 # ---- golden
