@@ -53,21 +53,25 @@ def load(name: str, places: zoo.Places | None = None) -> Network:
 def read(name: str) -> Network:
     """As `load`, also of weights that are too old to encode or to train with."""
     found = weights.read(name)
-    model = build(found.path, found.data)
+    model = built(found)
     model.digest, model.id = found.digest, found.id
     return model
 
 
 def build(path: Path, data: bytes) -> Network:
     """The model of a weights file's bytes, without number and digest. Raises BadCheckpoint."""
-    name = weights.name_in(path, data)
-    architecture = name.partition(".")[0]
+    file = weights.opened(path, data)
+    with weights.damaged(path):
+        return built(weights.Weights(path, file.texts["name"], 0, b"", file))
+
+
+def built(found: weights.Weights) -> Network:
+    """The model of weights, without number and digest. Raises BadCheckpoint."""
+    path, architecture = found.path, found.architecture
     try:
         with torch.device("meta"):
             model = registry.create(architecture)
-        tensors = {
-            n: t.float() if t.is_floating_point() else t for n, t in load_tensors(data).items()
-        }
+        tensors = {n: t.float() if t.is_floating_point() else t for n, t in _tensors(found).items()}
         model.adopt(_uncapped(model) | tensors)
     except KeyError as error:
         raise BadCheckpoint(
@@ -80,8 +84,17 @@ def build(path: Path, data: bytes) -> Network:
         ) from error
     if not all(t.isfinite().all() for n, t in tensors.items() if not n.endswith(".cap")):
         raise BadCheckpoint(f"{path}: holds weights that are not numbers; train it again")
-    model.name = name
+    model.name = found.name
     return model.eval().requires_grad_(False)
+
+
+def _tensors(found: weights.Weights) -> dict[str, torch.Tensor]:
+    """By name. Raises SafetensorError, BadCheckpoint."""
+    if found.file.plain is not None:
+        return load_tensors(found.file.plain)
+    # Of rows in any order and of memory that nobody writes, PyTorch wants copies.
+    with weights.damaged(found.path):
+        return {n: torch.from_numpy(a.copy(order="C")) for n, a in found.arrays().items()}
 
 
 def _uncapped(model: Network) -> dict[str, torch.Tensor]:

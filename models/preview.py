@@ -102,12 +102,11 @@ def find(name: str, digest: bytes, places: zoo.Places | None = None) -> Preview 
 def _read(path: Path, digest: bytes, state: tuple[int, int, int]) -> Preview | None:
     """None if it belongs to other weights. state: of the file, so that one that changed is read."""
     data = path.read_bytes()
-    metadata = weights.header_of(data)[0].get("__metadata__", {})
+    header, start = weights.header_of(data)
+    metadata = header.pop("__metadata__", None) or {}
     if metadata.get("format") != FORMAT:
         raise BadCheckpoint(f"{path}: is damaged, or no preview of weights; get it again")
     if metadata.get("weights") != digest.hex():
         return None
-    try:
-        return Preview(weights.Weights(path, "", 0, digest, data).arrays())
-    except (KeyError, ValueError) as error:
-        raise BadCheckpoint(f"{path}: is damaged ({error}); get it again") from error
+    with weights.damaged(path):
+        return Preview({name: weights.array(data, start, told) for name, told in header.items()})

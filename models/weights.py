@@ -1,16 +1,22 @@
-"""Weights files: safetensors, named by their metadata, known by their SHA-256. Needs no torch."""
+"""Weights files, named by their metadata, known by their SHA-256. Needs no torch.
+
+They are safetensors files: with tensors as they were trained, or with grids (packed.py), which the
+weights codec may have coded, as it has what is shipped.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, wraps
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from lictor.models import zoo
+from lictor.models import packed, zoo
 from lictor.models.errors import BadCheckpoint, UnknownModel, WrongWeights
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT = "lictor-1"
 
 _DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "i1", "U8": "u1", "I16": "<i2",
-           "I32": "<i4", "I64": "<i8"}  # fmt: skip
+           "U16": "<u2", "I32": "<i4", "I64": "<i8"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,37 +33,104 @@ class Weights:
     """A weights file.
 
     path: of the file. name: "architecture.tag". id: number of shipped weights, else 0. digest:
-    SHA-256 of the file, 32 bytes. data: the file.
+    SHA-256 of the file, 32 bytes. file: what is in it.
     """
 
     path: Path
     name: str
     id: int
     digest: bytes
-    data: bytes
+    file: File
 
     @property
     def architecture(self) -> str:
         """What comes before the tag."""
         return self.name.partition(".")[0]
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The tensors by name, as views of the data. Raises BadCheckpoint."""
-        import numpy as np
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """The tensors by name; of grids each is made when it is asked for. Raises BadCheckpoint."""
+        with damaged(self.path):
+            return self.file.tensors()
 
-        header, start = header_of(self.data)
-        found = {}
+
+@dataclass(frozen=True)
+class File:
+    """A weights file that was opened.
+
+    texts: its metadata. names: of the tensors that it holds. tensor: gives one of them. plain: its
+    bytes, where it is a safetensors file with tensors as they were trained.
+    """
+
+    texts: dict[str, Any]
+    names: tuple[str, ...]
+    tensor: Callable[[str], NDArray[Any]]
+    plain: bytes | None
+
+    def tensors(self) -> Mapping[str, NDArray[Any]]:
+        """Those of the model, by name. Raises whatever damage may cause."""
+        if self.plain is None:
+            return packed.Packed(self.texts["tensors"], self.tensor)
+        return {name: self.tensor(name) for name in self.names}
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Raises BadCheckpoint for what a damaged file causes inside."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadCheckpoint(f"{path}: is damaged ({error}); get it again") from error
+
+
+def opened(path: Path, data: bytes) -> File:
+    """The file of bytes. Raises BadCheckpoint."""
+    if data.startswith(zoo.CODED):
+        return _decoded(path, data)
+    header, start = header_of(data)
+    texts = header.pop("__metadata__", None) or {}
+    if texts.get("format") not in (FORMAT, packed.FORMAT):
+        raise BadCheckpoint(f"{path}: not weights of a Lictor model")
+
+    def tensor(name: str) -> NDArray[Any]:
+        return array(data, start, header[name])
+
+    plain = data if texts["format"] == FORMAT else None
+    return File(texts, tuple(header), tensor, plain)
+
+
+def array(data: bytes, start: int, told: dict[str, Any]) -> NDArray[Any]:
+    """A tensor of a safetensors file, as a view. Raises whatever damage may cause.
+
+    start: where tensors begin. told: what the header says of this one.
+    """
+    import numpy as np
+
+    first, last = told["data_offsets"]
+    part = np.frombuffer(memoryview(data)[start + first : start + last], _DTYPES[told["dtype"]])
+    return part.reshape(tuple(told["shape"]))
+
+
+def _decoded(path: Path, data: bytes) -> File:
+    """What the weights codec coded, of which tensors are decoded when they are asked for."""
+    # The codec lies above the models. It is found by its name, as the shipped weights are.
+    codec = import_module("lictor.codec.weights.opened")
+    errors = import_module("lictor.codec.errors")
+
+    def tensor(name: str) -> NDArray[Any]:
         try:
-            for name, told in header.items():
-                if name == "__metadata__":
-                    continue
-                first, last = told["data_offsets"]
-                dtype, shape = np.dtype(_DTYPES[told["dtype"]]), tuple(told["shape"])
-                part = np.frombuffer(memoryview(self.data)[start + first : start + last], dtype)
-                found[name] = part.reshape(shape)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadCheckpoint(f"{self.path}: is damaged ({error}); get it again") from error
+            found: NDArray[Any] = file.get_tensor(name)
+        except errors.CodecError as error:
+            raise BadCheckpoint(f"{path}: {error}") from error
         return found
+
+    try:
+        file = codec.open_weights(data)
+    except errors.CodecError as error:
+        raise BadCheckpoint(f"{path}: {error}") from error
+    texts = file.metadata() or {}
+    if texts.get("format") != packed.FORMAT:
+        raise BadCheckpoint(f"{path}: not weights of a Lictor model; decode them first")
+    return File(texts, tuple(file.offset_keys()), tensor, None)
 
 
 class Loaded(Protocol):
@@ -98,7 +171,9 @@ def read(name: str) -> Weights:
         raise WrongWeights(
             f"{path}: not the weights this version was shipped with; reinstall lictor"
         )
-    return Weights(path, name_in(path, data), entry.id if entry else 0, digest.digest(), data)
+    file = opened(path, data)
+    with damaged(path):
+        return Weights(path, file.texts["name"], entry.id if entry else 0, digest.digest(), file)
 
 
 def kept(make: Callable[[str], L]) -> Callable[[str], L]:
@@ -118,15 +193,6 @@ def kept(make: Callable[[str], L]) -> Callable[[str], L]:
         return made(name, (str(path), state.st_ino, state.st_size, state.st_mtime_ns))
 
     return find_or_make
-
-
-def name_in(path: Path, data: bytes) -> str:
-    """The name that a weights file gives itself. Raises BadCheckpoint."""
-    metadata = header_of(data)[0].get("__metadata__", {})
-    if metadata.get("format") != FORMAT:
-        raise BadCheckpoint(f"{path}: not weights of a Lictor model")
-    name: str = metadata["name"]
-    return name
 
 
 def uncapped(name: str) -> BadCheckpoint:

@@ -18,7 +18,11 @@ from typing import Any
 
 from lictor.models.errors import UnknownModel
 
-SUFFIX = ".safetensors"
+SUFFIX, PACKED = ".safetensors", ".lictor"
+"""Of weights as they were trained, and as the weights codec has them: packed.py."""
+SUFFIXES = (SUFFIX, PACKED)
+CODED = b"LIW"
+"""How a file of the weights codec begins."""
 DEFAULT = "lictor-s.mse"
 """What codes pictures where no model is named, and what `lictor train` starts from."""
 
@@ -91,7 +95,7 @@ def resolve(name: str, places: Places | None = None) -> Path:
     """
     if name in index():
         return shipped_folder() / index()[name].file
-    if Path(name).suffix == SUFFIX and Path(name).is_file():
+    if Path(name).suffix in SUFFIXES and Path(name).is_file():
         return Path(name)
     for path in own_files(places):
         if path.stem == name:
@@ -112,4 +116,12 @@ def own_files(places: Places | None = None) -> Iterator[Path]:
     """Weights files at places; None: at `named_places`."""
     for place in named_places() if places is None else places:
         path = Path(place)
-        yield from sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+        yield from sorted(filter(_is_weights, path.iterdir())) if path.is_dir() else [path]
+
+
+def _is_weights(path: Path) -> bool:
+    """By its name; pictures may be called as packed weights are, but begin otherwise."""
+    if path.suffix != PACKED:
+        return path.suffix == SUFFIX
+    with path.open("rb") as file:
+        return file.read(len(CODED)) == CODED

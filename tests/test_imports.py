@@ -111,6 +111,25 @@ def test_nothing_imports_upwards():
     assert upwards == set(EXCEPTIONS)
 
 
+BY_NAME = {
+    "models.weights": {"lictor.codec.weights.opened", "lictor.codec.errors"},
+    "models.zoo": {"lictor.checkpoints"},
+}
+"""What is found by its name, from below: shipped weights, and the codec that they are coded by."""
+
+
+def test_what_is_imported_by_name():
+    named: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_module":
+                texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
+                own = {t for t in texts if t.startswith("lictor.")}
+                if own and module.startswith(("entropy", "models")):
+                    named.setdefault(module, set()).update(own)
+    assert named == BY_NAME
+
+
 def test_no_modules_import_each_other():
     """Not in a circle, however long, and not for types alone: what both need lies below both."""
     arrows = _arrows()

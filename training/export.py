@@ -7,14 +7,10 @@ real files are as long as the model expects, is verified here.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,24 +25,23 @@ from lictor.codec.runtime import store
 from lictor.models import ModelError, checkpoint
 from lictor.models.base import Network
 from lictor.models.zoo import SUFFIX
-from lictor.training import state, validation
+from lictor.training import listing, state, validation
 
 QUALITIES = (0.0, 50.0, 100.0)
 MEASURED_AT = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
 LARGEST_GAP, STREAM_ENDS = 0.01, 8
 """Real bytes may differ from the estimate by so much, and by so many bytes for each picture."""
-INDEX = "index.json"
 
 
 class ExportFailed(Exception):
     """The weights do not code as the model expects."""
 
 
-def export(run: Path, measure: str = "", into: str = "") -> Path:
+def export(run: Path, measure: str = "") -> Path:
     """Write run/NAME.safetensors and run/index.json from the averaged weights; returns the former.
 
-    measure: a folder of pictures whose curve goes into the index. into: a folder of weights with an
-    index.json, which takes the weights as well. Raises ExportFailed, FileNotFoundError, CodecError.
+    measure: a folder of pictures whose curve goes into the index. Raises ExportFailed,
+    FileNotFoundError, CodecError.
     """
     model, config, steps = state.averaged(run)
     name = f"{config.model}.{config.tag}"
@@ -58,10 +53,7 @@ def export(run: Path, measure: str = "", into: str = "") -> Path:
         verify(weights, samples)
         return curve(weights, measure) if measure else {}
 
-    entry, target = publish(run, model, name, training, check, summary)
-    if into:
-        _add(entry, target, Path(into))
-    return target
+    return publish(run, model, name, training, check, summary)[1]
 
 
 def publish(
@@ -80,17 +72,8 @@ def publish(
     target = run / f"{name}{SUFFIX}"
     checkpoint.save(model, target, name, training)
     measured = check(str(target))
-    entry = {
-        "name": name,
-        "id": 0,
-        "file": target.name,
-        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
-        "licence": "",
-        "summary": summary,
-        "training": training,
-        "measured": measured,
-    }
-    _write_index(run / INDEX, [entry])
+    entry = listing.entry(name, target, training, summary=summary, measured=measured)
+    listing.write(run / listing.INDEX, [entry])
     return entry, target
 
 
@@ -176,26 +159,3 @@ def command(name: str, about: str, arguments: list[str], work: Callable[[], str]
         print(f"lictor {name}: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def _write_index(path: Path, entries: list[dict[str, Any]], **rest: Any) -> None:
-    path.write_text(json.dumps({"checkpoints": entries} | rest, indent=2) + "\n", encoding="utf-8")
-
-
-def _add(entry: dict[str, Any], weights: Path, folder: Path) -> None:
-    """Weights into a folder and its index, under a number that was never used there.
-
-    Licence and summary of weights of the same name are kept, their number is not: files that were
-    written with them could not be decoded with these. The index goes on knowing which they were.
-    """
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    listed, retired = index["checkpoints"], index.get("retired", [])
-    number = max((other["id"] for other in [*listed, *retired]), default=0) + 1
-    same: dict[str, Any] = next((other for other in listed if other["name"] == entry["name"]), {})
-    kept = {key: same[key] for key in ("licence", "summary") if key in same}
-    others = [other for other in listed if other is not same]
-    if same:
-        known = {key: same[key] for key in ("id", "name", "sha256")}
-        retired = [*retired, known | {"last": metadata.version("lictor")}]
-    shutil.copyfile(weights, folder / weights.name)
-    _write_index(folder / INDEX, [*others, entry | {"id": number} | kept], retired=retired)

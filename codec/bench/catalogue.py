@@ -113,7 +113,7 @@ def _model(name: str, effort: int, threads: int) -> Codec:
     except ModelUnavailable as e:
         if ending:
             return learned.model(ending[1], int(ending[2]), threads)
-        if name.endswith(".safetensors"):
+        if name.endswith((".safetensors", ".lictor")):
             raise
         raise UnknownCodec(f"unknown codec {name!r}; {_advice(name)}") from e
 

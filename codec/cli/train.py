@@ -139,11 +139,12 @@ def export(run: str, measure: str, into: str) -> int:
 
     RUN: the folder of a run, finished or not. Real files must be within 1 % of the estimate.
     """
+    from lictor.models import ModelError
     from lictor.training.export import ExportFailed
-    from lictor.training.export import export as write
+    from lictor.training.pack import export as write
 
     try:
         click.echo(write(Path(run), measure, into))
-    except (ExportFailed, CodecError, OSError) as e:
+    except (ExportFailed, CodecError, ModelError, ValueError, OSError) as e:
         return fail(f"lictor export: {e}", 1)
     return 0

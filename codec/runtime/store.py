@@ -59,7 +59,7 @@ class Store:
 
         Args:
             model: name of weights that are shipped or that `places` have, or the path of a
-                .safetensors file.
+                .safetensors or .lictor file of them.
             device: where its networks run: "cpu", "cuda" or another of PyTorch's names, or "auto".
             heavy: whether it is to do what only PyTorch does: search, or synthesise in bfloat16.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,10 +63,11 @@ def read(name: str) -> Light:
     if make is None:
         return Light(file.name, file.id, file.digest, None, True)
     tensors = file.arrays()
-    capped = all(f"{name}cap" in tensors for name in _blocks(tensors))
-    for prefix in _blocks(tensors):
-        bias = tensors[f"{prefix}leave.bias"]
-        tensors.setdefault(f"{prefix}cap", np.full(bias.shape, np.inf, np.float32))
+    bare = [name for name in _blocks(tensors) if f"{name}cap" not in tensors]
+    capped = not bare
+    if bare:
+        shapes = {f"{name}cap": tensors[f"{name}leave.bias"].shape for name in bare}
+        tensors = {**tensors} | {n: np.full(s, np.inf, np.float32) for n, s in shapes.items()}
     if file.id:  # shipped weights are known to be whole
         model = make(Part(tensors))
     else:
@@ -77,18 +78,19 @@ def read(name: str) -> Light:
     return Light(file.name, file.id, file.digest, model, capped)
 
 
-def _blocks(tensors: dict[str, Any]) -> list[str]:
+def _blocks(tensors: Mapping[str, Any]) -> list[str]:
     """What the names of each residual block's tensors begin with."""
     end = "project.weight"
     found = [name.removesuffix(end) for name in tensors if name.endswith(f".{end}")]
     return [name for name in found if f"{name}spatial.weight" in tensors]
 
 
-def _tried(file: Weights, make: Callable[[Part], Any], tensors: dict[str, Any]) -> Any:
+def _tried(file: Weights, make: Callable[[Part], Any], tensors: Mapping[str, Any]) -> Any:
     """The model of weights of others, after it has coded a little. Raises BadCheckpoint."""
-    for name, tensor in tensors.items():
-        if not name.endswith(".cap") and not np.isfinite(tensor).all():
-            raise BadCheckpoint(f"{file.path}: holds weights that are not numbers; train it again")
+    with weights.damaged(file.path):
+        whole = all(np.isfinite(t).all() for n, t in tensors.items() if not n.endswith(".cap"))
+    if not whole:
+        raise BadCheckpoint(f"{file.path}: holds weights that are not numbers; train it again")
     try:
         model = make(Part(tensors))
         _try(model)

@@ -153,6 +153,8 @@ class Student:
 
 def _whole(tensors: Any) -> dict[str, Array]:
     """Tensors with weights in bytes multiplied by their scales."""
+    if not any(name.endswith(SCALE8) for name in tensors):
+        return tensors
     whole = {name: tensor for name, tensor in tensors.items() if not name.endswith(SCALE8)}
     for name, scale in tensors.items():
         if name.endswith(SCALE8):

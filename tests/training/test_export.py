@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from lictor.codec import api
+from lictor.training import pack
 from lictor.training.export import ExportFailed, export, recipe, verify
 from lictor.training.state import averaged
 
@@ -75,14 +76,17 @@ def test_measured_and_put_among_others(finished, tmp_path):
     old = {"name": "lictor-tiny.mine", "id": 2, "licence": "Apache-2.0", "summary": "first try"}
     old["sha256"] = "ab" * 32
     (folder / "index.json").write_text(json.dumps({"checkpoints": [other, old]}))
-    weights = export(finished, str(pictures), str(folder))
+    weights = pack.export(finished, str(pictures), str(folder))
     index = json.loads((folder / "index.json").read_text())
     first, entry = index["checkpoints"]
     assert first == other
     retired = {key: old[key] for key in ("id", "name", "sha256")}
     assert [known | {"last": ""} for known in index["retired"]] == [retired | {"last": ""}]
     assert (entry["id"], entry["licence"], entry["summary"]) == (5, "Apache-2.0", "first try")
-    assert (folder / weights.name).read_bytes() == weights.read_bytes()
+    packed = folder / entry["file"]
+    assert packed.name == "lictor-tiny.mine.lictor" and weights.name.endswith(".safetensors")
+    assert entry["sha256"] == hashlib.sha256(packed.read_bytes()).hexdigest()
+    assert packed.stat().st_size < 0.5 * weights.stat().st_size
     measured = entry["measured"]
     qualities = "--qualities 0,20,40,60,80,100"
     assert measured["command"] == f"lictor bench kodak/ --codecs lictor-tiny.mine {qualities}"
