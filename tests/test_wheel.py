@@ -66,8 +66,7 @@ def test_wheel_holds_every_module_and_nothing_else(wheel):
         for name in source_files()
         if name.split("/")[0] in PACKAGES
         and (
-            Path(name).suffix
-            in {".py", ".pyi", ".typed", ".npz", ".json", ".preview", ".safetensors"}
+            Path(name).suffix in {".py", ".pyi", ".typed", ".npz", ".json", ".lictor", ".preview"}
             or name.startswith(("codec/report/pages/", "codec/desktop/"))
         )
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from lictor.codec import (
     Store,
@@ -23,7 +23,7 @@ from lictor.codec import (
     verify,
 )
 from lictor.codec.runtime import runtime, store
-from lictor.models import zoo
+from lictor.models import weights, zoo
 from lictor.models.light import layers, reference
 
 if "lictor-s.mse" not in zoo.index():
@@ -248,8 +248,8 @@ def test_what_only_torch_has_is_asked_of_torch(monkeypatch: pytest.MonkeyPatch, 
 
 
 def altered(tmp_path: Path, name: str, change: object) -> Store:
-    shipped = zoo.shipped_folder() / zoo.index()[name].file
-    tensors = load_file(shipped)
+    shipped = weights.read(name).arrays()
+    tensors = {own: np.ascontiguousarray(tensor) for own, tensor in shipped.items()}
     change(tensors)
     architecture = name.partition(".")[0]
     path = tmp_path / f"{architecture}.own.safetensors"

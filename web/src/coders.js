@@ -9,6 +9,8 @@ const CHECKSUM = 4;
 
 /** @typedef {Uint8Array | Uint16Array} Samples */
 
+/** @typedef {{offset: number, frequencies: Uint16Array}} Table its first symbol; the last is the escape's */
+
 /**
  * @typedef {object} Piece what a tile is, for its encoder and its decoder alike
  * @property {number} height
@@ -107,20 +109,38 @@ export class Coders {
   }
 
   /**
-   * Symbols that all have one table. @param {Uint8Array} stream @param {Uint16Array} table
-   * @param {number} offset @param {number} count
+   * Symbols of a stream by given tables. @param {Uint8Array} stream @param {Table[]} tables
+   * @param {Uint8Array | null} index of the table of each; null: the first of all @param {number} count
    */
-  oneTable(stream, table, offset, count) {
-    const machine = this.machine;
-    return machine.using((take) => {
-      const from = machine.put(stream, take), frequencies = machine.put(table, take);
-      const out = take(4 * count);
-      const status = machine.call.rans_decode_one(
-        from, stream.length, frequencies, table.length, offset, out, count,
+  symbols(stream, tables, index, count) {
+    const all = tables.flatMap(({ frequencies }) => [...frequencies]);
+    return this.#symbols(count, (take, out) => {
+      const machine = this.machine, put = (/** @type {ArrayBufferView} */ array) => machine.put(array, take);
+      return machine.call.rans_decode(
+        put(stream), stream.length, put(Uint16Array.from(all)), all.length,
+        put(Uint16Array.from(tables, ({ frequencies }) => frequencies.length)),
+        put(Int32Array.from(tables, ({ offset }) => offset)), tables.length,
+        put(index ?? new Uint8Array(count)), out, count,
       );
+    });
+  }
+
+  /** Symbols of the Gaussian table of a number. @param {Uint8Array} stream @param {number} table @param {number} count */
+  gaussian(stream, table, count) {
+    return this.#symbols(count, (take, out) =>
+      this.machine.call.rans_decode_gaussian(
+        this.machine.put(stream, take), stream.length, table, out, count,
+      ));
+  }
+
+  /** @param {number} count @param {(take: (n: number) => number, out: number) => number} decode */
+  #symbols(count, decode) {
+    return this.machine.using((take) => {
+      const out = take(4 * count);
+      const status = decode(take, out);
       if (status === -2) throw noMemory();
-      if (status) throw damaged("the quality map does not decode");
-      return new Int32Array(machine.memory.buffer, out, count).slice();
+      if (status) throw damaged("a stream of numbers does not decode");
+      return new Int32Array(this.machine.memory.buffer, out, count).slice();
     });
   }
 }

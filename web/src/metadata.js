@@ -14,15 +14,20 @@ const MAX_INT = 2 ** 31 - 1;
 
 /** @typedef {import("./format.js").File} File */
 
-/** Data in raw deflate. @param {Uint8Array} payload */
+/** A section in raw deflate. @param {Uint8Array} payload */
 export async function inflate(payload) {
   const io = new Reader(payload);
   const size = io.varint("size of the metadata", 1, MAX_METADATA);
+  return inflateTo(io.rest(), size);
+}
+
+/** Raw deflate of so many bytes. @param {Uint8Array} packed @param {number} size */
+export async function inflateTo(packed, size) {
   const wrong = () => damaged(`the metadata do not unpack to the ${size} bytes they declare`);
   const data = new Uint8Array(size);
   let filled = 0;
   try {
-    for await (const part of unpackedParts(io.rest())) {
+    for await (const part of unpackedParts(packed)) {
       if (filled + part.length > size) throw wrong();
       data.set(part, filled);
       filled += part.length;
@@ -126,14 +131,15 @@ function readChromaticities(io) {
 const QUARTERS = [16, 19, 23, 27];
 const TOTAL = 2 ** 14;
 
-/** Frequencies of logarithms, by the rule of FEATURES.md. @param {number[]} logs */
+/** Frequencies of logarithms, by the rule of FEATURES.md; 0 of −1. @param {number[]} logs */
 export function frequencies(logs) {
-  const weights = logs.map((log) => QUARTERS[log % 4] * 2 ** Math.floor(log / 4));
-  const sum = weights.reduce((a, b) => a + b, 0), free = TOTAL - logs.length;
-  const shares = weights.map((weight) => 1 + Math.floor((weight * free) / sum));
+  const weights = logs.map((log) => (log < 0 ? 0 : QUARTERS[log % 4] * 2 ** Math.floor(log / 4)));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  const free = TOTAL - weights.filter((weight) => weight).length;
+  const shares = weights.map((weight) => weight && 1 + Math.floor((weight * free) / sum));
   const missing = TOTAL - shares.reduce((a, b) => a + b, 0);
   shares[weights.indexOf(Math.max(...weights))] += missing;
-  return Uint16Array.from([...shares, 0]);
+  return Uint16Array.from(shares);
 }
 
 /**
@@ -153,7 +159,8 @@ export function readQuality({ header, sections }, coders) {
   const count = io.uint("symbols of the quality map", { low: 1, high: 253 });
   const logs = Array.from({ length: count }, () =>
     io.uint("frequency of the quality map", { high: 56 }));
-  const map = coders.oneTable(io.rest(), frequencies(logs), lowest, high * wide);
+  const table = { offset: lowest, frequencies: frequencies([...logs, -1]) };
+  const map = coders.symbols(io.rest(), [table], null, high * wide);
   if (way & 1) for (let i = wide; i < map.length; i++) map[i] += map[i - wide];
   if (way & 2) for (let i = 0; i < map.length; i++) if (i % wide) map[i] += map[i - 1];
   let least = Infinity, most = -Infinity;

@@ -3,7 +3,6 @@
 import { LatentMismatch, ModelUnavailable } from "./errors.js";
 import { samplesOf } from "./coders.js";
 import { noMemory } from "./wasm.js";
-import { tensorsOf } from "./weights.js";
 
 /** Pixels a side of a place of the latents, and places a side of one of z. */
 export const CELL = 16;
@@ -11,23 +10,22 @@ export const PLACES = 4;
 
 export class Network {
   /**
-   * @param {import("./wasm.js").Machine} machine @param {Uint8Array} data of the weights file
+   * @param {import("./wasm.js").Machine} machine @param {import("./weights.js").Opened} opened
    * @param {import("./weights.js").Entry} entry @param {boolean} [encoder] whether it can encode, too
    */
-  constructor(machine, data, entry, encoder = false) {
+  constructor(machine, opened, entry, encoder = false) {
     this.machine = machine;
     this.entry = entry;
     this.encodes = encoder;
-    this.model = machine.using((take) => this.#load(take, data, encoder));
+    this.model = machine.using((take) => this.#load(take, opened, encoder));
     this.latent = machine.call.model_latent(this.model);
     /** Places around a part that its pixels depend on. */
     this.halo = machine.call.model_halo(this.model);
   }
 
-  /** @param {(n: number) => number} take @param {Uint8Array} data @param {boolean} encoder */
-  #load(take, data, encoder) {
+  /** @param {(n: number) => number} take @param {import("./weights.js").Opened} opened @param {boolean} encoder */
+  #load(take, { data, tensors }, encoder) {
     const { machine, entry } = this, { call } = machine;
-    const tensors = tensorsOf(data, entry.name);
     const model = call.model_new(tensors.length);
     if (!model) throw noMemory();
     const file = machine.put(data, take);

@@ -3,7 +3,7 @@
 import { Coders } from "./coders.js";
 import { Network } from "./network.js";
 import { compile, Machine } from "./wasm.js";
-import { Shelf } from "./weights.js";
+import { open, Shelf } from "./weights.js";
 
 /**
  * Models that stay in memory; of more, the one that was not used for longest goes. Each has a machine
@@ -37,7 +37,8 @@ export class Session {
     );
     if (!found) {
       const data = await this.shelf.bytes(entry, (bytes) => this.machine.sha256(bytes), progress);
-      found = new Network(new Machine(this.module), data, entry, encoder);
+      const opened = await open(data, entry.name, this.coders);
+      found = new Network(new Machine(this.module), opened, entry, encoder);
     }
     const others = this.networks.filter((network) => network !== found);
     this.networks = [found, ...others.slice(0, MOST_MODELS - 1)];

@@ -1,15 +1,16 @@
 /**
- * Weights: safetensors files, fetched once and kept by the browser, known by their SHA-256.
+ * Weights: files of the weights codec, or safetensors files, fetched once and kept by the browser,
+ * known by their SHA-256.
  *
  * They lie beside an index.json, that of checkpoints/, which says which number in a file stands for
  * which weights.
  */
 
-import { ModelUnavailable } from "./errors.js";
+import { CodecError, ModelUnavailable } from "./errors.js";
+import { isCoded, readCoded, unpack } from "./weights_file.js";
 
 const CACHE = "lictor-weights";
-const FORMAT = "lictor-1";
-const SUFFIX = ".safetensors";
+const FORMAT = "lictor-1", PACKED = "lictor-2";
 const BYTES = /** @type {Record<string, number>} */ ({ F16: 2, F32: 4 });
 
 /**
@@ -25,25 +26,60 @@ const BYTES = /** @type {Record<string, number>} */ ({ F16: 2, F32: 4 });
 /** Where the weights are unless said otherwise: beside this package. */
 export const DEFAULT_PLACE = new URL("../weights/", import.meta.url);
 
-/** The tensors of a safetensors file. @param {Uint8Array} data @param {string} name of the model */
-export function tensorsOf(data, name) {
+/**
+ * @typedef {object} Opened
+ * @property {Uint8Array} data what tensors are in
+ * @property {Tensor[]} tensors
+ */
+
+/**
+ * The tensors of a weights file. @param {Uint8Array} data @param {string} name of the model
+ * @param {import("./coders.js").Coders} coders @returns {Promise<Opened>}
+ */
+export async function open(data, name, coders) {
   const bad = (/** @type {string} */ why) => new ModelUnavailable(`${name}: ${why}; get them again`);
+  try {
+    const found = isCoded(data) ? await fromCoded(data, coders) : fromSafetensors(data);
+    if (found) return found;
+  } catch (error) {
+    if (error instanceof CodecError || error instanceof Error) {
+      throw bad(`these weights are damaged (${error.message})`);
+    }
+    throw error;
+  }
+  throw bad("these are not weights of a Lictor model");
+}
+
+/** @param {Uint8Array} data @param {import("./coders.js").Coders} coders */
+async function fromCoded(data, coders) {
+  const { texts, tensors: parts } = await readCoded(data, coders);
+  if (texts.format !== PACKED) return null;
+  const found = unpack(texts, parts);
+  const all = new Float32Array(found.reduce((sum, { values }) => sum + values.length, 0));
+  let at = 0;
+  const tensors = found.map(({ name, values }) => {
+    const start = 4 * at;
+    all.set(values, at);
+    at += values.length;
+    return { name, half: false, start, count: values.length };
+  });
+  return { data: new Uint8Array(all.buffer), tensors };
+}
+
+/** @param {Uint8Array} data */
+function fromSafetensors(data) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const length = data.length < 8 ? 0 : Number(view.getBigUint64(0, true));
-  if (length < 2 || length > data.length - 8) throw bad("these weights are damaged");
-  let header;
-  try {
-    header = JSON.parse(new TextDecoder().decode(data.subarray(8, 8 + length)));
-  } catch {
-    throw bad("these weights are damaged");
-  }
-  if (header.__metadata__?.format !== FORMAT) throw bad("these are not weights of a Lictor model");
+  if (length < 2 || length > data.length - 8) throw new Error("they are cut short");
+  const header = JSON.parse(new TextDecoder().decode(data.subarray(8, 8 + length)));
+  if (header.__metadata__?.format !== FORMAT) return null;
   delete header.__metadata__;
-  return Object.entries(header).map(([tensor, { dtype, data_offsets: [from, to] }]) => {
+  const tensors = Object.entries(header).map(([tensor, { dtype, data_offsets: [from, to] }]) => {
     const start = 8 + length + from, end = 8 + length + to;
-    if (!BYTES[dtype] || !(start <= end && end <= data.length)) throw bad("a tensor is out of place");
+    if (!BYTES[dtype] || !(start <= end && end <= data.length)) throw new Error("a tensor is out of place");
     return { name: tensor, half: dtype === "F16", start, count: (to - from) / BYTES[dtype] };
   });
+  return { data, tensors };
 }
 
 export class Shelf {
@@ -117,7 +153,7 @@ export class Shelf {
   async bytes(entry, sha256, progress) {
     const cache = await openCache();
     // Of what is kept, the name is the hash, wherever it came from.
-    const key = new URL(`/lictor-weights/${entry.sha256}${SUFFIX}`, "https://weights.invalid");
+    const key = new URL(`/lictor-weights/${entry.sha256}`, "https://weights.invalid");
     const kept = await cache?.match(key);
     if (kept) return new Uint8Array(await kept.arrayBuffer());
     let data;

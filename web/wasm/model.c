@@ -18,6 +18,18 @@ typedef struct {
 
 static RansTables gaussian;
 
+/* Makes the tables once; 0 without memory. */
+static int gaussian_ready(void)
+{
+    if (gaussian.count == 0) {
+        rans_set_up();
+        if (rans_tables_fill(&gaussian, gaussian_frequencies, GAUSSIAN_ENTRIES, gaussian_lengths,
+                             gaussian_offsets, gaussian_shifts, SCALES))
+            return 0;
+    }
+    return 1;
+}
+
 /* ---------------------------------------------------------------- weights */
 
 EXPORT("model_new") Model *model_new(size_t tensors)
@@ -59,12 +71,8 @@ EXPORT("model_ready") int model_ready(Model *m, int encoder)
     free(w->tensors);
     w->tensors = NULL;
     w->count = 0;
-    if (gaussian.count == 0) {
-        rans_set_up();
-        if (rans_tables_fill(&gaussian, gaussian_frequencies, GAUSSIAN_ENTRIES, gaussian_lengths,
-                             gaussian_offsets, gaussian_shifts, SCALES))
-            w->no_memory = 1;
-    }
+    if (!gaussian_ready())
+        w->no_memory = 1;
     return w->bad ? -1 : w->no_memory ? -2 : 0;
 }
 
@@ -203,31 +211,57 @@ int model_analyse(const Model *m, const float *x, const int16_t *quality, int ro
 
 /* ---------------------------------------------------------------- other streams */
 
+/* The symbols of a stream, by tables each has the index of one; closes the decoder. 0, -1, -2. */
+static int decode_all(const RansTables *tables, const uint8_t *stream, size_t length,
+                      const uint8_t *index, int32_t *symbols, size_t count)
+{
+    RansDecoder decoder = {0};
+    if (rans_decoder_open(&decoder, only_path(), stream, length))
+        return -2;
+    int status = rans_pull(&decoder, tables, index, symbols, count, 0) || decoder.failed ? -1 : 0;
+    End end = rans_ended(&decoder);
+    if (!end.final || end.left || end.unused)
+        status = -1;
+    rans_decoder_free(&decoder);
+    return status;
+}
+
 /*
- * A stream whose symbols all have one table, whose entries' frequencies are given, without an
- * escape. 0, −1 if it is damaged, −2 without memory.
+ * A stream by tables that are given: of each its entries, the last of which is the escape, its
+ * first symbol, and the frequencies of all entries, table after table. `index` tells the table of
+ * each symbol. 0, -1 if it is damaged, -2 without memory.
  */
-EXPORT("rans_decode_one")
-int rans_decode_one(const uint8_t *stream, size_t length, const uint16_t *frequencies,
-                    size_t entries, int32_t offset, int32_t *symbols, size_t count)
+EXPORT("rans_decode")
+int rans_decode(const uint8_t *stream, size_t length, const uint16_t *frequencies, size_t entries,
+                const uint16_t *sizes, const int32_t *offsets, size_t count, const uint8_t *index,
+                int32_t *symbols, size_t symbol_count)
 {
     RansTables *tables = calloc(1, sizeof *tables);
-    uint8_t *index = calloc(count, 1), shift = 0;
-    uint16_t size = (uint16_t)entries;
-    RansDecoder decoder = {0};
+    uint8_t *shifts = calloc(count, 1);
     int status = -2;
     rans_set_up();
-    if (tables && index && !rans_tables_fill(tables, frequencies, entries, &size, &offset, &shift, 1)
-        && !rans_decoder_open(&decoder, only_path(), stream, length)) {
-        status = rans_pull(&decoder, tables, index, symbols, count, 0) || decoder.failed ? -1 : 0;
-        End end = rans_ended(&decoder);
-        if (!end.final || end.left || end.unused)
-            status = -1;
-        rans_decoder_free(&decoder);
-    }
-    if (tables)
+    if (tables && shifts) {
+        status = -1;
+        if (!rans_tables_fill(tables, frequencies, entries, sizes, offsets, shifts, count))
+            status = decode_all(tables, stream, length, index, symbols, symbol_count);
         rans_tables_free(tables);
+    }
     free(tables);
+    free(shifts);
+    return status;
+}
+
+/* A stream whose symbols all have the Gaussian table of that number. As rans_decode. */
+EXPORT("rans_decode_gaussian")
+int rans_decode_gaussian(const uint8_t *stream, size_t length, int number, int32_t *symbols,
+                         size_t count)
+{
+    uint8_t *index = malloc(count ? count : 1);
+    int status = -2;
+    if (index && gaussian_ready()) {
+        memset(index, number, count);
+        status = decode_all(&gaussian, stream, length, index, symbols, count);
+    }
     free(index);
     return status;
 }
