@@ -152,7 +152,8 @@ class Lictor:
         """The pictures of latents (C, h, w), as squares of pixels (N, 2h, 2w, 8 · 8 · 3)."""
         gain = np.exp(self._of("inverse_gain", Part.ladder)(step))
         gain = gain * np.exp2(-self._octaves(step)).astype(np.float32)
-        v = np.stack([one.transpose(1, 2, 0) for one in latents]) * gain
+        # Of arrays in another order, `stack` keeps the order.
+        v = np.ascontiguousarray(np.stack([one.transpose(1, 2, 0) for one in latents])) * gain
         squares: Array = self._of("g_s", Synthesis)(v, step)
         return squares
 
