@@ -1,11 +1,11 @@
 """Fits grids and networks to a picture: the schedule of an overfitted encode.
 
 Networks start where photos left them, or some starts are tried and the best is kept; then grids and
-networks move together while soft rounding hardens and noise falls; then grids are rounded and only
-networks learn; at last symbols are changed where it pays. Source of the phases but the last: Cool-
-Chic 5 (Ladune et al., ICCV 2023, and later versions). Networks that start from shared ones are held
-near to them by what the differences will cost, and are rounded as the file has them while there is
-still time for all else to get used to it.
+networks move together while soft rounding hardens and noise falls; then grids are rounded, symbols
+are changed where it pays, only networks learn, and symbols are changed once more. Source of the
+phases: Cool-Chic 5 (Ladune et al., ICCV 2023, and later versions), but for the changes. Networks
+that start from shared ones are held near to them by what the differences will cost, and are rounded
+as the file has them while there is still time for all else to get used to it.
 """
 
 from __future__ import annotations
@@ -300,8 +300,12 @@ class Training:
         else:
             if self.step == self.plan.main:
                 assert self.best
-                state.latents, state.parameters = (values.copy() for values in self.best)
+                latents, parameters = self.best
+                state.parameters = parameters.copy()
+                values = self._values(parameters)
+                state.latents = refined(self.fit, np.rint(latents), values, self.weights)
                 state.optimiser = Soap([*self.size.shapes.values()])
+                self._look(state)
             part = (self.step - self.plan.main) / self.plan.tuning
             self._learn(state, ROUNDED, TUNING_RATE * (1 + math.cos(math.pi * part)) / 2)
         self.step += 1
@@ -316,8 +320,7 @@ class Training:
 
     def _learn(self, state: _State, noise: Noise, rate: float) -> None:
         """A step of the networks."""
-        networks = self._rounded(state.parameters)
-        values = state.parameters if networks is None else networks.values
+        values = self._values(state.parameters)
         _, gradient = self.fit.gradient(state.latents, values, noise, self.weights)
         if self.start:
             slope = coded.slope(self.size, state.parameters, self.start, self._exponents)
@@ -342,6 +345,11 @@ class Training:
         """From now on networks are in steps. What was the best without them counts no more."""
         self._exponents = self._chosen(state.latents, state.parameters).exponents
         self._least = math.inf
+
+    def _values(self, parameters: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Parameters as they are used: rounded, once steps are chosen."""
+        networks = self._rounded(parameters)
+        return parameters if networks is None else networks.values
 
     def _rounded(self, parameters: NDArray[np.float32]) -> Quantised | None:
         """Parameters in steps, once these are chosen."""
