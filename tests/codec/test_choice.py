@@ -21,7 +21,7 @@ from lictor.codec.format.picture import LINEAR
 from lictor.codec.image.pillow import Picture
 from lictor.codec.kinds.pictures import Pictures
 from lictor.codec.picture import arguments, blocks, choice, tiles
-from lictor.codec.runtime import light
+from lictor.codec.runtime import light, store
 from lictor.models import lossless, zoo
 from lictor.models.coding.slope import BOUND, slope, water_level
 from lictor.models.linear import coder
@@ -67,9 +67,9 @@ def page(photo: np.ndarray) -> np.ndarray:
     return picture
 
 
-def kept(pixels: np.ndarray, data: bytes, quality: float) -> None:
+def kept(pixels: np.ndarray, data: bytes, quality: float, model: str = zoo.DEFAULT) -> None:
     """No block beyond the bound, and the file no larger than the lossless one."""
-    task = choice.Task(arguments.picture(pixels), Quality.of(quality), None)
+    task = choice.Task(arguments.picture(pixels), Quality.of(quality), store.load(model))
     assert (task.errors(decode_picture(data).colours) <= task.bound).all()
     assert len(data) <= len(encode(pixels, quality="lossless"))
 
@@ -81,12 +81,12 @@ def test_promises(name: str, makes: dict[str, np.ndarray]):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["lictor-s.mse", "lictor-m.mse"])
+@pytest.mark.parametrize("model", ["lictor-s.mse", "lictor-m.mse", "lictor-s.vis"])
 def test_promises_of_all(model: str, makes: dict[str, np.ndarray]):
     """Each picture at two of the qualities 0, 20 … 100, by turns: all six take four minutes."""
     for number, pixels in enumerate(makes.values()):
         for quality in range(20 * (number % 3), 101, 60):
-            kept(pixels, encode(pixels, quality=quality, model=model), quality)
+            kept(pixels, encode(pixels, quality=quality, model=model), quality, model)
 
 
 @pytest.mark.parametrize("name", ["stripes1.png", "text_1bit.png"])

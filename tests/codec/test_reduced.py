@@ -80,7 +80,7 @@ def no_synthesis(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # ---- what it is near to
 
 
-@pytest.mark.parametrize("model", ["lictor-s.mse", "lictor-m.mse", "lictor-s.task"])
+@pytest.mark.parametrize("model", ["lictor-s.mse", "lictor-m.mse", "lictor-s.task", "lictor-s.vis"])
 def test_previews_of_photos_are_near(china: np.ndarray, model: str, no_synthesis: list[str]):
     data = encode(china, quality=40, model=model, method="network")
     whole = decode_picture(data).pixels
@@ -279,7 +279,7 @@ def test_damaged_previews_are_named(china: np.ndarray, own: Path):
     assert decode(data, models=store).size == (40, 40)
 
 
-@pytest.mark.parametrize("name", ["lictor-s.mse", "lictor-m.mse", "lictor-s.task"])
+@pytest.mark.parametrize("name", ["lictor-s.mse", "lictor-m.mse", "lictor-s.task", "lictor-s.vis"])
 def test_shipped_ones_are_small_and_of_their_weights(name: str):
     path = zoo.shipped_folder() / f"{name}.preview"
     assert path.stat().st_size < 300_000
