@@ -327,12 +327,11 @@ assert (feature_info(encode_features(x)).arrays[0]["chunks"] or 0) > 4
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_DATA is Linux's")
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "times"), [(np.float16, 4), (np.float32, 2.5)])
-def test_large_arrays_stream_through(tmp_path: Path, dtype: type, times: float):
+def test_large_arrays_stream_through(tmp_path: Path):
     """What is mapped is coded in 2.5 times its bytes, what is written included."""
-    x = np.random.default_rng(0).normal(size=(2**17, 2**7)).astype(np.float32).astype(dtype)
+    x = np.random.default_rng(0).normal(size=(2**17, 2**7)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
-    given = [sys.executable, "-c", _BOUNDED, str(tmp_path / "x.npy"), str(int(times * x.nbytes))]
+    given = [sys.executable, "-c", _BOUNDED, str(tmp_path / "x.npy"), str(5 * x.nbytes // 2)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(given, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-300:]
