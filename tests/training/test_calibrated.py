@@ -100,3 +100,20 @@ def test_compress_is_what_encode_makes_and_more() -> None:
     mended, rounded = (load(decode_weights(d)) for d in (found, plain))
     assert torch.equal(mended["9.weight"], rounded["9.weight"])
     assert divergence(made, mended, x) < divergence(made, rounded, x)
+
+
+def test_compress_loses_next_to_nothing_of_much() -> None:
+    """Vectors that suit one another are not mixed with those that suit others."""
+    made = network()
+    batches = list(examples(16, 5).split(1))
+    found = compress(
+        save(made.state_dict()), made, batches, quality=90, calibration=calibrate(made, batches)
+    )
+    state = load(decode_weights(found))
+    assert divergence(made, state, examples(100, 9)) < 1e-4
+    for name in ("1", "4"):
+        got, want = (
+            own[f"{name}.weight"] / (own[f"{name}.running_var"] + 1e-5).sqrt()
+            for own in (state, made.state_dict())
+        )
+        assert torch.allclose(got, want, rtol=0.02)

@@ -46,7 +46,9 @@ def compress(
     once = _Once()
     options: dict[str, Any] = {"quality": quality, "quantiser": once}
     first = load(decode_weights(encode_weights(source, calibration=calibration, **options)))
-    state = network.state_dict() | {name(key): value for key, value in first.items()}
+    # Vectors as they were: those of the file suit one another, and not what will be moved.
+    rounded = {name(key): value for key, value in first.items() if value.ndim > 1}
+    state = network.state_dict() | rounded
     batch = torch.cat(list(batches))
 
     def run(own: nn.Module) -> None:
