@@ -1,20 +1,27 @@
-"""The tensors of a weight file: whole, in part, or all of them as the file that they came from."""
+"""The tensors of a weight file: whole, in part, or all of them as the file that they came from.
+
+Methods with loss are imported when a record has them: each process that loads shipped weights,
+which have none, comes by here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.errors import CorruptFile
 from lictor.codec.format.weights import CHUNK, Cabac, Chunk, Chunked, Grid, Layers, Words
-from lictor.codec.weights import cabac, exact, grid, layered, layouts
+from lictor.codec.weights import exact, layouts
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.exact import Mapped
 from lictor.codec.weights.file import File, naming, needs_base
 from lictor.codec.weights.source import Source
+
+if TYPE_CHECKING:
+    from lictor.codec.weights import layered
 
 Array = npt.NDArray[np.uint8]
 _AHEAD = 8
@@ -74,13 +81,15 @@ class Reader:
                 self._decode(one, first, last, out)
                 yield out
 
-    def _one(self, tensor: Tensor) -> _Chunks:
+    def _one(self, tensor: Tensor) -> _One | layered.Opened:
         own, record, chunks = self._file.original(self._file.numbers[tensor.name])
         if isinstance(record, Layers):
+            from lictor.codec.weights import layered
+
             return layered.Opened(record, chunks, own, self._layers)
         return _One.of(own, record, chunks, self._base)
 
-    def _decode(self, one: _Chunks, first: int, last: int, out: Array) -> None:
+    def _decode(self, one: _One | layered.Opened, first: int, last: int, out: Array) -> None:
         """Chunks from … to before …, into memory of just their size."""
 
         def decode(number: int) -> None:
@@ -126,12 +135,13 @@ class _One:
         self._decode(self._record.chunks[number], data, number * self.step, out)
 
 
-_Chunks = _One | layered.Opened
 _Decode = Callable[[Chunk, memoryview, int, Array], None]
 """A chunk, its bytes, where its values begin among the tensor's bytes, and what takes them."""
 
 
 def _grid(record: Grid, own: Tensor) -> _Decode:
+    from lictor.codec.weights import grid
+
     coding, item = grid.coding_of(record, own), layouts.word(own.dtype)
 
     def decode(chunk: Chunk, data: memoryview, begin: int, out: Array) -> None:
@@ -141,6 +151,8 @@ def _grid(record: Grid, own: Tensor) -> _Decode:
 
 
 def _cabac(record: Cabac, own: Tensor) -> _Decode:
+    from lictor.codec.weights import cabac
+
     spaced, item = cabac.coding_of(record, own), layouts.word(own.dtype)
 
     def decode(chunk: Chunk, data: memoryview, begin: int, out: Array) -> None:
