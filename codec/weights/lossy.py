@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from lictor.codec.errors import InvalidOption
 from lictor.codec.format import weights as form
-from lictor.codec.format.weights import Record
+from lictor.codec.format.weights import Beginning, Record
 from lictor.codec.weights import exact, grid, vectors
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.curvature import Calibration
@@ -30,12 +31,14 @@ class Lossy:
     """How tensors are coded. step: of matrices; quantiser: what makes levels of them.
 
     vectors: what takes the place of tensors of one axis. calibration: what data say.
+    size: the mean of log2 of a matrix' values, of all values; level: that of what errors cost.
     """
 
     step: float
     quantiser: Quantiser
     vectors: dict[str, Vector]
     calibration: Calibration
+    size: float
     level: float = 0.0
 
     def encode(
@@ -50,21 +53,23 @@ class Lossy:
         if not np.isfinite(values).all():
             return None
         curvature = self.calibration.layers.get(tensor.name)
-        known = Known(tensor.name, tensor.shape, self.step, curvature, self.level)
+        unknown = 2 ** (_BY_SIZE * (math.log2(tensor.values) - self.size))
+        known = Known(tensor.name, tensor.shape, self.step, curvature, self.level, unknown)
         found = self.quantiser(values, known)
         if found is None or not np.isfinite(found.decoded(tensor)).all():
             return None
         return found.encode(tensor, mapped)
 
     def bits(self, source: Source) -> float:
-        """About the bits a value of a whole file."""
-        total, values = 0, 0
+        """The bits a value of a whole file, or more, as tensors with the same bytes count each."""
+        sizes, values = [], 0
         for tensor in source.header.stored:
             coded = self.encode(tensor, source.raw(tensor), map)
             coded = coded or exact.encode(tensor, source.raw(tensor), None, map)
-            total += len(form.write_head(coded[0])) + sum(map(len, coded[1]))
+            sizes.append(len(form.write_head(coded[0])) + sum(map(len, coded[1])))
             values += tensor.values
-        return 8 * total / max(values, 1)
+        frame = len(form.write_beginning(Beginning(source.text, b""))) + len(form.write_end(sizes))
+        return 8 * (frame + sum(sizes)) / max(values, 1)
 
 
 def _encode_vector(
@@ -93,10 +98,16 @@ def planned(
     found = vectors.rounded(source.header.stored, values, fine)
     sizes = {t.name: grid.matrix(t) for t in source.header.stored if is_matrix(t)}
     level = calibration.level(sizes, name != "diagonal")
-    return Lossy(step, named(name), found, calibration, level)
+    values_of = [rows * columns for rows, columns in sizes.values()]
+    size = sum(n * math.log2(n) for n in values_of) / max(sum(values_of), 1)
+    return Lossy(step, named(name), found, calibration, size, level)
 
 
 _FINE = 128
+
+_BY_SIZE = 0.35
+"""Power of a matrix' size in its step: what few weights do, each does more of, and their bits are
+few. In proportion to its root would be best if all matrices' errors cost the same in sum."""
 
 
 def asked(source: Source, options: Mapping[str, Any], based: bool = False) -> Lossy | None:

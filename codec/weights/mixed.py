@@ -41,7 +41,7 @@ class Mixed:
     def __call__(self, values: Floats, known: Known) -> Coded | None:
         """As a quantiser is called."""
         step = known.step * self.factors.get(known.name, 1.0)
-        return named(self.inner)(values, replace(known, step=step))
+        return named(self.inner)(values, replace(known, step=step, unknown=1.0))
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Stepped:
     def __call__(self, values: Floats, known: Known) -> Coded | None:
         """As a quantiser is called."""
         step = self.steps.get(known.name, known.step)
-        return named(self.inner)(values, replace(known, step=step))
+        return named(self.inner)(values, replace(known, step=step, unknown=1.0))
 
 
 def measured(

@@ -47,6 +47,7 @@ class Known:
     network, in units of its values.
     curvature: what errors cost, of a network that was calibrated; level: the mean of log2 of that,
     of all its values.
+    unknown: what the step is to be multiplied by where nothing but the size of the tensor is known.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Known:
     step: float
     curvature: Curvature | None = None
     level: float = 0.0
+    unknown: float = 1.0
 
 
 class Coded(Protocol):
@@ -111,7 +113,7 @@ def plain(values: Floats, known: Known) -> Quantised | None:
 @quantiser("trellis")
 def in_trellis(values: Floats, known: Known) -> Quantised | None:
     """All values of a strand together, for the least of squared error and bits."""
-    step = known.step / _POINTS
+    step = known.step * known.unknown / _POINTS
     scaled = values / np.float32(step)
     if np.abs(scaled).max() > MOST:
         return None

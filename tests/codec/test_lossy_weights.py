@@ -292,6 +292,18 @@ def test_what_was_the_same_may_be_so_no_more() -> None:
         assert np.allclose(got[live], want[live], rtol=0.03, atol=0.03)
 
 
+def test_small_matrices_have_finer_steps_unless_they_are_known() -> None:
+    tensors = {"large": ("F32", normal((300, 200))), "small": ("F32", normal((30, 20), 1))}
+    errors = {}
+    for how in ("trellis", "plain"):
+        with codec.open_weights(
+            codec.encode_weights(made(tensors), quality=40, quantiser=how)
+        ) as f:
+            errors[how] = [float(np.std(f.get_tensor(n) - v)) for n, (_, v) in tensors.items()]
+    assert errors["trellis"][1] < 0.25 * errors["trellis"][0]
+    assert errors["plain"][1] > 0.9 * errors["plain"][0]
+
+
 def test_bits_are_kept() -> None:
     data = made({"w": ("BF16", normal((200, 160))), "v": ("BF16", normal((160, 90), 1))})
     for bits in (2.5, 4.0):
