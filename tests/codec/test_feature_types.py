@@ -308,7 +308,8 @@ def test_faults_of_files_are_named(fault: str, tmp_path: Path) -> None:
 def test_float8_names_its_tensor(tmp_path: Path) -> None:
     tensors = {"ok": torch.zeros(3), "w.8": torch.zeros(4).to(torch.float8_e4m3fn)}
     save_file(tensors, tmp_path / "x.safetensors")
-    result = lictor("encode", tmp_path / "x.safetensors", tmp_path / "x.bin", "--bits", "4")
+    paths = tmp_path / "x.safetensors", tmp_path / "x.bin"
+    result = lictor("encode", *paths, "--kind", "arrays", "--bits", "4")
     assert result.exit_code == 1 and "w.8: a tensor of float8_e4m3fn" in result.stderr
 
 
