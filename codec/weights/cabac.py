@@ -10,7 +10,6 @@ networks", IEEE JSTSP 14(4), 2020.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.errors import CorruptFile, SelfCheckFailed
-from lictor.codec.format.weights import MAX_VALUES, STREAM, Cabac, Chunk
+from lictor.codec.errors import CorruptFile
+from lictor.codec.format.weights import MAX_VALUES, Cabac, Chunk
 from lictor.codec.weights import grid, slow_cabac
+from lictor.codec.weights.chunks import check_coded, check_decoded, of_stream
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.grid import Mapped, Quantised, Spaced
 from lictor.codec.weights.quantisers import Known, quantiser
@@ -76,24 +76,21 @@ def coding_of(record: Cabac, tensor: Tensor) -> Spaced:
 def _encode_chunk(spaced: Spaced, levels: Ints, start: int) -> tuple[Chunk, bytes]:
     data = _quick.encode(levels, spaced.width, start % spaced.width)
     raw = grid.stored(spaced.values(levels, start), spaced.dtype)
-    chunk = Chunk(STREAM, len(data), zlib.crc32(data), zlib.crc32(raw.data))
-    back = np.empty_like(raw)
-    decode_chunk(spaced, chunk, data, start, back)
-    if not np.array_equal(back, raw):
-        raise SelfCheckFailed("a tensor decodes to other values than were coded; please report it")
-    return chunk, data
+
+    def decode(chunk: Chunk, out: Array) -> None:
+        decode_chunk(spaced, chunk, data, start, out)
+
+    return of_stream(data, raw, decode), data
 
 
 def decode_chunk(spaced: Spaced, chunk: Chunk, data: Any, start: int, out: Array) -> None:
     """The bytes of a chunk's values, into `out`. Raises CorruptFile."""
-    if zlib.crc32(data) != chunk.check:
-        raise CorruptFile("a chunk does not match its checksum; get another copy of the file")
+    check_coded(chunk, data)
     levels = np.zeros(out.size // grid.ITEMS[spaced.dtype], np.int32)
     if not _quick.decode(data, spaced.width, start % spaced.width, levels):
         raise CorruptFile("a chunk is no stream; the file is damaged, get another copy")
     out[:] = grid.stored(spaced.values(levels, start), spaced.dtype)
-    if zlib.crc32(out.data) != chunk.decoded:
-        raise CorruptFile("a chunk decodes to other values than were encoded; get a new copy")
+    check_decoded(chunk, out)
 
 
 # ---- which levels

@@ -27,6 +27,7 @@ from lictor.codec.format.weights import (
     inflate,
 )
 from lictor.codec.weights import layouts, planes, predict, scales, tables, words
+from lictor.codec.weights.chunks import check_coded, check_decoded
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.words import Layout
 from lictor.entropy import Tables
@@ -103,7 +104,7 @@ def decode_chunk(
     coding: Coding, chunk: Chunk, data: Bytes, start: int, base: Array | None, out: Array
 ) -> None:
     """What `encode_chunk` was given, into `out`. Raises CorruptFile."""
-    check_chunk(chunk, data)
+    check_coded(chunk, data)
     if chunk.mode == PLANES:
         _decode_planes(coding, data, start, base, out)
     else:
@@ -111,17 +112,10 @@ def decode_chunk(
         if found is None or len(found) != out.size:
             raise CorruptFile("a chunk has another size than its values; get another copy")
         out[:] = np.frombuffer(found, np.uint8)
-    if zlib.crc32(out.data) != chunk.decoded:
-        raise CorruptFile(
-            "a chunk decodes to other values than were encoded; "
-            + ("the base is another, or the file damaged" if base is not None else "get a new copy")
-        )
-
-
-def check_chunk(chunk: Chunk, data: Bytes) -> None:
-    """Raises CorruptFile unless the bytes of a chunk are those that were written."""
-    if zlib.crc32(data) != chunk.check:
-        raise CorruptFile("a chunk does not match its checksum; get another copy of the file")
+    if base is None:
+        check_decoded(chunk, out)
+    else:
+        check_decoded(chunk, out, "the base is another, or the file damaged")
 
 
 def _decode_planes(coding: Coding, data: Bytes, start: int, base: Array | None, out: Array) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from lictor.codec.format import weights as form
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.weights import PLAIN, Beginning, Chunked, Layers, Record, Same, Words
 from lictor.codec.weights import container
+from lictor.codec.weights.chunks import check_coded
 from lictor.codec.weights.container import Header, NotSafetensors, Tensor
 from lictor.codec.weights.source import Source
 
@@ -79,8 +79,7 @@ class File:
                 record, chunks = self.record(number)
                 at = 0
                 for chunk in record.chunks if isinstance(record, Chunked) else ():
-                    if zlib.crc32(chunks[at : at + chunk.size]) != chunk.check:
-                        raise CorruptFile("a chunk does not match its checksum; get another copy")
+                    check_coded(chunk, chunks[at : at + chunk.size])
                     at += chunk.size
         self.ended()
 

@@ -9,7 +9,6 @@ say no more (docs/weights.md).
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,10 +16,11 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.errors import CorruptFile, SelfCheckFailed
+from lictor.codec.errors import CorruptFile
 from lictor.codec.format.elements import Bytes, Writer
-from lictor.codec.format.weights import STREAM, Chunk, Grid, Stepped
+from lictor.codec.format.weights import Chunk, Grid, Stepped
 from lictor.codec.weights import grid_tables, planes, trellis
+from lictor.codec.weights.chunks import check_coded, check_decoded, of_stream
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.grid_tables import Levels
 from lictor.entropy import CorruptStream, Decoder, Encoder
@@ -257,22 +257,19 @@ def _encode_chunk(
     data = encoder.finish()
     points = levels if odd is None else trellis.points(levels, odd)
     raw = stored(coding.values(points, start), coding.dtype)
-    chunk = Chunk(STREAM, len(data), zlib.crc32(data), zlib.crc32(raw.data))
-    back = np.empty_like(raw)
-    decode_chunk(coding, chunk, data, start, back)
-    if not np.array_equal(back, raw):
-        raise SelfCheckFailed("a tensor decodes to other values than were coded; please report it")
-    return chunk, data
+
+    def decode(chunk: Chunk, out: Array) -> None:
+        decode_chunk(coding, chunk, data, start, out)
+
+    return of_stream(data, raw, decode), data
 
 
 def decode_chunk(coding: Coding, chunk: Chunk, data: Bytes, start: int, out: Array) -> None:
     """The bytes of a chunk's values, into `out`. Raises CorruptFile."""
-    if zlib.crc32(data) != chunk.check:
-        raise CorruptFile("a chunk does not match its checksum; get another copy of the file")
+    check_coded(chunk, data)
     points = pull(coding, data, start, out.size // ITEMS[coding.dtype])
     out[:] = stored(coding.values(points, start), coding.dtype)
-    if zlib.crc32(out.data) != chunk.decoded:
-        raise CorruptFile("a chunk decodes to other values than were encoded; get a new copy")
+    check_decoded(chunk, out)
 
 
 def pull(coding: Coding, data: Bytes, start: int, count: int) -> Ints:

@@ -23,6 +23,7 @@ from lictor.codec.errors import CorruptFile, SelfCheckFailed
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.weights import STREAM, Chunk, Finer, Grid, Layers
 from lictor.codec.weights import grid, grid_tables, tables, words
+from lictor.codec.weights.chunks import check_coded, check_decoded
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.grid import Coding, Mapped, Quantised
 from lictor.codec.weights.quantisers import Known, quantiser
@@ -197,8 +198,7 @@ class Opened:
     def _bytes(self, layer: int, number: int) -> memoryview:
         at = layer * self.count + number
         data = self._data[self._starts[at] : self._starts[at + 1]]
-        if zlib.crc32(data) != self._record.chunks[at].check:
-            raise CorruptFile("a chunk does not match its checksum; get another copy of the file")
+        check_coded(self._record.chunks[at], data)
         return data
 
     def chunk(self, number: int, out: Array) -> None:
@@ -206,11 +206,7 @@ class Opened:
         found = self.levels(number, out.size // self._item)
         start = number * self._record.values
         out[:] = grid.stored(self._last.values(found, start), self._last.dtype)
-        if zlib.crc32(out.data) != self._record.chunks[self._at(number)].decoded:
-            raise CorruptFile("a chunk decodes to other values than were encoded; get a new copy")
-
-    def _at(self, number: int) -> int:
-        return len(self._layers) * self.count + number
+        check_decoded(self._record.chunks[len(self._layers) * self.count + number], out)
 
 
 def _verify(record: Layers, chunks: list[bytes], tensor: Tensor, levels: Ints) -> None:
