@@ -11,6 +11,7 @@ inference", NeurIPS 2019, for new statistics of normalisations.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -74,11 +75,10 @@ def _moments(x: Tensor, channels: int) -> tuple[Tensor, Tensor]:
     return mean, var
 
 
-class _Statistics:
-    """Hooks that see, of a network, what normalisations get and what biased layers give."""
+class _Hooks(ABC):
+    """What is done before each normalisation of a network, and after each layer with a bias."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.found: dict[str, tuple[Tensor, Tensor]] = {}
         self._hooks = [
             module.register_forward_pre_hook(self._before(name))
             for name, module in _normalisations(network).items()
@@ -87,6 +87,26 @@ class _Statistics:
             module.register_forward_hook(self._after(name))
             for name, module in _biased(network).items()
         ]
+
+    @abstractmethod
+    def _before(self, name: str) -> Callable[..., None]:
+        """The hook of a normalisation."""
+
+    @abstractmethod
+    def _after(self, name: str) -> Callable[..., Tensor | None]:
+        """The hook of a layer with a bias."""
+
+    def done(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+class _Statistics(_Hooks):
+    """They see what normalisations get and what biased layers give."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.found: dict[str, tuple[Tensor, Tensor]] = {}
+        super().__init__(network)
 
     def _before(self, name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -100,25 +120,14 @@ class _Statistics:
 
         return hook
 
-    def done(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
 
-
-class _Mending:
-    """Hooks that put a rounded network right while it runs."""
+class _Mending(_Hooks):
+    """They put a rounded network right while it runs."""
 
     def __init__(self, network: nn.Module, was: dict[str, tuple[Tensor, Tensor]]) -> None:
         self.changed: dict[str, Floats] = {}
         self._was = was
-        self._hooks = [
-            module.register_forward_pre_hook(self._before(name))
-            for name, module in _normalisations(network).items()
-        ]
-        self._hooks += [
-            module.register_forward_hook(self._after(name))
-            for name, module in _biased(network).items()
-        ]
+        super().__init__(network)
 
     def _before(self, name: str) -> Callable[..., None]:
         def hook(module: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -146,7 +155,3 @@ class _Mending:
 
     def _keep(self, name: str, values: Tensor) -> None:
         self.changed[name] = values.detach().float().cpu().numpy().copy()
-
-    def done(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
