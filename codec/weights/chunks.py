@@ -1,18 +1,23 @@
-"""What holds for chunks of all methods: their checksums, and that they decode to what was coded."""
+"""What holds for chunks of all methods: their checksums, and that they decode to what was coded.
+
+Without numpy until a chunk is coded: `lictor info` opens files with this, and is to start at once.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from lictor.codec.errors import CorruptFile, SelfCheckFailed
 from lictor.codec.format.elements import Bytes
 from lictor.codec.format.weights import STREAM, Chunk
 
-Array = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.uint8]
 
 
 def check_coded(chunk: Chunk, data: Bytes) -> None:
@@ -32,6 +37,8 @@ def of_stream(data: bytes, raw: Array, decode: Callable[[Chunk, Array], None]) -
 
     Raises SelfCheckFailed if something else comes out.
     """
+    import numpy as np
+
     chunk = Chunk(STREAM, len(data), zlib.crc32(data), zlib.crc32(raw.data))
     back = np.empty_like(raw)
     decode(chunk, back)
