@@ -18,9 +18,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +33,7 @@ from lictor.codec.weights import lossy, source
 from lictor.codec.weights.api import encode_weights
 from lictor.codec.weights.mixed import Stepped
 from lictor.datasets.pictures import load, sources
-from lictor.training import export, teacher_cache
+from lictor.training import export, networks, teacher_cache
 from lictor.training import loop as steps
 from lictor.training.config import SETTINGS, listing, write
 from lictor.training.state import State, follower, read
@@ -49,22 +47,10 @@ TOGETHER = 32
 # ------------------------------------------------------------------------------- network
 def network(config: Weights) -> nn.Module:
     """The network that is named, with its weights. Raises ValueError."""
-    module, _, name = config.network.partition(":")
-    sys.path.insert(0, os.getcwd())
-    try:
-        made = getattr(import_module(module), name)()
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"network={config.network} cannot be made: {error}") from error
-    finally:
-        sys.path.remove(os.getcwd())
-    if not isinstance(made, nn.Module):
-        raise ValueError(f"network={config.network} makes no torch.nn.Module")
+    found = networks.made(config.network)
     if config.weights:
-        try:
-            made.load_state_dict(load_file(config.weights))
-        except RuntimeError as error:
-            raise ValueError(f"{config.weights} is for another network: {error}") from error
-    return made.eval().requires_grad_(False)
+        networks.load(found, load_file(config.weights), config.weights)
+    return found.requires_grad_(False)
 
 
 class Rounded(nn.Module):

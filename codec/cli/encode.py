@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from lictor.codec.cli import batch, options
 from lictor.codec.cli.file_jobs import Encode
 from lictor.codec.errors import CodecError, InvalidTarget, MissingPackage, TaskUnavailable
 from lictor.codec.inputs import UsageError, show
+from lictor.codec.quality import LOSSLESS
 from lictor.models.overfit import sizes
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ asked = options.together(
     options.features,
     options.presets,
     options.calibration,
+    options.by_data,
 )
 """The options that say how files are to be, of every command that makes some."""
 
@@ -107,6 +110,11 @@ def given(
     psnr: float | None,
     ssim: float | None,
     strict: bool,
+    network: str | None,
+    data: str | None,
+    shown: str | None,
+    kl: float | None,
+    max_drop: float | None,
     **features: Any,
 ) -> dict[str, Any]:
     """Those of `asked` that the command line has, by the names that kinds take. Raises UsageError.
@@ -131,7 +139,41 @@ def given(
         "model": model if _named("model") else None,
         **features,
     }
+    values["network"] = _by_data(values, network, data, shown, kl, max_drop)
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _by_data(
+    values: Mapping[str, Any],
+    network: str | None,
+    data: str | None,
+    shown: str | None,
+    kl: float | None,
+    max_drop: float | None,
+) -> Any:
+    """What codes weights by what data say; None where none are named. Raises UsageError."""
+    named: dict[str, Any] = {"--network": network, "--data": data, "--shown": shown}
+    named |= {"--kl": kl, "--max-drop": max_drop}
+    given = [name for name, value in named.items() if value is not None]
+    if not given:
+        return None
+    if not network or not data:
+        raise UsageError(
+            f"{given[0]} is for a network and what it is shown; give --network MODULE:NAME and "
+            "--data FOLDER"
+        )
+    aims = [flag for flag, value in (("--kl", kl), ("--max-drop", max_drop)) if value is not None]
+    aims += [f"--{name}" for name in ("quality", "bits") if values.get(name) is not None]
+    if len(aims) != 1:
+        said = " and ".join(aims) + " say different things" if aims else "what is to be is not said"
+        raise UsageError(f"{said}; give one of --kl, --max-drop, --quality and --bits")
+    if values.get("calibration"):
+        raise UsageError("--network calibrates; leave --calibration out")
+    if values.get("quality") == LOSSLESS:
+        raise UsageError("--network is for what is lost; leave --lossless out")
+    from lictor.training.calibrated.command import Calibrated
+
+    return Calibrated(network, data, shown or "224", kl, max_drop)
 
 
 def _named(option: str) -> bool:

@@ -206,6 +206,38 @@ calibration = click.option(
     help="Keys and values: the calibration of their model, as lictor.kv.calibrate makes it. "
     "Weights: that of their network, by lictor.training.calibrated, with -q or --bits.",
 )
+by_data = together(
+    click.option(
+        "--network",
+        metavar="MODULE:NAME",
+        help="Weights, with --data: what makes their network, a torch Module. They are calibrated "
+        "by what it is shown, for -q, --bits, --kl or --max-drop.",
+    ),
+    click.option(
+        "--data",
+        metavar="FOLDER|MODULE:NAME",
+        help="Weights: pictures, or what gives batches. A third calibrates, the rest measures.",
+    ),
+    click.option(
+        "--shown",
+        metavar="SIDE[:MEAN:SPREAD]",
+        help="Weights: how pictures are shown, (x / 255 - mean) / spread.  [default: 224:0.5:0.5]",
+    ),
+    click.option(
+        "--kl",
+        type=click.FloatRange(0),
+        metavar="X",
+        help="Weights: the smallest file whose answers diverge by at most so many nats.",
+    ),
+    click.option(
+        "--max-drop",
+        type=click.FloatRange(0, 1),
+        metavar="X",
+        help="Weights: the smallest file of which at most this share of first answers are others; "
+        "where subfolders are the classes, by which accuracy falls at most.",
+    ),
+)
+"""The options of `encode` for weights whose network is there."""
 chain = click.option(
     "--chain",
     is_flag=True,

@@ -46,7 +46,7 @@ class Weights(Kind):
     name, one, whose = "weights", "weights", "a weight file's"
     magic, suffixes, key = form.MAGIC, frozenset((".safetensors", *_PICKLED)), "tensors"
     output = ".safetensors"
-    options = frozenset(("base", "threads", "quality", "bits", "calibration"))
+    options = frozenset(("base", "threads", "quality", "bits", "calibration", "network"))
     decode_options = frozenset(("base", "layers", "tensor", "salvage", "progress", "threads"))
     advice = "weights take --quality or --bits; with --kind arrays --max-error and --mse, too"
     common = (InvalidOption,)
@@ -81,7 +81,11 @@ class Weights(Kind):
     def encode(
         self, content: Content, options: Mapping[str, Any], progress: Progress | None = None
     ) -> tuple[bytes, Row]:
-        """options: base, threads, quality, bits, calibration."""
+        """options: base, threads, quality, bits, calibration, network.
+
+        network: what codes tensors by what data say: with their file, the options, and progress,
+        it gives the weight file, what the row says more, and a line of that.
+        """
         import io
 
         buffer = io.BytesIO()
@@ -98,6 +102,13 @@ class Weights(Kind):
         """A tensor at a time."""
         from lictor.codec.weights import info, lossy, source, writer
 
+        if "network" in options:
+            if options.get("base") is not None:
+                raise InvalidOption("a base is for exact weights; leave it, or the network, out")
+            data, more, note = options["network"](content.source, options, progress)
+            file.write(data)
+            notes = (*content.notes, note)
+            return {**vars(info.weights_info(data)), **more, "notes": notes}
         base = options.get("base")
         other = source.opened(base) if base is not None else None
         how = lossy.asked(content.source, options, other is not None)

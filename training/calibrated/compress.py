@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,36 +20,46 @@ from lictor.training.calibrated.moments import Forward
 def compress(
     source: Any,
     network: nn.Module,
-    batches: Sequence[Tensor],
+    batches: Sequence[Any],
     *,
     quality: float,
     calibration: Calibration,
+    steps: Mapping[str, float] | None = None,
     forward: Forward | None = None,
     name: Callable[[str], str] = str,
+    threads: int = 1,
 ) -> bytes:
     """Encode a network's file with a quality, then again with what suits its rounded weights.
 
     Args:
         source: the .safetensors file, its path or its bytes.
         network: with these weights, in eval mode.
-        batches: examples for corrections; they are shown all at once.
+        batches: examples for corrections; tensors are shown all at once, and without tensors,
+            nothing is corrected.
         quality: as of `encode_weights`.
         calibration: what `calibrate` measured.
+        steps: factors of tensors' steps by their names in the file, 1 for others: as
+            `lictor.training.calibrated.measured_steps` finds them.
         forward: what shows a network a batch; None for network(batch).
         name: from names in the file to names in the network.
+        threads: that code the chunks of a tensor.
 
     Returns:
         The weight file.
     """
+    once = _Once(steps or {})
+    options: dict[str, Any] = {"quality": quality, "quantiser": once, "threads": threads}
+    data = encode_weights(source, calibration=calibration, **options)
+    batch = together(batches)
+    if batch is None:
+        return data
     from safetensors.torch import load
 
-    once = _Once()
-    options: dict[str, Any] = {"quality": quality, "quantiser": once}
-    first = load(decode_weights(encode_weights(source, calibration=calibration, **options)))
+    first = load(decode_weights(data))
     # Vectors as they were: those of the file suit one another, and not what will be moved.
     rounded = {name(key): value for key, value in first.items() if value.ndim > 1}
-    state = network.state_dict() | rounded
-    batch = torch.cat(list(batches))
+    state = network.state_dict()
+    state |= {key: value for key, value in rounded.items() if key in state}
 
     def run(own: nn.Module) -> None:
         if forward:
@@ -63,13 +73,24 @@ def compress(
     return encode_weights(source, calibration=again, **options)
 
 
+def together(batches: Sequence[Any]) -> Tensor | None:
+    """All examples as one batch; None if they are no tensors of one shape."""
+    if not batches or not all(isinstance(b, Tensor) for b in batches):
+        return None
+    if len({b.shape[1:] for b in batches}) > 1:
+        return None
+    return torch.cat(list(batches))
+
+
 class _Once:
     """A quantiser that does for each tensor once what "feedback" does, which takes time."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: Mapping[str, float]) -> None:
+        self._steps = steps
         self._made: dict[str, Coded | None] = {}
 
     def __call__(self, values: Floats, known: Known) -> Coded | None:
         if known.name not in self._made:
-            self._made[known.name] = quantisers.with_feedback(values, known)
+            own = replace(known, step=known.step * self._steps.get(known.name, 1.0))
+            self._made[known.name] = quantisers.with_feedback(values, own)
         return self._made[known.name]
