@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -221,9 +222,12 @@ def test_a_search_takes_few_tries(slope: float) -> None:
     def missing(quality: float, target: float) -> float:
         return slope * (quality - target) + 0.2 * slope * float(np.sin(quality))
 
+    def attempt(target: float, quality: float) -> tuple[float, float]:
+        return quality, missing(quality, target)
+
     for target in (5.0, 37.0, 90.0):
         tries: list[int] = []
-        search = Search(lambda quality, t=target: (quality, missing(quality, t)), 0.1)
+        search = Search(partial(attempt, target), 0.1)
         found = search.run(40, -0.2, tries.append)
         assert found is not None and missing(found, target) <= 0
         assert found - target < max(0.1 / -slope, 0.5) + 1
