@@ -14,14 +14,14 @@ from lictor.codec import quality as qualities
 from lictor.codec.distortion import psnr as psnr
 from lictor.codec.errors import InvalidTarget, TargetMissed
 from lictor.codec.format.elements import Bytes
-from lictor.codec.picture import arguments, rate_target
+from lictor.codec.picture import arguments, rate_target, tuning
 from lictor.codec.picture import decode as decoding
 from lictor.codec.picture import encode as encoding
 from lictor.codec.picture import verify as verifying
 from lictor.codec.picture.decode import Answer as Answer
 from lictor.codec.picture.decode import DecodeOptions, Region
 from lictor.codec.picture.decode import Latents as Latents
-from lictor.codec.picture.encode import DEFAULT_DROP, DEFAULT_MODEL, EncodeOptions
+from lictor.codec.picture.encode import DEFAULT_DROP, EncodeOptions
 from lictor.codec.picture.encode import encode_to as encode_to
 from lictor.codec.picture.info import Info as Info
 from lictor.codec.picture.info import info as info
@@ -41,12 +41,12 @@ def encode(
     image: Image | NDArray[Any] | Picture,
     *,
     quality: float | str | None = None,
-    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | None = None,
     effort: int = 0,
     strip: bool = False,
     roi: Any = None,
     roi_drop: float = DEFAULT_DROP,
-    tune: str = "psnr",
+    tune: str | None = None,
     progress: Progress | None = None,
     device: str = "cpu",
     method: str = arguments.AUTO,
@@ -82,7 +82,8 @@ def encode(
             model.
         model: name of a shipped checkpoint, or path of a .safetensors file that train.py made. Or
             "overfit-s", "-m" or "-l" ("overfit" is m): networks of the picture's own, which are
-            trained for minutes and are in the file.
+            trained for minutes and are in the file. None: the shipped one of what bits are spent
+            for, `tune`.
         effort: 0 codes what the network gives; 1…9 search for this picture's best latents first,
             for a smaller file or a better picture. Decoders see no difference. With "overfit",
             how long networks are trained, 500 iterations to 30,000; 0 is 2,000.
@@ -95,8 +96,11 @@ def encode(
             classifier of `lictor bench --task classify` needs it. Each 16x16 pixels have one
             quality.
         roi_drop: by how much quality is lower where it is not wanted, 0…100; grays lie between.
-        tune: what bits are shared out for within the picture: "psnr", evenly, or "eyes", more where
-            they see and fewer where texture hides errors. Size and quality stay about the same.
+        tune: what bits are spent for: "eyes" or "psnr". Without a model it chooses: weights that
+            were trained for what eyes see, lictor-s.vis, or for squared errors, lictor-s.mse. With
+            a model, "eyes" makes quality a map, lower where texture hides errors and higher in the
+            dark, unless the weights were trained for eyes, which do so by themselves. None: a model
+            that is given, as it is; else "eyes", but "psnr" for a psnr or a region of a task.
         progress: called with the steps done and their number: tiles, or iterations of the search.
         device: where networks run: "cpu", "cuda" or another of PyTorch's names, or "auto" for a
             GPU where there is one. Files made on different devices may differ a little; each
@@ -142,7 +146,7 @@ def encode(
     options = EncodeOptions(
         model, strip, roi, roi_drop, tune, progress, device, models, method, stop
     )
-    task = encoding.Task.of(picture, options, effort)
+    task = encoding.Task.of(picture, options, effort, target.kind if target else "")
     if target is None:
         return task.file(wanted, effort).data
     reached = task.reach(target, effort)
@@ -274,7 +278,7 @@ def estimate(
     image: Image | NDArray[Any] | Picture,
     *,
     quality: float = qualities.DEFAULT,
-    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | None = None,
     models: Store = DEFAULT_STORE,
     runtime: str | None = None,
 ) -> float:
@@ -282,7 +286,7 @@ def estimate(
 
     Args and errors: as for `encode`.
     """
-    codec = models.on(runtime).load(model)
+    codec = models.on(runtime).load(tuning.weights(model))
     picture = encoding.viewed(arguments.picture(image), codec)
     return encoding.estimate(picture, qualities.given(quality), codec)
 
@@ -291,7 +295,7 @@ def verify(
     image: Image | NDArray[Any] | Picture,
     *,
     quality: float | str | None = None,
-    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | None = None,
     effort: int = 0,
     method: str = arguments.AUTO,
     models: Store = DEFAULT_STORE,

@@ -38,6 +38,7 @@ class Network(nn.Module):
         name: `arch.tag`, such as "lictor-s.mse".
         id: the permanent number of a shipped checkpoint, 0 for any other weights.
         digest: SHA-256 of the weights file, 32 bytes; empty when built without weights.
+        loss: what they were trained for, as in `lictor.models.weights.Weights`.
         stride: what is coded is padded to multiples of this many places; of pictures it divides 64.
         cell: places a side that one place of the latents stands for.
         trained_by: how its weights are made; words that follow "is trained".
@@ -46,6 +47,7 @@ class Network(nn.Module):
     name: str = ""
     id: int = 0
     digest: bytes = b""
+    loss: str = ""
     stride: int = 64
     cell: int = 16
     trained_by: ClassVar[str] = "by `lictor train`"

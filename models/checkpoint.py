@@ -54,7 +54,7 @@ def read(name: str) -> Network:
     """As `load`, also of weights that are too old to encode or to train with."""
     found = weights.read(name)
     model = built(found)
-    model.digest, model.id = found.digest, found.id
+    model.digest, model.id, model.loss = found.digest, found.id, found.loss
     return model
 
 

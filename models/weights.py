@@ -33,7 +33,8 @@ class Weights:
     """A weights file.
 
     path: of the file. name: "architecture.tag". id: number of shipped weights, else 0. digest:
-    SHA-256 of the file, 32 bytes. file: what is in it.
+    SHA-256 of the file, 32 bytes. file: what is in it. loss: what they were trained for, as
+    `lictor train` calls it; "" where that is not known.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Weights:
     id: int
     digest: bytes
     file: File
+    loss: str = ""
 
     @property
     def architecture(self) -> str:
@@ -65,6 +67,15 @@ class File:
     names: tuple[str, ...]
     tensor: Callable[[str], NDArray[Any]]
     plain: bytes | None
+
+    @property
+    def loss(self) -> str:
+        """What they were trained for; "" where a loss of somebody's own was added, or none is told.
+
+        Raises whatever damage may cause.
+        """
+        training = json.loads(self.texts.get("training") or "{}")
+        return "" if training.get("task") else str(training.get("loss", ""))
 
     def tensors(self) -> Mapping[str, NDArray[Any]]:
         """Those of the model, by name. Raises whatever damage may cause."""
@@ -173,7 +184,9 @@ def read(name: str) -> Weights:
         )
     file = opened(path, data)
     with damaged(path):
-        return Weights(path, file.texts["name"], entry.id if entry else 0, digest.digest(), file)
+        loss = entry.loss if entry else file.loss
+        id = entry.id if entry else 0
+        return Weights(path, file.texts["name"], id, digest.digest(), file, loss)
 
 
 def kept(make: Callable[[str], L]) -> Callable[[str], L]:

@@ -23,8 +23,11 @@ SUFFIX, PACKED = ".safetensors", ".lictor"
 SUFFIXES = (SUFFIX, PACKED)
 CODED = b"LIW"
 """How a file of the weights codec begins."""
-DEFAULT = "lictor-s.mse"
-"""What codes pictures where no model is named, and what `lictor train` starts from."""
+TUNED = {"eyes": "lictor-s.vis", "psnr": "lictor-s.mse"}
+"""What codes pictures where no model is named, by what bits are to be spent for; the first unless
+told otherwise."""
+SQUARED, VISIBLE = "mse", "visible"
+"""Losses of training that a codec must know: squared errors, and what eyes see of them."""
 
 Places = Sequence[str | os.PathLike[str]]
 """Weights files, or folders of them."""
@@ -41,6 +44,7 @@ class Entry:
         sha256: of that file, hexadecimal.
         licence: SPDX name.
         summary: one line for people.
+        loss: what they were trained for, as `lictor train` calls it; "" where that says nothing.
         training: how the weights were made: command, data, steps, minutes, machine.
         measured: what they measured, and the command that measures it.
     """
@@ -51,6 +55,7 @@ class Entry:
     sha256: str
     licence: str
     summary: str
+    loss: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
 

@@ -104,7 +104,7 @@ def test_wheel_works_outside_the_repository(wheel, tmp_path):
     assert decoded.shape == pixels.shape
     error = np.square(decoded.astype(float) - pixels).mean()
     assert 10 * np.log10(255**2 / error) > 28
-    assert "lictor-s.mse" in run(lictor, "info", "out.bin", cwd=tmp_path, env=clean)
+    assert "lictor-s.vis" in run(lictor, "info", "out.bin", cwd=tmp_path, env=clean)
     training = ("train", "in.png", "--out", "run", "steps=1", "crop=64", "batch=1", "workers=0")
     assert "done" in run(lictor, *training, cwd=tmp_path, env=clean)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lictor.models import zoo
 
-FINE_TUNED = zoo.DEFAULT
+FINE_TUNED = zoo.TUNED["psnr"]
 SETTINGS = "settings.toml"
 """The file of a run folder that holds its settings."""
 

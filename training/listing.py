@@ -21,6 +21,7 @@ def entry(name: str, file: Path, training: dict[str, Any], **more: Any) -> dict[
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "licence": "",
         "summary": "",
+        "loss": "" if training.get("task") else training.get("loss", ""),
         "training": training,
         "measured": {},
     }

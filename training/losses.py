@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from lictor.models.base import Output
 from lictor.models.coding.quality_ladder import quality_to_lambda
+from lictor.models.picture.visibility import Visible
 from lictor.models.task.efficientnet import pretrained
 from lictor.training.config import Config
-from lictor.training.visibility import Visibility
 
 Distortion = Callable[[Tensor, Tensor], Tensor]
 """Of x_hat and x, float (N, 3, H, W) in 0…1, for each picture: (N,)."""
@@ -74,21 +74,8 @@ def _none(device: torch.device) -> Distortion:
     return lambda x_hat, x: x.new_zeros(len(x))
 
 
-class Visible(nn.Module):
-    """What eyes see of the errors, and a share of the squared error, which holds the rest."""
-
-    SQUARED, SEEN = 0.16, 2500.0
-    """Weights: with them files of a quality stay about as large as with the squared error alone. On
-    pictures that lictor-s.mse decoded at quality 0, 50 and 100 the parts cost 48 and 354, 12 and
-    109, 3 and 30, where the squared error alone is 300, 74 and 20."""
-
-    def __init__(self, device: torch.device) -> None:
-        super().__init__()
-        self.visibility = Visibility().to(device)
-
-    def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        """The distortion of each picture."""
-        return self.SQUARED * squared_error(x_hat, x) + self.SEEN * self.visibility(x_hat, x)
+def _visible(device: torch.device) -> Distortion:
+    return Visible().to(device)
 
 
 def _ms_ssim(device: torch.device) -> Distortion:
@@ -182,7 +169,7 @@ def _apart(features: list[Tensor], wanted: list[Tensor]) -> Tensor:
 
 LOSSES: dict[str, tuple[Callable[[torch.device], Distortion], float]] = {
     "mse": (_mse, 1.0),
-    "visible": (Visible, 1.0),
+    "visible": (_visible, 1.0),
     "ms-ssim": (_ms_ssim, 2000.0),
     "perceptual": (Perceptual, 0.25),
     "recognition": (Recognition, 1.0),

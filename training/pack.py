@@ -276,7 +276,7 @@ def _coded(
     loss: float,
 ) -> bytes:
     arrays, text = packed.pack(tensors, grids)
-    training = json.dumps({"packed": {"loss": loss, "samples": SAMPLES}})
+    training = json.dumps({"loss": model.loss, "packed": {"loss": loss, "samples": SAMPLES}})
     texts = {"format": packed.FORMAT, "name": model.name, "tensors": text, "training": training}
     return encode_weights(save(arrays, texts))
 
@@ -318,7 +318,7 @@ def ship(weights: str, data: str, folder: Path, loss: float = LOSS) -> Path:
     new.replace(path)
     own = listing.entry(model.name, path, told.get("training", {}))
     more = {key: told[key] for key in ("licence", "summary", "measured") if key in told}
-    listing.add(own | more, path, folder)
+    listing.add(own | more | {"loss": model.loss}, path, folder)
     if isinstance(light.load(str(path)).model, Lictor):
         preview.make(str(path), data, path.with_suffix(PREVIEW))
     return path

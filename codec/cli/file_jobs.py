@@ -156,7 +156,7 @@ class Verify:
 
     quality: float | str | None
     effort: int
-    model: str
+    model: str | None
     method: str
 
     def __call__(self, job: Job) -> Row:

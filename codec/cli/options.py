@@ -12,6 +12,7 @@ from lictor.codec import kinds, sizes
 from lictor.codec.format import names
 from lictor.codec.inputs import STREAM, UsageError, show
 from lictor.codec.picture.arguments import METHODS
+from lictor.codec.picture.tuning import TUNES
 from lictor.codec.quality import LOSSLESS
 from lictor.codec.runtime.runtime import FORCED, RUNTIMES
 from lictor.codec.runtime.threads import cores
@@ -74,7 +75,8 @@ quality = click.option(
     default=50.0,
     show_default=True,
     metavar="Q",
-    help="0 (smallest file) to 100 (best picture), in steps of 0.25; or lossless.",
+    help="0 (smallest file) to 100 (best picture), in steps of 0.25; or lossless. With --tune psnr "
+    "files of a quality are smaller, and look worse.",
 )
 method = together(
     click.option(
@@ -89,12 +91,19 @@ method = together(
 """The options of `encode` and `verify` that choose among methods."""
 model = click.option(
     "--model",
-    default=zoo.DEFAULT,
-    show_default=True,
     metavar="NAME|PATH",
     help="A checkpoint that `lictor models` lists, or a .safetensors file of your own; or overfit, "
-    "overfit-s, -m or -l: networks of the picture's own, trained for minutes.",
+    "overfit-s, -m or -l: networks of the picture's own, trained for minutes.  [default: "
+    f"{zoo.TUNED['eyes']}; with --tune psnr {zoo.TUNED['psnr']}]",
 )
+measured_model = click.option(
+    "--model",
+    default=zoo.TUNED["psnr"],
+    show_default=True,
+    metavar="NAME|PATH",
+    help="A checkpoint that `lictor models` lists, or a .safetensors file of your own.",
+)
+"""Of what measures networks, whatever bits are spent for."""
 effort = whole(
     "--effort",
     least=0,
@@ -145,10 +154,10 @@ roi = together(
 """The options of `encode` that say where quality is wanted."""
 tune = click.option(
     "--tune",
-    type=click.Choice(["psnr", "eyes"]),
-    default="psnr",
-    show_default=True,
-    help="Pictures: share bits out for PSNR, or as eyes see: fewer where texture hides errors.",
+    type=click.Choice(TUNES),
+    help="Pictures: spend bits for what eyes see, or for PSNR; that chooses the weights. With a "
+    "--model that was not trained for eyes: fewer bits where texture hides errors.  [default: "
+    "eyes; psnr with --psnr or --roi-task]",
 )
 targets = together(
     click.option(

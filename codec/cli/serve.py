@@ -29,7 +29,7 @@ from lictor.codec.cli import options
     help="Largest picture to take; memory is about 130 MB a megapixel.",
 )
 @options.model
-def serve(host: str, port: int, max_upload: int, max_megapixels: float, model: str) -> int:
+def serve(host: str, port: int, max_upload: int, max_megapixels: float, model: str | None) -> int:
     """Open a page on this machine to try the codec: drop a picture, move the quality.
 
     Only programs on this machine can reach it unless --host says otherwise; there is no password.
@@ -37,10 +37,11 @@ def serve(host: str, port: int, max_upload: int, max_megapixels: float, model: s
     """
     from lictor.codec.errors import CodecError, ModelUnavailable
     from lictor.codec.inputs import UsageError
+    from lictor.codec.picture import tuning
     from lictor.codec.report.server import serve as run
 
     try:
-        run(host, port, model, max_upload, int(max_megapixels * 1e6))
+        run(host, port, str(tuning.weights(model)), max_upload, int(max_megapixels * 1e6))
     except ModelUnavailable as e:
         raise UsageError(str(e)) from e
     except CodecError as e:

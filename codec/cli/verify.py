@@ -36,7 +36,9 @@ def verify(inputs: tuple[str, ...], workers: int, as_json: bool, **how: Any) -> 
     return batch.run(jobs, work(**how), as_json, _verify_line, workers=workers)
 
 
-def work(quality: float | str, method: str, lossless: bool, effort: int, model: str) -> Verify:
+def work(
+    quality: float | str, method: str, lossless: bool, effort: int, model: str | None
+) -> Verify:
     """What is done to a file, by the options of `asked`. Raises UsageError."""
     wanted, method = options.chosen(quality, method, lossless)
     return Verify(quality=wanted, effort=effort, model=model, method=method)

@@ -134,7 +134,7 @@ def method(given: Any, quality: Any, **others: Any) -> str:
     return str(given)
 
 
-def overfit(model: Any, method: str, roi: Any = None, tune: str = "psnr") -> Size | None:
+def overfit(model: Any, method: str, roi: Any = None, tune: str | None = None) -> Size | None:
     """The size of networks of the picture's own, if the model is named so and is needed.
 
     Raises:
@@ -148,7 +148,7 @@ def overfit(model: Any, method: str, roi: Any = None, tune: str = "psnr") -> Siz
     whole = f"{model} has one quality for all of a picture; leave"
     if roi is not None:
         raise InvalidRoi(f"{whole} the region out")
-    if tune != "psnr":
+    if tune == "eyes":
         raise InvalidOption(f"{whole} tune={tune} out")
     return found
 

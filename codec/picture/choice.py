@@ -24,7 +24,7 @@ from lictor.codec.picture.assemble import file_of
 from lictor.codec.picture.methods import METHODS
 from lictor.codec.picture.methods.method import Coded, Wanted
 from lictor.codec.picture.tiles import Grid
-from lictor.models import lossless
+from lictor.models import lossless, zoo
 from lictor.models.coding.slope import BOUND, slope, water_level
 from lictor.models.linear import coder
 from lictor.models.pixels import block_count, inside, sums
@@ -107,7 +107,7 @@ class Task:
     def bound(self) -> NDArray[np.float64]:
         """Squared error that each block may have."""
         visible = np.ones(self.colours.shape[:2], np.bool_) if self.seen is None else self.seen
-        for_eyes = self.codec is not None and self.codec.name.endswith(".vis")
+        for_eyes = self.codec is not None and self.codec.loss == zoo.VISIBLE
         hidden = eyes.hidden(self.colours) if for_eyes else 1.0
         return BOUND * self._mean(water_level, hidden) * sums(visible)
 
@@ -287,7 +287,7 @@ def _weighs(task: Task) -> bool:
     asks for (models/picture/high_bit_depth.py).
     """
     assert task.codec is not None
-    return task.codec.name.endswith(".mse") and task.picture.depth == 8
+    return task.codec.loss == zoo.SQUARED and task.picture.depth == 8
 
 
 def _network(task: Task, mask: Mask) -> Tried:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from lictor.codec.distortion import psnr
 from lictor.codec.errors import InvalidOption, InvalidRoi
-from lictor.codec.picture import arguments, rate_target
+from lictor.codec.picture import arguments, rate_target, tuning
 from lictor.codec.picture.assemble import file_of as file_of
 from lictor.codec.picture.decode import DecodeOptions, decode
 from lictor.codec.picture.info import info
 from lictor.codec.picture.tiles import Grid
 from lictor.codec.runtime import runtime, store
 from lictor.codec.runtime.store import Store
-from lictor.models import zoo
 from lictor.models.quality import Quality
 
 if TYPE_CHECKING:
@@ -30,21 +29,18 @@ if TYPE_CHECKING:
     from lictor.models.overfit.sizes import Size
     from lictor.models.progress import Progress, Stop
 
-DEFAULT_MODEL = zoo.DEFAULT
 DEFAULT_DROP = 40.0
-TUNES = ("psnr", "eyes")
-"""What bits are shared out for within a picture."""
 
 
 @dataclass(frozen=True)
 class EncodeOptions:
     """How to encode but for quality and effort; `lictor.codec.encode` says what they are."""
 
-    model: str | os.PathLike[str] = DEFAULT_MODEL
+    model: str | os.PathLike[str] | None = None
     strip: bool = False
     roi: Any = None
     roi_drop: float = DEFAULT_DROP
-    tune: str = TUNES[0]
+    tune: str | None = None
     progress: Progress | None = None
     device: str = "cpu"
     models: Store = store.DEFAULT
@@ -70,12 +66,17 @@ class Task:
     overfit: Size | None = None
 
     @classmethod
-    def of(cls, picture: Picture, options: EncodeOptions, effort: int = 0) -> Task:
-        """Loads the model, and finds the region; effort: that will be asked for."""
+    def of(cls, picture: Picture, options: EncodeOptions, effort: int = 0, aim: str = "") -> Task:
+        """Loads the model, and finds the region.
+
+        effort: that will be asked for. aim: the kind of the target, if there is one.
+        """
+        tuning.check(options.tune)
         own = arguments.overfit(options.model, options.method, options.roi, options.tune)
         codec = None
         if options.method in (arguments.AUTO, "network") and own is None:
-            codec = options.models.load(options.model, options.device, effort > 0)
+            name = tuning.weights(options.model, options.tune, roi=options.roi, aim=aim)
+            codec = options.models.load(name, options.device, effort > 0)
         if options.strip:
             from lictor.codec.image.pillow import stripped
 
@@ -83,9 +84,9 @@ class Task:
         picture = picture if codec is None else viewed(picture, codec)
         roi, drop = options.roi, options.roi_drop
         wanted = None if roi is None else _wanted(picture, roi, drop, codec)
-        if options.tune == "psnr":
-            return cls(picture, codec, wanted, options, overfit=own)
-        return cls(picture, codec, None, options, _offsets(picture, wanted, options, codec))
+        if tuning.by_map(options.tune, "" if codec is None else codec.loss):
+            return cls(picture, codec, None, options, _offsets(picture, wanted, options, codec))
+        return cls(picture, codec, wanted, options, overfit=own)
 
     def file(self, quality: Quality, effort: int, plan: Plan | None = None) -> Made:
         """Encoded at a quality."""
@@ -171,7 +172,7 @@ def encode_to(
     own = EncodeOptions(**options)
     arguments.method(own.method, None, **{target.kind: target.value})
     effort, picture = arguments.effort(effort), arguments.picture(image, salvage)
-    return Task.of(picture, own, effort).reach(target, effort)
+    return Task.of(picture, own, effort, target.kind).reach(target, effort)
 
 
 def _fixed(data: bytes) -> int:
@@ -244,8 +245,6 @@ def _offsets(
     """How much better or worse each place is to be for eyes, and in a region of interest."""
     from lictor.codec.picture import eyes
 
-    if options.tune not in TUNES:
-        raise InvalidOption(f"tune is {options.tune!r}; give one of {', '.join(TUNES)}")
     if codec is not None and not codec.takes_maps:
         raise InvalidOption(
             f"{codec.name} has one quality for all of a picture; leave tune={options.tune} out"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lictor.codec.distortion import psnr, within_a_level
 from lictor.codec.format import colour as signalling
-from lictor.codec.picture import arguments
+from lictor.codec.picture import arguments, tuning
 from lictor.codec.picture.decode import DecodeOptions, decode
 from lictor.codec.picture.encode import EncodeOptions, estimate, make, viewed
 from lictor.codec.picture.info import info
@@ -90,7 +90,8 @@ def verify(picture: Picture, quality: Quality, effort: int, options: EncodeOptio
 
     own = arguments.overfit(options.model, options.method)
     needed = own is None and options.method in (arguments.AUTO, "network")
-    codec = options.models.load(options.model, heavy=effort > 0) if needed else None
+    name = tuning.weights(options.model)
+    codec = options.models.load(name, heavy=effort > 0) if needed else None
     picture = replace(picture, icc=b"", exif=b"", signalling=signalling.NONE)
     picture = picture if codec is None else viewed(picture, codec)
     decoding = DecodeOptions(models=options.models)

@@ -50,7 +50,7 @@ class PictureNetwork(_Light, runtime.PictureNetwork):
         facts = self.model.facts
         self.stride, self.cell, self.takes_maps = facts.stride, facts.cell, facts.takes_maps
         self.analysis_halo, self.synthesis_halo = facts.analysis_halo, facts.synthesis_halo
-        self.on_ladder = facts.on_ladder
+        self.on_ladder, self.loss = facts.on_ladder, model.loss
         self.together = _TOGETHER if hasattr(self.model, "encode_several") else 0
 
     def for_depth(self, depth: int) -> PictureNetwork:

@@ -70,11 +70,13 @@ class PictureNetwork(Network):
     """Codes pictures, a tile at a time, or several pictures in one piece each in one pass.
 
     stride, cell, analysis_halo, synthesis_halo, takes_maps, on_ladder: as in
-    `lictor.models.base.LatentCodec`. model: what the runtime computes, one object for all networks
+    `lictor.models.base.LatentCodec`. loss: what its weights were trained for, as in
+    `lictor.models.weights.Weights`. model: what the runtime computes, one object for all networks
     that may share a pass. together: pixels that a pass should have; 0: it is for one picture.
     """
 
     model: Any
+    loss: str = ""
     together: int = 0
 
     stride: int

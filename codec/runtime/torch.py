@@ -50,7 +50,7 @@ class PictureNetwork(runtime.PictureNetwork):
         self.name, self.id, self.digest = model.name, model.id, model.digest
         self.stride, self.cell, self.takes_maps = model.stride, model.cell, model.takes_maps
         self.analysis_halo, self.synthesis_halo = model.analysis_halo, model.synthesis_halo
-        self.on_ladder = model.on_ladder
+        self.on_ladder, self.loss = model.on_ladder, model.loss
         if hasattr(model, "encode_several"):
             self.together = _TOGETHER_THERE if model.device.type != "cpu" else _TOGETHER_HERE
 

@@ -33,6 +33,7 @@ class Light:
 
     model: Lictor, Student or PlaneHyper; None of an architecture that only PyTorch has.
     capped: whether its gates have caps; without, it is only good to decode.
+    loss: what it was trained for, as in `lictor.models.weights.Weights`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Light:
     digest: bytes
     model: Any
     capped: bool
+    loss: str = ""
 
 
 def load(name: str, places: zoo.Places | None = None) -> Light:
@@ -75,7 +77,7 @@ def read(name: str) -> Light:
         capped = capped and all(
             np.isfinite(tensor).all() for name, tensor in tensors.items() if name.endswith(".cap")
         )
-    return Light(file.name, file.id, file.digest, model, capped)
+    return Light(file.name, file.id, file.digest, model, capped, file.loss)
 
 
 def _blocks(tensors: Mapping[str, Any]) -> list[str]:

@@ -16,11 +16,13 @@ expected latents instead of gradient steps on noisy samples (docs/effort.md comp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lictor.entropy import Encoder
@@ -29,7 +31,9 @@ from lictor.models.coding import gaussian
 from lictor.models.coding.quadtree import Code, Quarter, from_cells, group_of_phase, to_cells
 from lictor.models.coding.quality import condition, finer
 from lictor.models.coding.quality_ladder import quality_to_lambda
+from lictor.models.picture.visibility import Visible
 from lictor.models.quality import PLACE, Quality
+from lictor.models.zoo import VISIBLE
 
 if TYPE_CHECKING:
     from lictor.models.base import Output
@@ -43,6 +47,12 @@ _STIFFNESS = (1.2, 1.8)
 
 _DAMPING, _DAMPING_IF_FEW, _FEW = 0.2, 0.3, 20
 """Part of the way that y goes in an iteration, and in one of few."""
+
+_UNEVEN = (0.02, 50.0)
+"""Least and most curvature of a place, over the mean of all."""
+
+_FURTHEST = 1.0
+"""How many symbols far a step may go by what eyes see, which is less quadratic than squares."""
 
 _RATE_PULL = 1.5
 """Largest gradient, in bits, of the rate of later symbols: narrow Gaussians know no bound."""
@@ -63,6 +73,7 @@ class Searchable(Protocol):
 
     cell: int
     is_deep: bool
+    loss: str
 
     @property
     def h_s(self) -> Callable[..., Any]:
@@ -94,17 +105,20 @@ def refine(
 ) -> tuple[Tensor, Tensor, float]:
     """Latents that cost less than the plain ones, and the bits that the float model expects.
 
-    The price of latents is their bits and, at lambda a unit, their error. lambda is the slope of
+    The price of latents is their bits and, at lambda a unit, their error, squared or what eyes see
+    of it, as the weights were trained for. lambda is the slope of
     this picture's own curve: what a search saves at that price no other quality would have saved.
     The plain latents come back unless the others are better at this price and at the lambda of
     training, in real bytes and on the decoded picture.
     """
     with torch.inference_mode(False), torch.enable_grad():
+        visible = Visible().to(picture.padded.device) if model.loss == VISIBLE else None
         picture = replace(
             picture,
             padded=picture.padded.clone(),
             around=picture.around.float().clone(),
             worth=worth(picture.quality),
+            visible=visible,
         )
         start = State(plain.y.float().clone(), plain.z.float().clone())
         trained = float(quality_to_lambda(torch.tensor(float(picture.quality))))
@@ -153,6 +167,7 @@ class Picture:
     around: y of all, (1, h, w, M).
     place: of the tile in `around`.
     worth: what an error counts at each pixel, (1, 1, H, W) in 0…1; None if the same everywhere.
+    visible: what eyes see of errors; None if squared errors count.
     """
 
     padded: Tensor
@@ -161,6 +176,7 @@ class Picture:
     around: Tensor
     place: Box
     worth: Tensor | None = None
+    visible: Visible | None = None
 
     def alone(self, cell: int) -> Picture:
         """The tile without what is around it."""
@@ -171,7 +187,7 @@ class Picture:
         y = self.around[:, self.place.place[0], self.place.place[1]]
         own = None if self.worth is None else self.worth[:, :, rows, columns]
         padded = self.padded[:, :, rows, columns]
-        return Picture(padded, shape, self.own_quality, y, inner, own)
+        return Picture(padded, shape, self.own_quality, y, inner, own, self.visible)
 
     def synthesised(self, model: Searchable, y_hat: Tensor) -> Tensor:
         """All of it, as it comes out with y_hat (1, h, w, M) in the place of the tile."""
@@ -193,9 +209,13 @@ class Picture:
         return self.quality.part(self.place)
 
     def error(self, x_hat: Tensor) -> Tensor:
-        """Mean squared error (0…255) times pixels, what lambda gives a price in bits."""
+        """Mean error, squared on 0…255 or as seen, times pixels: what lambda prices in bits."""
         h, w = self.shape
         # Beyond the edge nobody looks: there, symbols need only be cheap.
+        if self.visible is not None:
+            shown = self.padded.clone()
+            shown[:, :, :h, :w] = x_hat[:, :, :h, :w].clamp(0, 1)
+            return self.visible(shown, self.padded, self.worth).sum() * shown[0, 0].numel()
         difference = (x_hat.clamp(0, 1) - self.padded)[:, :, :h, :w].square()
         if self.worth is not None:
             difference = difference * self.worth[:, :, :h, :w]
@@ -224,22 +244,50 @@ class Search:
 
     def __init__(self, model: Searchable, picture: Picture, weight: float, y: Tensor) -> None:
         self.model, self.picture, self.weight = model, picture, weight
-        self.curvature = self._curvature(y)
+        self.furthest = math.inf if picture.visible is None else _FURTHEST
+        self.curvature = self._curvature(y) if picture.visible is None else self._seen_curvature(y)
 
     def _curvature(self, y: Tensor) -> Tensor:
-        """Second derivative of the distortion's price along each channel of y, (M,).
+        """Second derivative of the squared error's price along each channel of y, (M,).
 
         For random signs v, the square of J'v is in expectation the diagonal of J'J (Hutchinson).
         """
         y = y.detach().requires_grad_()
         x_hat = self.picture.synthesised(self.model, y)
-        generator = torch.Generator().manual_seed(0)
-        signs = torch.randint(0, 2, x_hat.shape, generator=generator).to(x_hat) * 2 - 1
+        signs = _signs(x_hat, torch.Generator().manual_seed(0))
         if self.picture.worth is not None:
             signs = signs * self.picture.worth.sqrt()
         (seen,) = torch.autograd.grad(x_hat, y, signs)
         per_channel = seen.square().mean(dim=(0, 1, 2)) * (2 * self.weight * 255**2 / 3)
         return per_channel.clamp(min=1e-3 * float(per_channel.max()))
+
+    def _seen_curvature(self, y: Tensor) -> Tensor:
+        """The same of what eyes see, in each place, too, (1, h, w, M).
+
+        A channel's share of it is taken to be the same everywhere, as a place's for all channels:
+        single values are far too random.
+        """
+        picture = self.picture
+        assert picture.visible is not None
+        y = y.round().requires_grad_()
+        x_hat = picture.synthesised(self.model, y)
+        generator = torch.Generator().manual_seed(0)
+        signed = picture.visible.signed(
+            x_hat, picture.padded, lambda like: _signs(like, generator), picture.worth
+        )
+        (seen,) = torch.autograd.grad(signed, y)
+        found = seen.square() * (2 * self.weight * picture.padded[0, 0].numel())
+        of_channels = found.mean(dim=(0, 1, 2))
+        of_channels = of_channels.clamp(min=1e-3 * float(of_channels.max()))
+        of_places = F.avg_pool2d(found.sum(3) / of_channels.sum(), 3, 1, 1, count_include_pad=False)
+        return of_places.clamp(*_UNEVEN)[..., None] * of_channels
+
+    def _by_error(self, y_hat: Tensor) -> Tensor:
+        """The gradient of the distortion's price."""
+        y_hat = y_hat.detach().requires_grad_()
+        x_hat = self.picture.synthesised(self.model, y_hat)
+        (found,) = torch.autograd.grad(self.weight * self.picture.error(x_hat), y_hat)
+        return found
 
     def run(self, state: State, count: int, progress: Progress | None) -> State:
         """The state after `count` iterations, with y on the symbols it stands for."""
@@ -249,10 +297,11 @@ class Search:
             done = i / max(count - 1, 1)
             curvature = self.curvature * _between(_STIFFNESS, done)
             y_hat, pull, side = self._gradients(state, _between(_TEMPERATURE, done), curvature)
-            state.y = torch.lerp(state.y, y_hat - pull / curvature, damping)
-            step = _SIDE_STEP * max(0.0, 1 - done / _SIDE_REST)
+            step = (pull / curvature).clamp(-self.furthest, self.furthest)
+            state.y = torch.lerp(state.y, y_hat - step, damping)
+            side_step = _SIDE_STEP * max(0.0, 1 - done / _SIDE_REST)
             mean = torch.lerp(mean, side, _SIDE_NEWS)
-            state.z = state.z - step * mean / (mean.abs() + _SIDE_BITS)
+            state.z = state.z - side_step * mean / (mean.abs() + _SIDE_BITS)
             if progress is not None:
                 progress(i + 1, count)
         with torch.no_grad():
@@ -273,9 +322,7 @@ class Search:
         *by_quarter, by_z = torch.autograd.grad(bits, [*quarters[:-1], z])
         # No symbol is coded after the last quarter.
         by_rate = self._gather([*by_quarter, torch.zeros_like(quarters[-1])])
-        y_hat = y_hat.detach().requires_grad_()
-        x_hat = self.picture.synthesised(self.model, y_hat)
-        (by_error,) = torch.autograd.grad(self.weight * self.picture.error(x_hat), y_hat)
+        by_error = self._by_error(y_hat)
         return y_hat.detach(), by_error + by_rate.clamp(-_RATE_PULL, _RATE_PULL), by_z
 
     def _gather(self, quarters: list[Tensor]) -> Tensor:
@@ -291,7 +338,7 @@ class Search:
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Expected y_hat, its bits, and the leaves that gradients are wanted for: z, quarters."""
         model, quality = self.model, condition(self.picture.own_quality, state.y)
-        of_group = curvature.reshape(4, 1, 1, 1, -1)
+        of_cells = to_cells(curvature.expand(state.y.shape))
         leaves = [state.z.round().requires_grad_(torch.is_grad_enabled())]
 
         targets, bits = to_cells(state.y), torch.zeros((), device=state.y.device)
@@ -299,7 +346,7 @@ class Search:
         def code(here: Quarter, mean: Tensor, scale: Tensor) -> Tensor:
             nonlocal bits
             with torch.no_grad():
-                target, stiffness = targets[here] - mean, of_group[here[1]]
+                target, stiffness = targets[here] - mean, of_cells[here]
                 y_hat = _expected(target, scale, stiffness, temperature) + mean
             leaves.append(y_hat.requires_grad_(torch.is_grad_enabled()))
             bits = bits + gaussian.bits(y_hat.detach() - mean, scale).sum()
@@ -309,6 +356,11 @@ class Search:
         side_bits = gaussian.bits(z, model.side_scale(z, quality)).sum()
         cells = model.walk(state.y.shape, model.h_s(z, quality), quality, code)
         return from_cells(cells), side_bits + bits, leaves
+
+
+def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Random, -1 and 1, of the shape of a tensor."""
+    return torch.randint(0, 2, like.shape, generator=generator).to(like) * 2 - 1
 
 
 def _between(ends: tuple[float, float], done: float) -> float:

@@ -252,7 +252,7 @@ def run(paths: list[str], model: str, most_pixels: int, most_bytes: int) -> tupl
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+")
-    parser.add_argument("--model", default=api.DEFAULT_MODEL)
+    parser.add_argument("--model", default="lictor-s.mse")
     parser.add_argument("--most-pixels", type=int, default=300_000, help="of what is encoded")
     parser.add_argument("--most-bytes", type=int, default=20_000_000, help="of what is read")
     options = parser.parse_args()

@@ -67,7 +67,7 @@ def page(photo: np.ndarray) -> np.ndarray:
     return picture
 
 
-def kept(pixels: np.ndarray, data: bytes, quality: float, model: str = zoo.DEFAULT) -> None:
+def kept(pixels: np.ndarray, data: bytes, quality: float, model: str = zoo.TUNED["eyes"]) -> None:
     """No block beyond the bound, and the file no larger than the lossless one."""
     task = choice.Task(arguments.picture(pixels), Quality.of(quality), store.load(model))
     assert (task.errors(decode_picture(data).colours) <= task.bound).all()

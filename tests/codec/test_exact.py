@@ -26,7 +26,7 @@ from lictor.models.coding.fixed_point import WEIGHT
 from lictor.models.quality import Quality
 
 pytestmark = pytest.mark.skipif(
-    api.DEFAULT_MODEL not in zoo.index(), reason=f"{api.DEFAULT_MODEL} is not in the tree"
+    "lictor-s.mse" not in zoo.index(), reason="lictor-s.mse is not in the tree"
 )
 
 gpu = [
@@ -60,7 +60,7 @@ def streams() -> dict[str, bytes]:
     }
     qualities = (5, 50, 98.25)
     return {
-        f"{n}-{q:g}": encode(p, quality=q, method="network")
+        f"{n}-{q:g}": encode(p, quality=q, model="lictor-s.mse", method="network")
         for n, p in pictures.items()
         for q in qualities
     }
@@ -180,7 +180,7 @@ def test_every_coder(
 
 def test_in_a_batch_as_alone():
     """Three pictures through the integer networks together, each from a stream of its own."""
-    model = models.load(api.DEFAULT_MODEL)
+    model = models.load("lictor-s.mse")
     step, height, width = 230, 128, 192
     parts = [picture(n)[60 : 60 + height, 50 : 50 + width] for n in ("astronaut.png", "coffee.png")]
     parts.append(np.random.default_rng(0).integers(0, 256, parts[0].shape, np.uint8))
@@ -261,7 +261,7 @@ def test_options_that_do_not_exist(streams: dict[str, bytes], options: dict[str,
 @pytest.fixture
 def other_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.nn.Module]:
     """A copy of the model that every decode takes, to be changed."""
-    model = copy.deepcopy(models.load(api.DEFAULT_MODEL))
+    model = copy.deepcopy(models.load("lictor-s.mse"))
     model._exact()
     monkeypatch.setattr(models, "find", lambda *_: model)
     yield model
@@ -337,7 +337,7 @@ def test_on_a_gpu(streams: dict[str, bytes], expected: dict[str, str], _: str, p
 
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=gpu)])
 def test_ladders_on_a_gpu(device: str):
-    model = models.load(api.DEFAULT_MODEL)
+    model = models.load("lictor-s.mse")
     there = copy.deepcopy(model).to(device)
     for step in range(401):
         for ours, theirs in (
@@ -351,7 +351,7 @@ def test_ladders_on_a_gpu(device: str):
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=gpu)])
 def test_encoded_on_a_gpu(device: str):
     """What a GPU pushes, the CPU pulls."""
-    model = models.load(api.DEFAULT_MODEL)
+    model = models.load("lictor-s.mse")
     there = copy.deepcopy(model).to(device)
     x = torch_runtime.tensor(picture("coffee.png")[:200, :301])
     encoder = Encoder()

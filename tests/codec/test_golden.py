@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lictor import entropy, models
-from lictor.codec import api, decode_picture, info, latents
+from lictor.codec import decode_picture, info, latents
 from lictor.codec.errors import NoLatents
 from lictor.codec.format import picture as bitstream
 from lictor.codec.image import pillow
@@ -74,13 +74,13 @@ def index() -> dict[str, Any]:
 
 
 def same_weights() -> bool:
-    entry = zoo.index().get(api.DEFAULT_MODEL)
+    entry = zoo.index().get("lictor-s.mse")
     return entry is not None and entry.sha256 == index()["weights"]
 
 
 def test_golden_files_are_of_the_shipped_weights():
     assert same_weights(), (
-        f"{api.DEFAULT_MODEL} is not what the golden files were made with, so they cannot be "
+        "lictor-s.mse is not what the golden files were made with, so they cannot be "
         "decoded: put the old weights back, or, if they were replaced on purpose, run "
         "python tests/golden/make_bins.py --replace"
     )
@@ -179,7 +179,7 @@ def test_without_any_encoder(name: str, monkeypatch: pytest.MonkeyPatch):
         return fail
 
     data = read(name)
-    model = copy.deepcopy(models.load(api.DEFAULT_MODEL))
+    model = copy.deepcopy(models.load("lictor-s.mse"))
     del model.g_a, model.h_a, model.gain
     for method in ("encode", "search", "push", "estimate", "forward", "_latents", "_latent"):
         monkeypatch.setattr(model, method, gone(method), raising=True)
@@ -213,5 +213,5 @@ def test_checksum_is_what_the_format_says():
             return symbols[-1]
 
     shape, quality = (header.height, header.width), header.quality
-    models.load(api.DEFAULT_MODEL).pull(shape, quality, Listening())
+    models.load("lictor-s.mse").pull(shape, quality, Listening())
     assert zlib.crc32(np.concatenate(symbols).astype("<i4").tobytes()) == header.latents

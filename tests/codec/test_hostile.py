@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from lictor.codec import CodecError, api, decode_picture, info
+from lictor.codec import CodecError, decode_picture, info
 from lictor.models import zoo
 
 SCRIPT = Path(__file__).with_name("hostile.py")
@@ -24,7 +24,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX limits")
 @posix
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "model, count", [("fake", 19_500), (api.DEFAULT_MODEL, 500), ("student-lite0.ce", 100)]
+    "model, count", [("fake", 19_500), ("lictor-s.mse", 500), ("student-lite0.ce", 100)]
 )
 def test_damaged_files_end_in_a_typed_error_or_the_right_picture(model: str, count: int):
     if model != "fake" and model not in zoo.index():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lictor.codec import CodecError, api, decode, decode_picture, encode, info, latents, verify
+from lictor.codec import CodecError, decode, decode_picture, encode, info, latents, verify
 from lictor.codec.api import psnr
 from lictor.codec.errors import ModelUnavailable, TargetMissed
 from lictor.codec.format import picture as bitstream
@@ -21,7 +22,7 @@ from lictor.codec.picture import tiles
 from lictor.models import checkpoint, zoo
 
 pytestmark = pytest.mark.skipif(
-    api.DEFAULT_MODEL not in zoo.index(), reason=f"{api.DEFAULT_MODEL} is not in the tree"
+    "lictor-s.mse" not in zoo.index(), reason="lictor-s.mse is not in the tree"
 )
 
 
@@ -104,7 +105,7 @@ def test_damage_is_found(china: np.ndarray):
 
 def test_overhead(china: np.ndarray):
     i = info(encode(china, quality=50, method="network"))
-    assert i.model == api.DEFAULT_MODEL
+    assert i.model == zoo.TUNED["eyes"]
     assert i.bytes - i.latent_bytes <= 32
 
 
@@ -333,7 +334,9 @@ def test_targets(kind: str, china: np.ndarray):
     picture = kinds(np.ascontiguousarray(china[100:292, 200:456]))[kind]
     low, high = (len(encode(picture, quality=q)) for q in (10, 90))
     wanted = (low + high) // 2
-    data = encode(picture, size=wanted)
+    with warnings.catch_warnings():  # a step of quality may be more than 1 % of so small a file
+        warnings.simplefilter("ignore", TargetMissed)
+        data = encode(picture, size=wanted)
     assert 0.98 * wanted <= len(data) <= wanted and info(data).tiles == 4
     assert abs(info(encode(picture, bpp=8 * wanted / (192 * 256))).bytes / wanted - 1) <= 0.01
     seen = decode_picture(encode(picture, psnr=32))

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from lictor.codec import api, decode_picture, encode, info, latents
+from lictor.codec import decode_picture, encode, info, latents
 from lictor.codec.image import pillow
 from lictor.codec.image.pillow import Picture
 from lictor.models import zoo
@@ -183,7 +183,7 @@ def describe(name: str, data: bytes) -> dict[str, Any]:
 
 
 def main(replace: bool) -> None:
-    weights = zoo.index()[api.DEFAULT_MODEL].sha256
+    weights = zoo.index()["lictor-s.mse"].sha256
     index: dict[str, Any] = {"weights": weights, "files": {}}
     if INDEX.exists() and not replace:
         index = json.loads(INDEX.read_text())
@@ -193,7 +193,7 @@ def main(replace: bool) -> None:
     for name, (make, options) in RECIPES.items():
         if name in index["files"]:
             continue
-        data = encode(make(), **{"method": "network", **options})
+        data = encode(make(), **{"model": "lictor-s.mse", "method": "network", **options})
         (FOLDER / f"{name}.bin").write_bytes(data)
         with open(FOLDER / f"{name}.png", "wb") as file:
             pixels = decode_picture(data, region=REGIONS.get(name)).pixels

@@ -14,7 +14,7 @@ from lictor.codec.inputs import show
 
 @click.command()
 @click.option("--picture", metavar="FILE", help="Whose latents to code; else a sample photo.")
-@options.model
+@options.measured_model
 @options.quality
 @options.whole("--symbols", least=1000, default=4_000_000, help="Symbols of the workloads A and B.")
 @options.whole("--runs", least=1, default=7, help="Times each is run.")

@@ -12,7 +12,7 @@ from lictor.codec.cli.bench import qualities as at
 
 @click.command()
 @options.inputs
-@options.model
+@options.measured_model
 @at.option("Qualities to measure at.")
 @options.json_object
 def exactness(inputs: tuple[str, ...], model: str, qualities: str, as_json: bool) -> int:

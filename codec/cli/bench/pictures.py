@@ -24,7 +24,7 @@ from lictor.models import zoo
 if TYPE_CHECKING:
     from lictor.codec.bench.runner import Entry, Measured
 
-DEFAULT_CODECS = f"{zoo.DEFAULT},avif,webp,jpeg"
+DEFAULT_CODECS = f"{','.join(zoo.TUNED.values())},avif,webp,jpeg"
 
 
 def _list_codecs(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:

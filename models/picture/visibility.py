@@ -12,6 +12,8 @@ Source: Wang, Simoncelli, Bovik, "Multiscale structural similarity for image qua
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,6 +34,9 @@ WORST = 0.3
 """Share of the worst places: the rest is the mean over all."""
 STRAY = 0.003
 """Light added to all: the dark is not infinitely well seen."""
+
+Signs = Callable[[Tensor], Tensor]
+"""Of the shape of a tensor, -1 and 1."""
 
 _CONES = (
     (0.4122214708, 0.5363325363, 0.0514459929),
@@ -64,20 +69,79 @@ class Visibility(nn.Module):
         seen = (F.conv2d(light, self.cones) + STRAY).clamp(min=STRAY / 2)
         return F.conv2d(seen ** (1 / 3), self.opponents)
 
-    def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        """Of pictures (N, 3, H, W) of sRGB in about 0…1, sides 64 at least."""
-        a, b = self.colours(x_hat), self.colours(x)
+    def forward(self, x_hat: Tensor, x: Tensor, worth: Tensor | None = None) -> Tensor:
+        """Of pictures (N, 3, H, W) of sRGB in about 0…1, sides 64 at least.
+
+        worth: what errors count at each pixel, (N, 1, H, W); None: 1 everywhere.
+        """
         total = x.new_zeros(len(x))
+        for a, b, weights, counts in self._scales(x_hat, x, worth):
+            error = contrast_error(a, b)
+            total = total + _pooled(error if counts is None else error * _window(counts)) @ weights
+        return total
+
+    def signed(self, x_hat: Tensor, x: Tensor, signs: Signs, worth: Tensor | None = None) -> Tensor:
+        """A sum of errors under random signs: its gradient's square is about half the curvature.
+
+        That is so in expectation, of the diagonal of the Hessian by whatever x_hat depends on, near
+        x, with all places counting alike (Hutchinson). Args: as for `forward`; signs: of a shape.
+        """
+        total = x.new_zeros(())
+        for a, b, weights, counts in self._scales(x_hat, x, worth):
+            with torch.no_grad():
+                count = 1.0 if counts is None else _window(counts)
+                error = contrast_error(a, b) * count
+                far = error.pow(3) / (error.pow(4).mean((2, 3), True) + 1e-12).pow(0.75)
+                pull = weights[:, None, None] * count * (1 - WORST + 3 * WORST * far)
+                share = pull / (2 * _variance(b) + SEEN)
+                share = F.interpolate(share, b.shape[-2:]) / b[0, 0].numel()
+            total = total + (a * share.sqrt() * signs(b)).sum()
+        return total
+
+    def _scales(
+        self, x_hat: Tensor, x: Tensor, worth: Tensor | None
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
+        """Both pictures and `worth` at each scale, and what each channel of them counts."""
+        a, b = self.colours(x_hat), self.colours(x)
         for i, (light, colour) in enumerate(zip(SCALES, COLOUR_SCALES, strict=True)):
             if i:
                 a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+                worth = None if worth is None else F.avg_pool2d(worth, 2)
             if min(a.shape[-2:]) < WINDOW:  # of crops of less than 128
                 break
             channels = 3 if colour else 1
-            seen = _pooled(contrast_error(a[:, :channels], b[:, :channels]))
             weights = x.new_tensor((light, COLOUR * colour, COLOUR * colour)[:channels])
-            total = total + seen @ weights
-        return total / (1 + 2 * COLOUR)
+            yield a[:, :channels], b[:, :channels], weights / (1 + 2 * COLOUR), worth
+
+
+class Visible(nn.Module):
+    """What eyes see of the errors, and a share of the squared error, which holds the rest.
+
+    It is a distortion as the mean squared error on 0…255 is one: the same lambdas suit it.
+    """
+
+    SQUARED, SEEN = 0.16, 2500.0
+    """Weights: with them files of a quality stay about as large as with the squared error alone. On
+    pictures that lictor-s.mse decoded at quality 0, 50 and 100 the parts cost 48 and 354, 12 and
+    109, 3 and 30, where the squared error alone is 300, 74 and 20."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.visibility = Visibility()
+
+    def forward(self, x_hat: Tensor, x: Tensor, worth: Tensor | None = None) -> Tensor:
+        """The distortion of each picture, (N,). Args: as for `Visibility`."""
+        squared = (x_hat - x).square() if worth is None else (x_hat - x).square() * worth
+        seen = self.visibility(x_hat, x, worth)
+        return self.SQUARED * 255**2 * squared.flatten(1).mean(1) + self.SEEN * seen
+
+    def signed(self, x_hat: Tensor, x: Tensor, signs: Signs, worth: Tensor | None = None) -> Tensor:
+        """As that of `Visibility`, of this distortion."""
+        share = 255 * (self.SQUARED / x[0].numel()) ** 0.5
+        squared = x_hat * signs(x) * (1.0 if worth is None else worth.sqrt())
+        return share * squared.sum() + self.SEEN**0.5 * self.visibility.signed(
+            x_hat, x, signs, worth
+        )
 
 
 def contrast_error(x_hat: Tensor, x: Tensor) -> Tensor:
