@@ -51,9 +51,12 @@ def test_report(shipped: None, here: None):
     ]
     with Image.open("in/a.png") as picture:
         a = np.array(picture)
-    row, about = report["rows"][1], info(encode(a, quality=90, method="network"))
+    row, about = (
+        report["rows"][1],
+        info(encode(a, quality=90, model="lictor-s.mse", method="network")),
+    )
     assert (row["bytes"], row["latent_bytes"]) == (about.bytes, about.latent_bytes)
-    assert row["estimate"] == estimate(a, quality=90)
+    assert row["estimate"] == estimate(a, quality=90, model="lictor-s.mse")
     point, (first, _, second, _) = report["points"][0], report["rows"]
     ideal = first["estimate"] + second["estimate"]
     assert point["rate"] == pytest.approx(
@@ -68,7 +71,7 @@ def test_report(shipped: None, here: None):
 def test_float_networks_are_those_of_the_same_latents(shipped: None, here: None):
     """Timed on their own, they must still do the work: symbols near zero, as the file's are."""
     with Image.open("in/a.png") as picture:
-        data = encode(picture, quality=50, method="network")
+        data = encode(picture, quality=50, model="lictor-s.mse", method="network")
     networks = exactness._Networks(models.load("lictor-s.mse"), data)
     residuals, cells = [], to_cells(networks._y)
     walk = networks._codec.walk
