@@ -111,7 +111,8 @@ def start(config: Weights, of: nn.Module) -> dict[str, float]:
         if not (isinstance(given, dict) and all(isinstance(s, float) for s in given.values())):
             raise ValueError(f"{config.start} is no file of steps")
     else:
-        step = lossy.step_of(source.opened(save(_state(of))), config.quality)
+        scale = lossy.scale_of(source.opened(save(_state(of))))
+        step = lossy.step_of(scale, config.quality)
         given = dict.fromkeys(named, step)
     missing = [k for k, p in named.items() if p.numel() >= FEWEST and not given.get(k, 0) > 0]
     if missing:

@@ -160,6 +160,10 @@ class Words(Chunked):
         self._chunks(io, DEFLATED, 2 * CHUNK)
 
 
+_ZERO_ALONE = bytes((127, 1, 0))
+"""The head of a table: its first entry, which is that of level 0, how many there are, no escape."""
+
+
 @dataclass
 class Stepped(Chunked):
     """With loss: whole numbers of steps, and how large these are.
@@ -192,6 +196,12 @@ class Grid(Stepped):
     shift: int = 0
     runs: list[int] = field(default_factory=list)
     tables: Bytes = b""
+
+    @property
+    def zeros(self) -> bool:
+        """Whether no table has another level than 0, nor what follows an escape."""
+        heads = [bytes(self.tables[3 * i : 3 * i + 3]) for i in range(len(self.runs))]
+        return not self.shift and all(head == _ZERO_ALONE for head in heads)
 
     def syntax(self, io: Reader | Writer) -> None:
         """All of the head, and the table of chunks."""

@@ -107,8 +107,9 @@ class Weights(Kind):
                 raise InvalidOption("a base is for exact weights; leave it, or the network, out")
             data, more, note = options["network"](content.source, options, progress)
             file.write(data)
-            notes = (*content.notes, note)
-            return {**vars(info.weights_info(data)), **more, "notes": notes}
+            told = info.weights_info(data)
+            notes = (*content.notes, note, *lossy.gone(content.source, told.tensors))
+            return {**vars(told), **more, "notes": notes}
         base = options.get("base")
         other = source.opened(base) if base is not None else None
         how = lossy.asked(content.source, options, other is not None)
@@ -116,7 +117,7 @@ class Weights(Kind):
         text, hashed = len(content.source.text), other.digest if other else b""
         size = writer.size(content.source, made, hashed)
         told = info.described(content.source.header, text, made, size, hashed)
-        short = lossy.fallen_short(told.bits, options)
+        short = lossy.fallen_short(told.bits, options) + lossy.gone(content.source, told.tensors)
         return {**vars(told), "notes": (*content.notes, *short)}
 
     def verified(self, content: Content) -> Row:

@@ -39,6 +39,10 @@ class WeightsInfo:
     base: str
 
 
+ZEROS = "zeros"
+"""The method of a tensor of which no level is another."""
+
+
 def weights_info(data: Bytes) -> WeightsInfo:
     """What a weight file says of itself; its values are not decoded.
 
@@ -92,6 +96,8 @@ def _method(header: Header, record: Record | None) -> str:
         return "damaged"
     if isinstance(record, Same):
         return f"same as {header.stored[record.of].name}"
+    if isinstance(record, Grid) and record.zeros:
+        return ZEROS
     if isinstance(record, Grid):
         return f"grid, {len(record.runs)} tables{', trellis' if record.trellis else ''}"
     if isinstance(record, Layers):

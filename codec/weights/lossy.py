@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from lictor.codec.weights import exact, grid, vectors
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.curvature import Calibration
 from lictor.codec.weights.grid import Floats, Quantised
+from lictor.codec.weights.info import ZEROS
 from lictor.codec.weights.quantisers import CALIBRATED, DEFAULT, Known, Quantiser, named
 from lictor.codec.weights.source import Source
 from lictor.codec.weights.vectors import Vector
@@ -32,6 +33,8 @@ class Lossy:
 
     vectors: what takes the place of tensors of one axis. calibration: what data say.
     size: the mean of log2 of a matrix' values, of all values; level: that of what errors cost.
+    scale: the root mean square of all matrices; typical: what steps are multiplied by where data
+    say what errors cost.
     """
 
     step: float
@@ -40,6 +43,8 @@ class Lossy:
     calibration: Calibration
     size: float
     level: float = 0.0
+    scale: float = 1.0
+    typical: float = 1.0
 
     def encode(
         self, tensor: Tensor, raw: Array, mapped: Callable[..., Iterator[Any]]
@@ -52,10 +57,16 @@ class Lossy:
         values = grid.floats(raw, tensor.dtype).reshape(grid.matrix(tensor))
         if not np.isfinite(values).all():
             return None
+        own = rms(values)
+        if 0 < own < _TINIEST:  # so are steps, of which float32 then has no fractions
+            return None
         curvature = self.calibration.layers.get(tensor.name)
         unknown = 2 ** (_BY_SIZE * (math.log2(tensor.values) - self.size))
-        known = Known(tensor.name, tensor.shape, self.step, curvature, self.level, unknown)
-        found = self.quantiser(values, known)
+        unknown *= apart(own / (self.scale * unknown))
+        step = self.step * (self.typical if curvature else 1.0)
+        known = Known(tensor.name, tensor.shape, step, curvature, self.level, unknown)
+        with np.errstate(over="ignore"):  # of steps; they are too many then
+            found = self.quantiser(values, known)
         if found is None or not np.isfinite(found.decoded(tensor)).all():
             return None
         return found.encode(tensor, mapped)
@@ -87,7 +98,8 @@ def planned(
 ) -> Lossy:
     """How a file is coded with a quality. Raises InvalidOption."""
     name = quantiser or (CALIBRATED if calibration.layers else DEFAULT)
-    step = step_of(source, quality)
+    scale = scale_of(source)
+    step = step_of(scale, quality)
 
     def values(tensor: Tensor) -> Floats:
         if tensor.name in calibration.replaced:
@@ -100,7 +112,8 @@ def planned(
     level = calibration.level(sizes, name != "diagonal")
     values_of = [rows * columns for rows, columns in sizes.values()]
     size = sum(n * math.log2(n) for n in values_of) / max(sum(values_of), 1)
-    return Lossy(step, named(name), found, calibration, size, level)
+    typical = apart(_middle(source, calibration) / scale) if calibration.layers else 1.0
+    return Lossy(step, named(name), found, calibration, size, level, scale, typical)
 
 
 _FINE = 128
@@ -130,6 +143,51 @@ def asked(source: Source, options: Mapping[str, Any], based: bool = False) -> Lo
         return _within(source, bits, quantiser, calibration)
     assert quality is not None
     return planned(source, quality, quantiser, calibration)
+
+
+def apart(ratio: float) -> float:
+    """What the step of a tensor is multiplied by that is smaller than others.
+
+    ratio: of its scale to the common one, of which four times as much still counts as the same:
+    what is smaller may matter less. Orders of magnitude say nothing of that, so that from a 16th on
+    a tensor has a step of its own scale; between the two, the nearer to one or the other.
+    """
+    return min(1.0, max(ratio, 16 * ratio**2)) if ratio > 0 else 1.0
+
+
+_TINIEST = 1e-33
+"""A root mean square below which a tensor is exact."""
+
+
+def rms(values: Floats) -> float:
+    """The root mean square, of any finite values."""
+    square = float(np.vdot(values, values))
+    if 1e-30 < square < 1e30:
+        return math.sqrt(square / values.size)
+    most = float(np.abs(values).max(initial=0))
+    return most * float(np.sqrt(np.mean((values / most) ** 2, dtype=np.float64))) if most else 0.0
+
+
+def _middle(source: Source, calibration: Calibration) -> float:
+    """The geometric mean of the scales of matrices that were calibrated, of all their values."""
+    total, count = 0.0, 0
+    for tensor in source.header.stored:
+        if is_matrix(tensor) and tensor.name in calibration.layers:
+            values = grid.floats(source.raw(tensor), tensor.dtype)
+            own = rms(values) if np.isfinite(values).all() else 0.0
+            if own:
+                total, count = total + tensor.values * math.log(own), count + tensor.values
+    return math.exp(total / count) if count else 0.0
+
+
+def gone(source: Source, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What is lost of tensors that became zeros and were none, to say. rows: as info has them."""
+    zeros = {row["name"] for row in rows if row["method"] == ZEROS}
+    named = [t.name for t in source.header.stored if t.name in zeros and source.raw(t).any()]
+    if not named:
+        return []
+    some = ", ".join(named[:8]) + (f" and {len(named) - 8} more" if len(named) > 8 else "")
+    return [f"all values become 0 at this quality, of {some}; ask for more to keep some"]
 
 
 def fallen_short(found: float, options: Mapping[str, Any]) -> list[str]:
@@ -170,21 +228,25 @@ def is_matrix(tensor: Tensor) -> bool:
     return known and tensor.values >= FEWEST
 
 
-def step_of(source: Source, quality: float) -> float:
+def step_of(scale: float, quality: float) -> float:
     """The step that a quality asks for: relative to the root mean square of all matrices.
 
     Raises InvalidOption for a quality outside 0 to 100.
     """
     if not 0 <= quality <= 100:
         raise InvalidOption(f"quality is {quality:g}; give 0 to 100")
+    return float(np.float32(scale * _STEP_AT_0 * 2 ** (-quality / _QUALITIES_A_BIT)))
+
+
+def scale_of(source: Source) -> float:
+    """The root mean square of all matrices; 1 without any."""
     total, count = 0.0, 0
     for tensor in filter(is_matrix, source.header.stored):
         values = grid.floats(source.raw(tensor), tensor.dtype)
         square = float(np.vdot(values, values)) if np.isfinite(values).all() else 0.0
         if 0 < square < np.inf:
             total, count = total + square, count + values.size
-    rms = np.sqrt(total / count) if count else 1.0
-    return float(np.float32(rms * _STEP_AT_0 * 2 ** (-quality / _QUALITIES_A_BIT)))
+    return float(np.sqrt(total / count)) if count else 1.0
 
 
 _STEP_AT_0, _QUALITIES_A_BIT = 3.4, 12.5

@@ -64,8 +64,19 @@ def _normalisation(
     ratio = np.sqrt((wide + _EPSILON) / (var + _EPSILON))
     own = weight * ratio
     moved = bias + (near - mean) * own / np.sqrt(wide + _EPSILON)
-    step = float(np.sqrt(np.mean(own.astype(np.float64) ** 2))) / fine
+    step = _typical(own) / fine
     return Vector(own, step), Vector(moved, step), Vector(near), Vector(wide)
+
+
+def _typical(values: Floats) -> float:
+    """The root mean square, but of a few that are far larger than the others."""
+    sizes = np.abs(values.astype(np.float64))
+    middle = float(np.median(sizes[sizes > 0])) if sizes.any() else 0.0
+    return min(float(np.sqrt(np.mean(sizes**2))), _FARTHEST * middle)
+
+
+_FARTHEST = 16
+"""Times the median of a normalisation's weights, what their root mean square is at most."""
 
 
 def shortened(values: Floats, bits: int) -> Floats:

@@ -21,7 +21,7 @@ from lictor.codec.cli.main import cli
 from lictor.codec.errors import CorruptFile, FileError, InvalidOption
 from lictor.codec.format import weights as form
 from lictor.codec.weights import file as files
-from lictor.codec.weights import grid, quantisers, slow, trellis, words
+from lictor.codec.weights import grid, lossy, quantisers, slow, trellis, words
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.curvature import Calibration, Curvature
 from lictor.codec.weights.grid import Quantised
@@ -471,3 +471,80 @@ def make_golden() -> None:
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "weights"
 GOLDEN_DIGEST = "50a6562e4dbfc01ea2a92f64d2230d868e6439a72abfc8370e16d40440115e1d"
+
+
+# ---- scales that differ by orders of magnitude
+
+
+def lost(data: bytes, named: dict[str, np.ndarray], **how: Any) -> dict[str, float]:
+    """Of each tensor the error's share of its values, by their root mean squares."""
+    found = {}
+    with codec.open_weights(codec.encode_weights(data, **how)) as opened:
+        for name, values in named.items():
+            want = values.astype(np.float64)
+            off = opened.get_tensor(name).astype(np.float64) - want
+            found[name] = float(np.sqrt(np.mean(off**2) / np.mean(want**2)))
+    return found
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_each_tensor_is_coded_by_its_own_scale(calibrated: bool) -> None:
+    named = {
+        f"{i}": (normal((60, 50), i + 50) * 10.0**i).astype(np.float32) for i in range(-30, 7, 6)
+    }
+    data = made({name: ("F32", values) for name, values in named.items()})
+    layers = {f"{i}": Curvature(seen(50), np.float32([10.0 ** (-2 * i)]), 300) for i in (-12, -6)}
+    how = {"calibration": Calibration(layers)} if calibrated else {}
+    for quality, most in ((20, 0.4), (40, 0.15), (70, 0.03)):
+        assert max(lost(data, named, quality=quality, **how).values()) < most
+    assert codec.weights_info(codec.encode_weights(data, quality=40, **how)).bits < 5
+
+
+def test_a_scale_that_is_a_bit_smaller_counts_as_the_same() -> None:
+    for ratio in (0.25, 0.5, 1.0, 30.0, 0.0):
+        assert lossy.apart(ratio) == 1
+    assert lossy.apart(1 / 16) == 1 / 16 and lossy.apart(1e-30) == 1e-30
+    between = [lossy.apart(2.0**-i) for i in np.arange(2, 4.1, 0.25)]
+    assert between == sorted(between, reverse=True)
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-36, 1e-20, 1e19, 1e30, 1e38])
+def test_a_tensor_beside_ones_of_any_scale(scale: float) -> None:
+    with np.errstate(over="ignore"):
+        named = {"one": normal((60, 50)), "far": (normal((60, 50), 1).clip(-3, 3) * scale)}
+        named = {name: values.astype(np.float32) for name, values in named.items()}
+    assert np.isfinite(named["far"]).all()
+    data = made({name: ("F32", values) for name, values in named.items()})
+    assert max(lost(data, named, quality=50).values()) < 0.1
+
+
+def test_a_normalisation_with_one_large_weight_keeps_the_others() -> None:
+    parts = normalised()
+    parts["bn.weight"][5] = 1e6
+    data = made({n: ("F32", v) for n, v in parts.items()})
+    with codec.open_weights(codec.encode_weights(data, quality=50)) as opened:
+        found = {name: opened.get_tensor(name) for name in parts}
+    live = (np.arange(40) != 3) & (np.arange(40) != 5)
+    for got, want in zip(affine(found), affine(parts), strict=True):
+        assert np.allclose(got[live], want[live], rtol=0.1, atol=0.1)
+
+
+def test_what_becomes_zeros_is_named(tmp_path: Path) -> None:
+    tensors = {
+        "large.one": ("F32", np.random.default_rng(0).normal(size=(400, 400))),
+        "small": ("F32", np.sign(normal((200, 200))) * 0.3),
+        "nothing": ("F32", np.zeros((30, 30))),
+    }
+    (tmp_path / "a.safetensors").write_bytes(made(tensors))
+    result = lictor("encode", tmp_path / "a.safetensors", tmp_path / "a.bin", "-q", "0")
+    assert result.exit_code == 0
+    assert "all values become 0 at this quality, of small;" in result.stderr
+    methods = {
+        t["name"]: t["method"] for t in codec.info((tmp_path / "a.bin").read_bytes()).tensors
+    }
+    assert methods["small"] == "zeros" and methods["large.one"] != "zeros"
+    with codec.open_weights(tmp_path / "a.bin") as opened:
+        for name, method in methods.items():
+            assert opened.get_tensor(name).any() == (method != "zeros")
+    result = lictor("encode", tmp_path / "a.safetensors", tmp_path / "a.bin", "-q", "40")
+    assert result.exit_code == 0 and "become 0" not in result.stderr
