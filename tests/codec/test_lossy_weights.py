@@ -494,7 +494,7 @@ def test_each_tensor_is_coded_by_its_own_scale(calibrated: bool) -> None:
     }
     data = made({name: ("F32", values) for name, values in named.items()})
     layers = {f"{i}": Curvature(seen(50), np.float32([10.0 ** (-2 * i)]), 300) for i in (-12, -6)}
-    how = {"calibration": Calibration(layers)} if calibrated else {}
+    how: dict[str, Any] = {"calibration": Calibration(layers)} if calibrated else {}
     for quality, most in ((20, 0.4), (40, 0.15), (70, 0.03)):
         assert max(lost(data, named, quality=quality, **how).values()) < most
     assert codec.weights_info(codec.encode_weights(data, quality=40, **how)).bits < 5
@@ -540,7 +540,8 @@ def test_what_becomes_zeros_is_named(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "all values become 0 at this quality, of small;" in result.stderr
     methods = {
-        t["name"]: t["method"] for t in codec.info((tmp_path / "a.bin").read_bytes()).tensors
+        t["name"]: t["method"]
+        for t in codec.weights_info((tmp_path / "a.bin").read_bytes()).tensors
     }
     assert methods["small"] == "zeros" and methods["large.one"] != "zeros"
     with codec.open_weights(tmp_path / "a.bin") as opened:

@@ -47,7 +47,7 @@ def compress(
     Returns:
         The weight file.
     """
-    once = _Once(steps or {})
+    once = Once(steps or {})
     options: dict[str, Any] = {"quality": quality, "quantiser": once, "threads": threads}
     data = encode_weights(source, calibration=calibration, **options)
     batch = together(batches)
@@ -82,8 +82,11 @@ def together(batches: Sequence[Any]) -> Tensor | None:
     return torch.cat(list(batches))
 
 
-class _Once:
-    """A quantiser that does for each tensor once what "feedback" does, which takes time."""
+class Once:
+    """A quantiser that does for each tensor once what "feedback" does, which takes time.
+
+    steps: factors of tensors' steps, by names.
+    """
 
     def __init__(self, steps: Mapping[str, float]) -> None:
         self._steps = steps

@@ -39,16 +39,32 @@ def corrections(
     Returns:
         Means and variances of batch normalisations, and biases of other layers, by their names.
     """
-    with torch.inference_mode():
-        seen = _Statistics(network)
-        run(network)
-        seen.done()
-        rounded = deepcopy(network)
-        rounded.load_state_dict(state)
-        mended = _Mending(rounded, seen.found)
-        run(rounded)
-        mended.done()
-        return mended.changed
+    return Mended(network, run).of(state)[1]
+
+
+class Mended:
+    """A network whose weights are rounded in one way or another, put right while it runs.
+
+    answers: of the network as it is.
+    """
+
+    def __init__(self, network: nn.Module, run: Callable[[nn.Module], Any]) -> None:
+        self._network, self._run = network, run
+        with torch.inference_mode():
+            seen = _Statistics(network)
+            self.answers = run(network)
+            seen.done()
+        self._was = seen.found
+
+    def of(self, state: dict[str, Tensor]) -> tuple[Any, dict[str, Floats]]:
+        """Answers with these tensors, and what was changed for them."""
+        with torch.inference_mode():
+            rounded = deepcopy(self._network)
+            rounded.load_state_dict(state)
+            mended = _Mending(rounded, self._was)
+            answers = self._run(rounded)
+            mended.done()
+        return answers, mended.changed
 
 
 def _normalisations(network: nn.Module) -> dict[str, nn.Module]:

@@ -24,6 +24,7 @@ from lictor.training.calibrated.compress import compress
 from lictor.training.calibrated.examples import Examples, split
 from lictor.training.calibrated.moments import Forward, calibrate
 from lictor.training.calibrated.search import LOSS_SLOPE, TRIES, Search
+from lictor.training.calibrated.steps import measured_steps, squares
 
 START = 40.0
 _NOTHING = 1e-12
@@ -71,6 +72,15 @@ class Task:
         )
         known = {t.name: found.layers.get(self.name(t.name)) for t in tensors}
         self._calibration = Calibration({k: layer for k, layer in known.items() if layer})
+        self._steps = measured_steps(
+            self.source,
+            self.network,
+            self.examples.calibrating,
+            calibration=self._calibration,
+            distance=answers.divergence if self.classes else squares,
+            forward=self.forward,
+            name=self.name,
+        )
 
     def at(self, quality: float) -> Reached:
         """The file of a quality, and what its answers are found to be."""
@@ -82,6 +92,7 @@ class Task:
             self.examples.calibrating,
             quality=quality,
             calibration=self._calibration,
+            steps=self._steps,
             forward=self.forward,
             name=self.name,
             threads=self.threads,
