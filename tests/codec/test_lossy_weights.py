@@ -493,7 +493,10 @@ def test_each_tensor_is_coded_by_its_own_scale(calibrated: bool) -> None:
         f"{i}": (normal((60, 50), i + 50) * 10.0**i).astype(np.float32) for i in range(-30, 7, 6)
     }
     data = made({name: ("F32", values) for name, values in named.items()})
-    layers = {f"{i}": Curvature(seen(50), np.float32([10.0 ** (-2 * i)]), 300) for i in (-12, -6)}
+    layers = {
+        f"{i}": Curvature(seen(50), np.full(1, 10.0 ** (-2 * i), np.float32), 300)
+        for i in (-12, -6)
+    }
     how: dict[str, Any] = {"calibration": Calibration(layers)} if calibrated else {}
     for quality, most in ((20, 0.4), (40, 0.15), (70, 0.03)):
         assert max(lost(data, named, quality=quality, **how).values()) < most
@@ -539,10 +542,8 @@ def test_what_becomes_zeros_is_named(tmp_path: Path) -> None:
     result = lictor("encode", tmp_path / "a.safetensors", tmp_path / "a.bin", "-q", "0")
     assert result.exit_code == 0
     assert "all values become 0 at this quality, of small;" in result.stderr
-    methods = {
-        t["name"]: t["method"]
-        for t in codec.weights_info((tmp_path / "a.bin").read_bytes()).tensors
-    }
+    told = codec.weights_info((tmp_path / "a.bin").read_bytes())
+    methods = {t["name"]: t["method"] for t in told.tensors}
     assert methods["small"] == "zeros" and methods["large.one"] != "zeros"
     with codec.open_weights(tmp_path / "a.bin") as opened:
         for name, method in methods.items():

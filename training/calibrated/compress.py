@@ -93,6 +93,7 @@ class Once:
         self._made: dict[str, Coded | None] = {}
 
     def __call__(self, values: Floats, known: Known) -> Coded | None:
+        """As a quantiser is called."""
         if known.name not in self._made:
             own = replace(known, step=known.step * self._steps.get(known.name, 1.0))
             self._made[known.name] = quantisers.with_feedback(values, own)
