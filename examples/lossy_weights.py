@@ -13,9 +13,10 @@ answers are the same, of 200 pictures: those of a tar, and the last of another, 
 calibrations (--data) see 96; with --measured-steps, too, steps are by what each tensor was measured
 to cost. MiniLM: of the 10 of 250 texts nearest to each of 200, how many are found. SmolLM2: KL of
 the next token, and perplexity, of 1,024 tokens. All bytes of a file count, by all of its values.
-Calibrations of texts see others than are measured. --other NAME:BYTES:FILE measures a .safetensors file that another
-codec gave back from so many bytes. int8 has a scale a row; Q4 blocks of 32 with a scale, as GGUF's
-Q4_0; HQQ groups of 64 with a scale and a zero, the best by its own rule, in 4 and 3 bits.
+Calibrations of texts see others than are measured. --other NAME:BYTES:FILE measures a .safetensors
+file that another codec gave back from so many bytes. int8 has a scale a row; Q4 blocks of 32 with a
+scale, as GGUF's Q4_0; HQQ groups of 64 with a scale and a zero, the best by its own rule, in 4 and
+3 bits.
 """
 
 from __future__ import annotations
