@@ -159,17 +159,17 @@ static PyObject *restore(FieldObject *self, PyObject *args)
         size_t whole = (size_t)f->count * (size_t)f->height * (size_t)f->width;
         if (holds(&rounded, n, 4) && holds(&residuals, n, 4) && holds(&plane, whole, 4)
             && field_largest(rounded.buf, n) <= FIELD_MAX_SYMBOL && !enter(self)) {
-            int wrong;
+            int wrong, error = 0;
             Py_BEGIN_ALLOW_THREADS
             wrong = field_values(rounded.buf, residuals.buf, n);
             if (!wrong) {
-                field_store(f, channel, pass, rounded.buf);
-                field_store_errors(f, channel, pass, residuals.buf);
+                error = field_store(f, channel, pass, rounded.buf)
+                        || field_store_errors(f, channel, pass, residuals.buf);
                 field_scatter(f, pass, rounded.buf, plane.buf);
             }
             Py_END_ALLOW_THREADS
             self->busy = 0;
-            result = PyBool_FromLong(!wrong);
+            result = error ? PyErr_NoMemory() : PyBool_FromLong(!wrong);
         } else if (!PyErr_Occurred()) {
             PyErr_SetString(PyExc_ValueError, "a prediction outside its range");
         }
@@ -194,10 +194,10 @@ static PyObject *store(FieldObject *self, PyObject *args)
         size_t whole = (size_t)f->count * (size_t)f->height * (size_t)f->width;
         if (holds(&seen, n, 4) && holds(&values, n, 4) && holds(&plane, whole, 4)
             && field_largest(seen.buf, n) <= FIELD_MAX_SYMBOL && !enter(self)) {
-            field_store(f, channel, pass, seen.buf);
+            int error = field_store(f, channel, pass, seen.buf);
             field_scatter(f, pass, values.buf, plane.buf);
             self->busy = 0;
-            result = Py_NewRef(Py_None);
+            result = error ? PyErr_NoMemory() : Py_NewRef(Py_None);
         } else if (!PyErr_Occurred()) {
             PyErr_SetString(PyExc_ValueError, "a value outside its range");
         }
@@ -230,18 +230,14 @@ static PyObject *fit(FieldObject *self, PyObject *args)
         && field_largest(seen.buf, all) <= FIELD_MAX_SYMBOL && !enter(self)) {
         FitResult out = {counts.buf, taps.buf, biases.buf, spreads.buf, residuals.buf,
                          levels.buf, predictions.buf, (size_t)every, 0};
-        int32_t *pass_values = malloc((plane + 1) * sizeof *pass_values);
-        int error = pass_values == NULL;
+        int error;
         Py_BEGIN_ALLOW_THREADS
+        error = field_reach(f, &f->values, field_largest(seen.buf, all));
         for (int32_t c = 0; !error && c < f->channels; c++)
-            for (int pass = 0; pass < FIELD_PASSES; pass++) {
-                field_gather(f, pass, (int32_t *)seen.buf + (size_t)c * plane, pass_values);
-                field_store(f, c, pass, pass_values);
-            }
+            field_store_plane(f, c, (int32_t *)seen.buf + (size_t)c * plane);
         error = error || fit_field(f, &out);
         Py_END_ALLOW_THREADS
         self->busy = 0;
-        free(pass_values);
         result = error ? PyErr_NoMemory() : PyLong_FromSize_t(out.used);
     } else if (!PyErr_Occurred()) {
         PyErr_SetString(PyExc_ValueError, "a value outside its range");

@@ -6,6 +6,11 @@
  * Each plane is kept as four subplanes, of even and odd rows and columns, with an edge of mirrored
  * values. A pass is then one or two subplanes, and each tap of it a subplane at a constant
  * distance, so that all loops run along memory. What is computed in the edges is never looked at.
+ * No subplane needs edges on all sides: odd rows have one above, and one below where the plane ends
+ * in an odd row; even ones one below where it does not. So one row more than the planes' own is
+ * between two planes, as that above the one or below the other; columns likewise.
+ *
+ * Numbers are kept in 16 bits until one does not fit, then in 32.
  */
 #ifndef LICTOR_FIELD_H
 #define LICTOR_FIELD_H
@@ -29,18 +34,26 @@ enum {
     FIELD_MAX_WEIGHT = 1 << 14,
     FIELD_CENTRE = 4,
     FIELD_MAX_SYMBOL = 1 << 28,
-    FIELD_ALIGN = 16
+    FIELD_ALIGN = 16,
+    FIELD_RUN = 2       /* numbers that an encoder looks at side by side */
 };
+
+/* Numbers of all places, (channels, 4, each). */
+typedef struct {
+    void *all;      /* int16_t, or int32_t if `wide` */
+    int wide;
+    int64_t most;   /* none is further from 0 */
+} FieldNumbers;
 
 typedef struct {
     int32_t channels, count, height, width;
     int32_t rows, stride;       /* of a subplane, edges and all */
     size_t inner;               /* values of all planes' subplanes of one kind */
     size_t margin, each;        /* before and behind them, and with that */
-    int32_t *values, *errors;   /* (channels, 4, each) */
-    int32_t *total, *spread;    /* (inner,) what a pass works with */
-    int64_t *wide;              /* (inner,) likewise, where 32 bits may not do; NULL until then */
-    int64_t most, most_error;   /* no value, and no error, is further from 0 */
+    FieldNumbers values, errors;
+    int32_t *total;             /* (inner,) sums of a pass, */
+    uint8_t *levels;            /* (inner,) and its levels */
+    int64_t *wide;              /* (inner,) sums where 32 bits may not do; NULL until then */
 } Field;
 
 typedef struct {
@@ -55,10 +68,10 @@ typedef struct {
 
 static void field_free(Field *f)
 {
-    free(f->values);
-    free(f->errors);
+    free(f->values.all);
+    free(f->errors.all);
     free(f->total);
-    free(f->spread);
+    free(f->levels);
     free(f->wide);
     memset(f, 0, sizeof *f);
 }
@@ -71,26 +84,27 @@ static int field_init(Field *f, int32_t channels, int32_t count, int32_t height,
     f->count = count;
     f->height = height;
     f->width = width;
-    f->rows = (height + 1) / 2 + 2 * (height > 1);
-    f->stride = (width + 1) / 2 + 2 * (width > 1);
+    f->rows = height > 1 ? (height + 3) / 2 : 1;
+    f->stride = width > 1 ? (width + 3) / 2 : 1;
     f->inner = (size_t)count * (size_t)f->rows * (size_t)f->stride;
     f->margin = ((size_t)f->stride + 2 + FIELD_ALIGN - 1) / FIELD_ALIGN * FIELD_ALIGN;
     f->each = (f->inner + 2 * f->margin + FIELD_ALIGN - 1) / FIELD_ALIGN * FIELD_ALIGN;
     if (f->each > SIZE_MAX / 16 / (size_t)channels)
         return -1;
-    f->values = calloc((size_t)channels * 4 * f->each, sizeof *f->values);
-    f->errors = calloc((size_t)channels * 4 * f->each, sizeof *f->errors);
+    f->values.all = calloc((size_t)channels * 4 * f->each, sizeof(int16_t));
+    f->errors.all = calloc((size_t)channels * 4 * f->each, sizeof(int16_t));
     f->total = malloc((f->inner + 1) * sizeof *f->total);
-    f->spread = malloc((f->inner + 1) * sizeof *f->spread);
-    if (f->values && f->errors && f->total && f->spread)
+    f->levels = malloc(f->inner + 1);
+    if (f->values.all && f->errors.all && f->total && f->levels)
         return 0;
     field_free(f);
     return -1;
 }
 
-static inline int32_t *field_sub(const Field *f, int32_t *of, int32_t channel, int sub)
+/* Where the numbers of a subplane begin. */
+static inline size_t field_sub(const Field *f, int32_t channel, int sub)
 {
-    return of + ((size_t)channel * 4 + (size_t)sub) * f->each + f->margin;
+    return ((size_t)channel * 4 + (size_t)sub) * f->each + f->margin;
 }
 
 /* Which subplanes a pass has: 2 * (odd row) + (odd column). */
@@ -123,12 +137,12 @@ static size_t field_pass(const Field *f, int pass)
     return found * (size_t)f->count;
 }
 
-/* What a tap takes for the values of a subplane: one at a distance from it. */
-static const int32_t *field_at(const Field *f, int32_t *of, int32_t channel, int sub, int place)
+/* Where a tap takes the first of what it takes for the values of a subplane. */
+static size_t field_at(const Field *f, int32_t channel, int sub, int place)
 {
     int y = sub / 2 + place / 3 - 1, x = sub % 2 + place % 3 - 1;
     ptrdiff_t down = y < 0 ? -1 : y / 2, right = x < 0 ? -1 : x / 2;
-    return field_sub(f, of, channel, (y & 1) * 2 + (x & 1)) + down * f->stride + right;
+    return field_sub(f, channel, (y & 1) * 2 + (x & 1)) + (size_t)(down * f->stride + right);
 }
 
 /* The rows of a pass in order: of subplane `sub`, values from `at` on, in all subplanes alike. */
@@ -150,9 +164,7 @@ static int field_next(const Field *f, FieldRow *r)
         r->sub = r->pass == 0 ? 0 : r->pass == 1 ? 3 : r->row & 1 ? 2 : 1;
         r->columns = field_columns(f, r->sub);
     } while (!r->columns);
-    r->at = ((size_t)r->plane * (size_t)f->rows + (size_t)(r->row / 2 + (f->height > 1)))
-                * (size_t)f->stride
-            + (size_t)(f->width > 1);
+    r->at = ((size_t)r->plane * (size_t)f->rows + (size_t)(r->row / 2)) * (size_t)f->stride;
     return 1;
 }
 
@@ -161,38 +173,6 @@ static FieldRow field_first(int pass)
 {
     FieldRow r = {0, (pass == 1) - (pass == 2 ? 1 : 2), pass, 0, 0, 0};
     return r;
-}
-
-/* Mirrors the edges of the subplanes of a pass. */
-static void field_mirror(Field *f, int32_t *of, int32_t channel, int pass)
-{
-    size_t stride = (size_t)f->stride, plane = (size_t)f->rows * stride;
-    for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
-        int sub = FIELD_SUBS[pass][i], rows = field_rows(f, sub), columns = field_columns(f, sub);
-        if (!rows || !columns)
-            continue;
-        int32_t *start = field_sub(f, of, channel, sub);
-        for (int32_t n = 0; n < f->count; n++) {
-            int32_t *p = start + (size_t)n * plane + (f->height > 1) * stride + (f->width > 1);
-            if (f->width > 1)
-                for (int y = 0; y < rows; y++) {
-                    int32_t *row = p + (size_t)y * stride;
-                    if (sub % 2)
-                        row[-1] = row[0];
-                    if ((f->width & 1) == sub % 2)
-                        row[f->width / 2] = row[f->width / 2 - 1];
-                }
-            if (f->height > 1) {
-                int32_t *first = p - (f->width > 1);
-                if (sub / 2)
-                    memcpy(first - stride, first, stride * sizeof *p);
-                if ((f->height & 1) == sub / 2) {
-                    int32_t *last = first + (size_t)(f->height / 2) * stride;
-                    memcpy(last, last - stride, stride * sizeof *p);
-                }
-            }
-        }
-    }
 }
 
 /* Rows are short: 4 values in planes of 7 columns. */
@@ -208,6 +188,13 @@ static inline void field_copy(int32_t *restrict to, const int32_t *restrict from
 /* ---- what becomes known */
 
 FIELD_CLONES
+static void field_widen(const int16_t *restrict from, size_t n, int32_t *restrict to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i];
+}
+
+FIELD_CLONES
 static int64_t field_largest(const int32_t *values, size_t n)
 {
     int32_t low = 0, high = 0;
@@ -218,30 +205,77 @@ static int64_t field_largest(const int32_t *values, size_t n)
     return high > -(int64_t)low ? high : -(int64_t)low;
 }
 
-static void field_put(Field *f, int32_t *of, int32_t channel, int pass, const int32_t *values)
+/* Where the two sums of errors of a subplane are taken from; field_terms says what they are. The
+   centre is behind the others of `before`. */
+typedef struct {
+    size_t near[4], before[5];
+    int nears, befores;
+} FieldTerms;
+
+#define FIELD_NUMBER int16_t
+#define FIELD_OF(name) name##_16
+#include "field_numbers.h"
+#undef FIELD_NUMBER
+#undef FIELD_OF
+#define FIELD_NUMBER int32_t
+#define FIELD_OF(name) name##_32
+#include "field_numbers.h"
+#undef FIELD_NUMBER
+#undef FIELD_OF
+
+static inline int32_t field_number(const FieldNumbers *of, size_t at)
 {
-    FieldRow r = field_first(pass);
-    while (field_next(f, &r)) {
-        field_copy(field_sub(f, of, channel, r.sub) + r.at, values, (size_t)r.columns);
-        values += r.columns;
-    }
-    field_mirror(f, of, channel, pass);
+    return of->wide ? ((const int32_t *)of->all)[at] : ((const int16_t *)of->all)[at];
 }
 
-/* Takes the values of a pass in, in the order of coding. */
-static void field_store(Field *f, int32_t channel, int pass, const int32_t *values)
+/* Has room for numbers that are no further from 0 than `most`; -1: no memory. */
+static int field_reach(const Field *f, FieldNumbers *of, int64_t most)
 {
-    int64_t most = field_largest(values, field_pass(f, pass));
-    f->most = most > f->most ? most : f->most;
-    field_put(f, f->values, channel, pass, values);
+    of->most = most > of->most ? most : of->most;
+    if (of->wide || most <= INT16_MAX)
+        return 0;
+    size_t n = (size_t)f->channels * 4 * f->each;
+    int32_t *wide = malloc(n * sizeof *wide);
+    if (!wide)
+        return -1;
+    field_widen(of->all, n, wide);
+    free(of->all);
+    of->all = wide;
+    of->wide = 1;
+    return 0;
 }
 
-/* Likewise their errors, 0 or more. */
-static void field_store_errors(Field *f, int32_t channel, int pass, const int32_t *errors)
+/* Takes the numbers of a pass in, in the order of coding; -1: no memory. */
+static int field_put(const Field *f, FieldNumbers *of, int32_t channel, int pass,
+                     const int32_t *numbers)
 {
-    int64_t most = field_largest(errors, field_pass(f, pass));
-    f->most_error = most > f->most_error ? most : f->most_error;
-    field_put(f, f->errors, channel, pass, errors);
+    if (field_reach(f, of, field_largest(numbers, field_pass(f, pass))))
+        return -1;
+    if (of->wide)
+        field_put_32(f, of->all, channel, pass, numbers);
+    else
+        field_put_16(f, of->all, channel, pass, numbers);
+    return 0;
+}
+
+static int field_store(Field *f, int32_t channel, int pass, const int32_t *values)
+{
+    return field_put(f, &f->values, channel, pass, values);
+}
+
+/* Likewise the errors, 0 or more. */
+static int field_store_errors(Field *f, int32_t channel, int pass, const int32_t *errors)
+{
+    return field_put(f, &f->errors, channel, pass, errors);
+}
+
+/* Takes all values of a channel in, as its plane is in the array; there is room. */
+static void field_store_plane(Field *f, int32_t channel, const int32_t *plane)
+{
+    if (f->values.wide)
+        field_put_plane_32(f, f->values.all, channel, plane);
+    else
+        field_put_plane_16(f, f->values.all, channel, plane);
 }
 
 /* From a plane as it is in the array to a pass in order, and back. */

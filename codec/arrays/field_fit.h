@@ -169,12 +169,13 @@ static void fit_spread(const Fit *fit, Field *f, int32_t channel, int pass, Fiel
     size_t every = fit->rows / FIT_SPREAD | 1, next = 0, row = 0;
     for (size_t n = 0; n < fit->count; n++) {
         const FitRun *run = fit->runs + n;
-        const int32_t *errors = field_sub(f, f->errors, channel, run->sub);
+        size_t own = field_sub(f, channel, run->sub);
         for (; next < row + (size_t)run->count; next += every) {
             size_t at = run->at + (next - row);
             int64_t near, before;
             field_terms(f, channel, pass, run->sub, distance, at, &near, &before);
-            double terms[4] = {1, (double)near, (double)before, errors[at]};
+            double terms[4] = {1, (double)near, (double)before,
+                               field_number(&f->errors, own + at)};
             for (int k = 0; k < 3; k++)
                 for (int j = k; j < 4; j++)
                     s[k][j] += terms[k] * terms[j];
@@ -229,64 +230,56 @@ typedef struct {
     size_t used;                /* taps so far */
 } FitResult;
 
-/* Work of a pass: predictions times 2^FRACTION as 64 bits, where 32 do not do, and as 32. */
-typedef struct {
-    int64_t *wide;
-    int32_t *narrow, *values;
-} FitWork;
-
-/* Predictions of a pass into `work`, and those that are asked for; -1: no memory. */
-static int fit_predict(Field *f, int32_t channel, int pass, const FieldWeights *w, FitWork *work,
+/* Predictions of a pass, rounded, into its residuals, and those that are asked for. wide: room for
+   64 bits where 32 do not do. -1: no memory. */
+static int fit_predict(Field *f, int32_t channel, int pass, const FieldWeights *w, int64_t *wide,
                        size_t start, const FitResult *out)
 {
     size_t n = field_pass(f, pass), every = out->every;
     size_t first = out->predictions ? (every - start % every) % every : n;
     int64_t *asked = out->predictions ? out->predictions + (start + every - 1) / every : NULL;
+    int32_t *narrow = out->residuals + start;
     if (!field_is_wide(f, w)) {
-        field_predict_narrow(f, channel, pass, w, work->narrow);
+        field_predict_narrow(f, channel, pass, w, narrow);
         for (size_t i = first; i < n; i += every)
-            *asked++ = work->narrow[i];
-        field_round_narrow(work->narrow, n);
+            *asked++ = narrow[i];
+        field_round_narrow(narrow, n);
         return 0;
     }
-    if (field_predict(f, channel, pass, w, work->wide))
+    if (field_predict(f, channel, pass, w, wide))
         return -1;
     for (size_t i = first; i < n; i += every)
-        *asked++ = work->wide[i];
+        *asked++ = wide[i];
     for (size_t i = 0; i < n; i++)
-        work->narrow[i] = field_rounded(work->wide[i]);
+        narrow[i] = field_rounded(wide[i]);
     return 0;
 }
 
-/* The errors take the place of the values. */
-FIELD_CLONES
-static void fit_residuals(int32_t *restrict values, const int32_t *restrict rounded, size_t n,
-                          int32_t *restrict residuals)
+/* What a pass is off by, in the place of its predictions; -1: no memory. */
+static int fit_residuals(Field *f, int32_t channel, int pass, int32_t *residuals)
 {
-    for (size_t i = 0; i < n; i++) {
-        int32_t r = values[i] - rounded[i];
-        residuals[i] = r;
-        values[i] = r < 0 ? -r : r;
-    }
+    if (f->values.wide)
+        field_subtract_32(f, f->values.all, channel, pass, residuals);
+    else
+        field_subtract_16(f, f->values.all, channel, pass, residuals);
+    if (field_reach(f, &f->errors, field_largest(residuals, field_pass(f, pass))))
+        return -1;
+    if (f->errors.wide)
+        field_put_sizes_32(f, f->errors.all, channel, pass, residuals);
+    else
+        field_put_sizes_16(f, f->errors.all, channel, pass, residuals);
+    return 0;
 }
 
 static int fit_pass(Fit *fit, Field *f, int32_t channel, int pass, const FieldContexts *same,
-                    FitWork *work, size_t start, FitResult *out)
+                    int64_t *wide, size_t start, FitResult *out)
 {
-    size_t n = field_pass(f, pass), unit = (size_t)channel * FIELD_PASSES + (size_t)pass;
+    size_t unit = (size_t)channel * FIELD_PASSES + (size_t)pass;
     FieldWeights w;
     fit_weights(fit, f, channel, pass, out->taps + out->used, &w);
-    if (fit_predict(f, channel, pass, &w, work, start, out))
+    if (fit_predict(f, channel, pass, &w, wide, start, out)
+        || fit_residuals(f, channel, pass, out->residuals + start))
         return -1;
-    size_t place = 0;
-    FieldRow r = field_first(pass);
-    while (field_next(f, &r)) {
-        field_copy(work->values + place, field_sub(f, f->values, channel, r.sub) + r.at,
-                   (size_t)r.columns);
-        place += (size_t)r.columns;
-    }
-    fit_residuals(work->values, work->narrow, n, out->residuals + start);
-    field_store_errors(f, channel, pass, work->values);
     fit_spread(fit, f, channel, pass, &w);
     field_levels(f, channel, pass, &w, same, out->levels + start);
     out->counts[unit] = w.count;
@@ -303,9 +296,8 @@ static int fit_field(Field *f, FitResult *out)
     FieldContexts same;
     uint8_t identity[FIELD_LEVELS];
     size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width, start = 0;
-    FitWork work = {malloc((plane + 1) * sizeof *work.wide), malloc((plane + 1) * sizeof(int32_t)),
-                    malloc((plane + 1) * sizeof(int32_t))};
-    int error = !work.wide || !work.narrow || !work.values;
+    int64_t *wide = malloc((plane + 1) * sizeof *wide);
+    int error = !wide;
     for (int k = 0; k < FIELD_LEVELS; k++)
         identity[k] = (uint8_t)k;
     field_contexts(&same, identity);
@@ -315,14 +307,12 @@ static int fit_field(Field *f, FitResult *out)
     out->used = 0;
     for (int32_t c = 0; !error && c < f->channels; c++)
         for (int pass = 0; !error && pass < FIELD_PASSES; pass++) {
-            error = fit_pass(&fits[pass], f, c, pass, &same, &work, start, out) != 0;
+            error = fit_pass(&fits[pass], f, c, pass, &same, wide, start, out) != 0;
             start += field_pass(f, pass);
         }
     for (int pass = 0; pass < FIELD_PASSES; pass++)
         fit_free(&fits[pass]);
-    free(work.wide);
-    free(work.narrow);
-    free(work.values);
+    free(wide);
     return error ? -1 : 0;
 }
 

@@ -12,47 +12,26 @@
 /* Sums run over parts that stay in the nearest cache while all taps are added. */
 enum { FIELD_BLOCK = 2048 };
 
-FIELD_CLONES
-static void field_add(int32_t *restrict total, const int32_t *restrict from, int32_t weight,
-                      size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        total[i] += weight * from[i];
-}
-
-FIELD_CLONES
-static void field_add_four(int32_t *restrict total, const int32_t *const *from,
-                           const int32_t *weights, size_t n)
-{
-    const int32_t *a = from[0], *b = from[1], *c = from[2], *d = from[3];
-    int32_t wa = weights[0], wb = weights[1], wc = weights[2], wd = weights[3];
-    for (size_t i = 0; i < n; i++)
-        total[i] += wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
-}
-
 /* Sums of one subplane with 32 bits. The caller has seen that none leaves them. */
 static void field_sum(Field *f, int32_t channel, int sub, const FieldWeights *w)
 {
-    const int32_t *from[FIELD_MAX_TAPS];
+    size_t from[FIELD_MAX_TAPS];
     int32_t weights[FIELD_MAX_TAPS];
     for (int32_t t = 0; t < w->count; t++) {
-        from[t] = field_at(f, f->values, channel - w->taps[t].distance, sub, w->taps[t].place);
+        from[t] = field_at(f, channel - w->taps[t].distance, sub, w->taps[t].place);
         weights[t] = w->taps[t].weight;
     }
     for (size_t at = 0; at < f->inner; at += FIELD_BLOCK) {
         size_t n = f->inner - at < FIELD_BLOCK ? f->inner - at : FIELD_BLOCK;
-        int32_t t = 0, *total = f->total + at;
+        int32_t *total = f->total + at;
         for (size_t i = 0; i < n; i++)
             total[i] = w->bias;
-        for (; t + 4 <= w->count; t += 4) {
-            field_add_four(total, from + t, weights + t, n);
-            for (int k = 0; k < 4; k++)
-                from[t + k] += n;
-        }
-        for (; t < w->count; t++) {
-            field_add(total, from[t], weights[t], n);
+        if (f->values.wide)
+            field_add_all_32(total, f->values.all, from, weights, w->count, n);
+        else
+            field_add_all_16(total, f->values.all, from, weights, w->count, n);
+        for (int32_t t = 0; t < w->count; t++)
             from[t] += n;
-        }
     }
 }
 
@@ -63,9 +42,11 @@ static void field_sum_wide(Field *f, int32_t channel, int sub, const FieldWeight
         f->wide[i] = w->bias;
     for (int32_t t = 0; t < w->count; t++) {
         const FieldTap *tap = w->taps + t;
-        const int32_t *from = field_at(f, f->values, channel - tap->distance, sub, tap->place);
-        for (size_t i = 0; i < f->inner; i++)
-            f->wide[i] += (int64_t)tap->weight * from[i];
+        size_t from = field_at(f, channel - tap->distance, sub, tap->place);
+        if (f->values.wide)
+            field_add_wide_32(f->wide, (int32_t *)f->values.all + from, tap->weight, f->inner);
+        else
+            field_add_wide_16(f->wide, (int16_t *)f->values.all + from, tap->weight, f->inner);
     }
 }
 
@@ -75,7 +56,7 @@ static int field_is_wide(const Field *f, const FieldWeights *w)
     int64_t bound = w->bias < 0 ? -(int64_t)w->bias : w->bias;
     for (int32_t t = 0; t < w->count; t++)
         bound += (w->taps[t].weight < 0 ? -(int64_t)w->taps[t].weight : w->taps[t].weight)
-                 * f->most;
+                 * f->values.most;
     return bound > INT32_MAX - (1 << FIELD_FRACTION);
 }
 
@@ -174,16 +155,18 @@ static inline int field_level(int64_t expected)
 static void field_terms(const Field *f, int32_t channel, int pass, int sub, int32_t distance,
                         size_t at, int64_t *near, int64_t *before)
 {
+    const FieldNumbers *errors = &f->errors;
     *near = *before = 0;
     for (int k = 0; pass && k < 4; k++)
         if (field_has(f, FIELD_OWN[pass][k]))
-            *near += field_at(f, f->errors, channel, sub, FIELD_OWN[pass][k])[at];
+            *near += field_number(errors, field_at(f, channel, sub, FIELD_OWN[pass][k]) + at);
     if (channel == 0)
         return;
-    *before = 2 * (int64_t)field_at(f, f->errors, channel - distance, sub, FIELD_CENTRE)[at];
+    int32_t other = channel - distance;
+    *before = 2 * (int64_t)field_number(errors, field_at(f, other, sub, FIELD_CENTRE) + at);
     for (int k = 0; k < 4; k++)
         if (field_has(f, FIELD_OWN[2][k]))
-            *before += field_at(f, f->errors, channel - distance, sub, FIELD_OWN[2][k])[at];
+            *before += field_number(errors, field_at(f, other, sub, FIELD_OWN[2][k]) + at);
 }
 
 static int32_t field_distance(const FieldWeights *w)
@@ -213,81 +196,56 @@ static void field_contexts(FieldContexts *c, const uint8_t *of)
     }
 }
 
-/* Where the two sums of errors of a subplane are taken from; field_terms says what they are. */
-typedef struct {
-    const int32_t *near[4], *before[4], *centre;
-    int nears, befores;
-} FieldTerms;
-
 static FieldTerms field_terms_of(const Field *f, int32_t channel, int pass, int sub,
                                  int32_t distance)
 {
-    FieldTerms t = {{0}, {0}, NULL, 0, 0};
+    FieldTerms t = {{0}, {0}, 0, 0};
     for (int k = 0; pass && k < 4; k++)
         if (field_has(f, FIELD_OWN[pass][k]))
-            t.near[t.nears++] = field_at(f, f->errors, channel, sub, FIELD_OWN[pass][k]);
+            t.near[t.nears++] = field_at(f, channel, sub, FIELD_OWN[pass][k]);
     if (channel == 0)
         return t;
-    t.centre = field_at(f, f->errors, channel - distance, sub, FIELD_CENTRE);
     for (int k = 0; k < 4; k++)
         if (field_has(f, FIELD_OWN[2][k]))
-            t.before[t.befores++] =
-                field_at(f, f->errors, channel - distance, sub, FIELD_OWN[2][k]);
+            t.before[t.befores++] = field_at(f, channel - distance, sub, FIELD_OWN[2][k]);
+    t.before[t.befores++] = field_at(f, channel - distance, sub, FIELD_CENTRE);
     return t;
 }
 
-/* Small expected errors of a part of a subplane, from `at` on, as steps of FieldContexts. */
+/* Small numbers as steps of FieldContexts. */
 FIELD_CLONES
-static void field_steps(const FieldTerms *t, const int32_t *spread, size_t at, size_t n,
-                        uint16_t *restrict out)
+static void field_steps(const int32_t *restrict numbers, size_t n, uint16_t *restrict out)
 {
-    int32_t sum[FIELD_BLOCK];
-    int32_t s0 = spread[0], s1 = spread[1], s2 = spread[2];
-    for (size_t i = 0; i < n; i++)
-        sum[i] = s0;
-    if (t->nears == 4) {
-        const int32_t *a = t->near[0] + at, *b = t->near[1] + at, *c = t->near[2] + at,
-                      *d = t->near[3] + at;
-        for (size_t i = 0; i < n; i++)
-            sum[i] += s1 * (a[i] + b[i] + c[i] + d[i]);
-    } else {
-        for (int k = 0; k < t->nears; k++)
-            for (size_t i = 0; i < n; i++)
-                sum[i] += s1 * t->near[k][at + i];
-    }
-    if (t->befores == 4) {
-        const int32_t *a = t->before[0] + at, *b = t->before[1] + at, *c = t->before[2] + at,
-                      *d = t->before[3] + at, *e = t->centre + at;
-        for (size_t i = 0; i < n; i++)
-            sum[i] += s2 * (a[i] + b[i] + c[i] + d[i] + 2 * e[i]);
-    } else if (t->centre) {
-        for (size_t i = 0; i < n; i++)
-            sum[i] += 2 * s2 * t->centre[at + i];
-        for (int k = 0; k < t->befores; k++)
-            for (size_t i = 0; i < n; i++)
-                sum[i] += s2 * t->before[k][at + i];
-    }
     for (size_t i = 0; i < n; i++) {
-        float x = (float)(sum[i] < 1 ? 1 : sum[i]);
+        float x = (float)(numbers[i] < 1 ? 1 : numbers[i]);
         uint32_t bits;
         memcpy(&bits, &x, sizeof bits);
         out[i] = (uint16_t)((bits >> 19) - (127u << 4));
     }
 }
 
-/* The contexts of a subplane of small errors, in the place of `spread`. */
-static const uint8_t *field_small_levels(Field *f, const FieldTerms *t, const FieldWeights *w,
-                                         const FieldContexts *c)
+/* The contexts of a subplane of small errors. */
+static void field_small_levels(Field *f, FieldTerms t, const FieldWeights *w,
+                               const FieldContexts *c)
 {
-    uint8_t *out = (uint8_t *)f->spread;
+    int32_t expected[FIELD_BLOCK];
     uint16_t steps[FIELD_BLOCK];
     for (size_t at = 0; at < f->inner; at += FIELD_BLOCK) {
         size_t n = f->inner - at < FIELD_BLOCK ? f->inner - at : FIELD_BLOCK;
-        field_steps(t, w->spread, at, n, steps);
         for (size_t i = 0; i < n; i++)
-            out[at + i] = c->small[steps[i]];
+            expected[i] = w->spread[0];
+        if (f->errors.wide)
+            field_expect_32(expected, f->errors.all, &t, w->spread, n);
+        else
+            field_expect_16(expected, f->errors.all, &t, w->spread, n);
+        field_steps(expected, n, steps);
+        for (size_t i = 0; i < n; i++)
+            f->levels[at + i] = c->small[steps[i]];
+        for (int k = 0; k < t.nears; k++)
+            t.near[k] += n;
+        for (int k = 0; k < t.befores; k++)
+            t.before[k] += n;
     }
-    return out;
 }
 
 /* The contexts of the values of a pass, in the order of coding. */
@@ -296,23 +254,20 @@ static void field_levels(Field *f, int32_t channel, int pass, const FieldWeights
 {
     int32_t distance = field_distance(w);
     int64_t bound = w->spread[0] + (4 * (int64_t)w->spread[1] + 6 * (int64_t)w->spread[2])
-                                       * f->most_error;
-    int small = bound < FIELD_SMALL && 6 * f->most_error < FIELD_SMALL;
+                                       * f->errors.most;
+    int small = bound < FIELD_SMALL && 6 * f->errors.most < FIELD_SMALL;
     for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
         int sub = FIELD_SUBS[pass][i];
-        const uint8_t *levels = NULL;
         if (!field_rows(f, sub) || !field_columns(f, sub))
             continue;
-        if (small) {
-            FieldTerms terms = field_terms_of(f, channel, pass, sub, distance);
-            levels = field_small_levels(f, &terms, w, c);
-        }
+        if (small)
+            field_small_levels(f, field_terms_of(f, channel, pass, sub, distance), w, c);
         size_t place = 0;
         FieldRow r = field_first(pass);
         while (field_next(f, &r)) {
             size_t n = (size_t)r.columns;
             if (r.sub == sub && small)
-                memcpy(out + place, levels + r.at, n);
+                memcpy(out + place, f->levels + r.at, n);
             for (size_t k = 0; r.sub == sub && !small && k < n; k++) {
                 int64_t near, before;
                 field_terms(f, channel, pass, sub, distance, r.at + k, &near, &before);

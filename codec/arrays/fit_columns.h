@@ -14,7 +14,6 @@ enum {
     FIT_SHARE = 4,                             /* one of so many, between these */
     FIT_PAIRED = 640,                           /* columns whose products are kept */
     FIT_KEPT = 1 << 22,                         /* values of such columns that are kept */
-    FIT_RUN = 2,                                /* of them that lie side by side */
     FIT_PICKING = 1024,                         /* of which so many, about, choose taps */
     FIT_WORK = 2000,                             /* squares of taps offered · rows / places */
     FIT_LEAST = 24,                             /* taps offered all the same */
@@ -71,29 +70,22 @@ static void fit_centre(float *column, size_t n, float mean)
         column[r] -= mean;
 }
 
-/* Integers of a run to floats. */
-static inline void fit_convert(float *restrict column, const int32_t *restrict from, int count)
-{
-    if (count == FIT_RUN)
-        for (int k = 0; k < FIT_RUN; k++)
-            column[k] = (float)from[k];
-    else
-        for (int k = 0; k < count; k++)
-            column[k] = (float)from[k];
-}
-
 /* What a tap takes in the places of the first `runs`, less its mean, which is given back. */
 static double fit_column(const Fit *fit, const Field *f, int32_t channel, int place, size_t runs,
                          float *column)
 {
     double sum = 0;
     size_t rows = 0;
-    const int32_t *at[4];
+    size_t at[4];
     for (int sub = 0; sub < 4; sub++)
-        at[sub] = field_at(f, f->values, channel, sub, place);
+        at[sub] = field_at(f, channel, sub, place);
     for (size_t r = 0; r < runs; r++) {
         const FitRun *run = fit->runs + r;
-        fit_convert(column + rows, at[run->sub] + run->at, run->count);
+        size_t from = at[run->sub] + run->at;
+        if (f->values.wide)
+            field_floats_32(column + rows, (int32_t *)f->values.all + from, run->count);
+        else
+            field_floats_16(column + rows, (int16_t *)f->values.all + from, run->count);
         rows += (size_t)run->count;
     }
     for (size_t r = 0; r < rows; r++)
@@ -134,7 +126,7 @@ static void fit_choose_runs(Fit *fit, const Field *f, int pass, size_t step)
     while (field_next(f, &r)) {
         size_t end = place + (size_t)r.columns;
         while (next < end) {
-            size_t count = end - next < FIT_RUN ? end - next : FIT_RUN;
+            size_t count = end - next < FIELD_RUN ? end - next : FIELD_RUN;
             fit->runs[fit->count++] =
                 (FitRun){r.at + (next - place), (int8_t)r.sub, (int8_t)count};
             fit->rows += count;
@@ -149,7 +141,7 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
 {
     size_t n = field_pass(f, pass), rows = n / FIT_SHARE;
     rows = rows < FIT_LEAST_ROWS ? FIT_LEAST_ROWS : rows > FIT_MOST_ROWS ? FIT_MOST_ROWS : rows;
-    size_t step = n / rows + (n % rows != 0), most = step ? n / step + FIT_RUN : 1;
+    size_t step = n / rows + (n % rows != 0), most = step ? n / step + FIELD_RUN : 1;
     memset(fit, 0, sizeof *fit);
     if (!n)
         return 0;

@@ -132,8 +132,8 @@ static void decode(Field *f, Bytes *b, int bits, int wide)
             require(is == (wrong != 0), "a value out of range, or in it");
             if (wrong)
                 return;
-            field_store(f, c, pass, own);
-            field_store_errors(f, c, pass, residuals);
+            if (field_store(f, c, pass, own) || field_store_errors(f, c, pass, residuals))
+                return;
             memcpy(plane, values[c], sizeof plane);
             field_scatter(f, pass, own, values[c]);
             field_scatter(f, pass, residuals, errors[c]);
@@ -149,14 +149,12 @@ static void encode(Field *f, Bytes *b, int bits)
     static int32_t counts[9], biases[9], spreads[27], residuals[3 * MOST], wanted[3][MOST];
     static uint8_t levels[3 * MOST];
     size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width, start = 0;
-    int32_t pass_values[MOST];
     for (int c = 0; c < f->channels; c++) {
         for (size_t i = 0; i < plane; i++)
             wanted[c][i] = number(b, bits);
-        for (int pass = 0; pass < FIELD_PASSES; pass++) {
-            field_gather(f, pass, wanted[c], pass_values);
-            field_store(f, c, pass, pass_values);
-        }
+        if (field_reach(f, &f->values, field_largest(wanted[c], plane)))
+            return;
+        field_store_plane(f, c, wanted[c]);
     }
     static int64_t some[3 * MOST];
     FitResult out = {counts, taps, biases, spreads, residuals, levels, some, 1 + plane % 4, 0};
@@ -191,8 +189,8 @@ static void encode(Field *f, Bytes *b, int bits)
             require(!field_values(own, own_errors, n), "range");
             field_gather(&g, pass, wanted[c], expected);
             require(memcmp(own, expected, n * sizeof *own) == 0, "other values come back");
-            field_store(&g, c, pass, own);
-            field_store_errors(&g, c, pass, own_errors);
+            require(!field_store(&g, c, pass, own)
+                        && !field_store_errors(&g, c, pass, own_errors), "no memory");
             start += n;
         }
     field_free(&g);
