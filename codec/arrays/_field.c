@@ -11,12 +11,16 @@
 
 typedef struct {
     PyObject_HEAD
-    int busy;
+    int busy, finished;     /* it has no errors any more */
     Field field;
 } FieldObject;
 
 static int enter(FieldObject *self)
 {
+    if (self->finished) {
+        PyErr_SetString(PyExc_RuntimeError, "this field is finished");
+        return -1;
+    }
     if (self->busy) {
         PyErr_SetString(PyExc_RuntimeError, "this field is in use by another thread");
         return -1;
@@ -144,29 +148,26 @@ static PyObject *expect(FieldObject *self, PyObject *args)
     return result;
 }
 
-/* restore(channel, pass, rounded i32[n], residuals i32[n], plane i32[…]) -> whether all values
-   are in range; they are stored, and put into the plane. What was given is written over. */
+/* restore(channel, pass, rounded i32[n], residuals i32[n]) -> whether all values are in range;
+   they are stored. What was given is written over. */
 static PyObject *restore(FieldObject *self, PyObject *args)
 {
-    Py_buffer rounded, residuals, plane;
+    Py_buffer rounded, residuals;
     int channel, pass;
-    if (!PyArg_ParseTuple(args, "iiw*w*w*", &channel, &pass, &rounded, &residuals, &plane))
+    if (!PyArg_ParseTuple(args, "iiw*w*", &channel, &pass, &rounded, &residuals))
         return NULL;
     PyObject *result = NULL;
     Field *f = &self->field;
     if (is_there(f, channel, pass)) {
         size_t n = field_pass(f, pass);
-        size_t whole = (size_t)f->count * (size_t)f->height * (size_t)f->width;
-        if (holds(&rounded, n, 4) && holds(&residuals, n, 4) && holds(&plane, whole, 4)
+        if (holds(&rounded, n, 4) && holds(&residuals, n, 4)
             && field_largest(rounded.buf, n) <= FIELD_MAX_SYMBOL && !enter(self)) {
             int wrong, error = 0;
             Py_BEGIN_ALLOW_THREADS
             wrong = field_values(rounded.buf, residuals.buf, n);
-            if (!wrong) {
+            if (!wrong)
                 error = field_store(f, channel, pass, rounded.buf)
                         || field_store_errors(f, channel, pass, residuals.buf);
-                field_scatter(f, pass, rounded.buf, plane.buf);
-            }
             Py_END_ALLOW_THREADS
             self->busy = 0;
             result = error ? PyErr_NoMemory() : PyBool_FromLong(!wrong);
@@ -176,7 +177,6 @@ static PyObject *restore(FieldObject *self, PyObject *args)
     }
     PyBuffer_Release(&rounded);
     PyBuffer_Release(&residuals);
-    PyBuffer_Release(&plane);
     return result;
 }
 
@@ -208,33 +208,37 @@ static PyObject *store(FieldObject *self, PyObject *args)
     return result;
 }
 
-/* fit(seen i32[all], counts i32[P], taps i32[P * 64 * 3], biases i32[P], spreads i32[P * 3],
-   residuals i32[all], levels u8[all], predictions i64[all / every, rounded up] or None, every)
-   -> how many taps */
+/* fit(seen i16 or i32[all], counts i32[P], taps i32[P * 64 * 3], biases i32[P], spreads i32[P * 3],
+   levels u8[all] or None, predictions i64[all / every, rounded up] or None, every) -> how many
+   taps. Residuals take the place of what was seen; without levels it stays as it is. */
 static PyObject *fit(FieldObject *self, PyObject *args)
 {
-    Py_buffer seen, counts, taps, biases, spreads, residuals, levels, predictions = {0};
+    Py_buffer seen, counts, taps, biases, spreads, levels = {0}, predictions = {0};
     Py_ssize_t every;
-    if (!PyArg_ParseTuple(args, "y*w*w*w*w*w*w*z*n", &seen, &counts, &taps, &biases, &spreads,
-                          &residuals, &levels, &predictions, &every))
+    if (!PyArg_ParseTuple(args, "w*w*w*w*w*z*z*n", &seen, &counts, &taps, &biases, &spreads, &levels,
+                          &predictions, &every))
         return NULL;
     PyObject *result = NULL;
     Field *f = &self->field;
     size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width;
     size_t all = plane * (size_t)f->channels, units = (size_t)f->channels * FIELD_PASSES;
+    Levels own;
     every = every > 0 ? every : 1;
-    if (holds(&seen, all, 4) && holds(&counts, units, 4) && holds(&biases, units, 4)
+    if (are_levels(&seen, all, &own) && holds(&counts, units, 4) && holds(&biases, units, 4)
         && holds(&taps, units * FIELD_MAX_TAPS * 3, 4) && holds(&spreads, units * 3, 4)
-        && holds(&residuals, all, 4) && holds(&levels, all, 1)
+        && (!levels.buf || holds(&levels, all, 1))
         && (!predictions.buf || holds(&predictions, (all - 1) / (size_t)every + 1, 8))
-        && field_largest(seen.buf, all) <= FIELD_MAX_SYMBOL && !enter(self)) {
-        FitResult out = {counts.buf, taps.buf, biases.buf, spreads.buf, residuals.buf,
+        && levels_largest(&own, all) <= FIELD_MAX_SYMBOL && !enter(self)) {
+        FitResult out = {counts.buf, taps.buf, biases.buf, spreads.buf,
+                         {levels.buf ? own.all : NULL, own.wide},
                          levels.buf, predictions.buf, (size_t)every, 0};
         int error;
         Py_BEGIN_ALLOW_THREADS
-        error = field_reach(f, &f->values, field_largest(seen.buf, all));
-        for (int32_t c = 0; !error && c < f->channels; c++)
-            field_store_plane(f, c, (int32_t *)seen.buf + (size_t)c * plane);
+        error = field_reach(f, &f->values, levels_largest(&own, all));
+        for (int32_t c = 0; !error && c < f->channels; c++) {
+            Levels one = levels_from(&own, (size_t)c * plane);
+            field_store_plane(f, c, &one);
+        }
         error = error || fit_field(f, &out);
         Py_END_ALLOW_THREADS
         self->busy = 0;
@@ -247,33 +251,72 @@ static PyObject *fit(FieldObject *self, PyObject *args)
     PyBuffer_Release(&taps);
     PyBuffer_Release(&biases);
     PyBuffer_Release(&spreads);
-    PyBuffer_Release(&residuals);
     PyBuffer_Release(&levels);
     PyBuffer_Release(&predictions);
     return result;
 }
 
-/* order(values i32[all], out i32[all]): in the order of coding */
+/* order(values i16 or i32[all]): puts them in the order of coding, in place */
 static PyObject *order(FieldObject *self, PyObject *args)
 {
-    Py_buffer values, out;
-    if (!PyArg_ParseTuple(args, "y*w*", &values, &out))
+    Py_buffer values;
+    if (!PyArg_ParseTuple(args, "w*", &values))
         return NULL;
     PyObject *result = NULL;
     Field *f = &self->field;
+    Levels own;
     size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width;
     size_t all = plane * (size_t)f->channels;
-    if (holds(&values, all, 4) && holds(&out, all, 4) && !enter(self)) {
-        int32_t *to = out.buf;
-        for (int32_t c = 0; c < f->channels; c++)
-            for (int pass = 0; pass < FIELD_PASSES; pass++) {
-                field_gather(f, pass, (int32_t *)values.buf + (size_t)c * plane, to);
-                to += field_pass(f, pass);
-            }
+    if (are_levels(&values, all, &own) && !enter(self)) {
+        size_t bytes = plane * (own.wide ? 4 : 2);
+        void *room = malloc(bytes);
+        for (int32_t c = 0; room && c < f->channels; c++) {
+            Levels one = levels_from(&own, (size_t)c * plane), before = {room, own.wide};
+            memcpy(room, one.all, bytes);
+            field_order(f, &before, &one);
+        }
+        free(room);
         self->busy = 0;
-        result = Py_NewRef(Py_None);
+        result = room ? Py_NewRef(Py_None) : PyErr_NoMemory();
     }
     PyBuffer_Release(&values);
+    return result;
+}
+
+/* narrow() -> whether 16 bits hold all values; nothing can be restored afterwards */
+static PyObject *narrow(FieldObject *self, PyObject *Py_UNUSED(args))
+{
+    if (enter(self))
+        return NULL;
+    field_drop(&self->field, &self->field.errors);
+    self->finished = 1;
+    self->busy = 0;
+    return PyBool_FromLong(!self->field.values.wide);
+}
+
+/* take(out i16[all] if they are narrow, else i32[all]): all values */
+static PyObject *take(FieldObject *self, PyObject *args)
+{
+    Py_buffer out;
+    if (!PyArg_ParseTuple(args, "w*", &out))
+        return NULL;
+    PyObject *result = NULL;
+    Field *f = &self->field;
+    int wide = f->values.wide;
+    size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width;
+    if (!self->finished)
+        PyErr_SetString(PyExc_RuntimeError, "this field is not finished");
+    else if (holds(&out, plane * (size_t)f->channels, wide ? 4 : 2)) {
+        Py_BEGIN_ALLOW_THREADS
+        for (int32_t c = 0; c < f->channels; c++) {
+            if (wide)
+                field_take_plane_32(f, f->values.all, c, (int32_t *)out.buf + (size_t)c * plane);
+            else
+                field_take_plane_16(f, f->values.all, c, (int16_t *)out.buf + (size_t)c * plane);
+        }
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
     PyBuffer_Release(&out);
     return result;
 }
@@ -284,6 +327,8 @@ static PyMethodDef field_methods[] = {
     {"restore", (PyCFunction)restore, METH_VARARGS, "Residuals to values; see field.Field."},
     {"store", (PyCFunction)store, METH_VARARGS, "Values of a pass; see field.Field."},
     {"order", (PyCFunction)order, METH_VARARGS, "Values in order; see field.Fitted."},
+    {"narrow", (PyCFunction)narrow, METH_NOARGS, "Ends a field; see field.Field."},
+    {"take", (PyCFunction)take, METH_VARARGS, "All values; see field.Field."},
     {"fit", (PyCFunction)fit, METH_VARARGS, "Everything of an encoder; see field.Field."},
     {NULL, NULL, 0, NULL},
 };
@@ -314,6 +359,7 @@ static PyMethodDef functions[] = {
     {"quantise", quantise, METH_VARARGS, "Integers of numbers; see quick.py."},
     {"scale", scale, METH_VARARGS, "Numbers of integers; see quick.py."},
     {"grid", grid, METH_VARARGS, "The error of a grid; see quick.py."},
+    {"trim", trim, METH_NOARGS, "Freed memory to the system; see quick.py."},
     {"compare", compare, METH_VARARGS, "How far apart arrays are; see quick.py."},
     {NULL, NULL, 0, NULL},
 };

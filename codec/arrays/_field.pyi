@@ -1,7 +1,9 @@
 from typing import Any, final
 
-from numpy import int32, int64, uint8
+from numpy import int16, int32, int64, uint8
 from numpy.typing import NDArray
+
+Integers = NDArray[int16] | NDArray[int32]
 
 @final
 class Field:
@@ -35,7 +37,6 @@ class Field:
         turn: int,
         rounded: NDArray[int32],
         residuals: NDArray[int32],
-        plane: NDArray[int32],
         /,
     ) -> bool: ...
     def store(
@@ -47,16 +48,17 @@ class Field:
         plane: NDArray[int32],
         /,
     ) -> None: ...
-    def order(self, values: NDArray[int32], out: NDArray[int32], /) -> None: ...
+    def order(self, values: Integers, /) -> None: ...
+    def narrow(self, /) -> bool: ...
+    def take(self, out: Integers, /) -> None: ...
     def fit(
         self,
-        seen: NDArray[int32],
+        seen: Integers,
         counts: NDArray[int32],
         taps: NDArray[int32],
         biases: NDArray[int32],
         spreads: NDArray[int32],
-        residuals: NDArray[int32],
-        levels: NDArray[uint8],
+        levels: NDArray[uint8] | None,
         predictions: NDArray[int64] | None,
         every: int,
         /,
@@ -64,16 +66,16 @@ class Field:
 
 def quantise(
     x: NDArray[Any],
-    wide: bool,
+    kind: int,
     channels: int,
     inner: int,
     step: float,
     dead: float,
-    out: NDArray[int32] | None,
+    out: Integers | None,
     /,
 ) -> tuple[float, float]: ...
 def scale(
-    levels: NDArray[int32],
+    levels: Integers,
     channels: int,
     inner: int,
     step: float,
@@ -81,11 +83,12 @@ def scale(
     out: NDArray[Any],
     /,
 ) -> None: ...
-def grid(x: NDArray[Any], wide: bool, step: float, zero: float, most: float, /) -> float: ...
-def compare(a: NDArray[Any], b: NDArray[Any], wide: bool, /) -> tuple[float, float]: ...
+def grid(x: NDArray[Any], kind: int, step: float, zero: float, most: float, /) -> float: ...
+def compare(a: NDArray[Any], b: NDArray[Any], kind: int, /) -> tuple[float, float]: ...
 def count(
-    symbols: NDArray[int32],
+    symbols: Integers,
     contexts: NDArray[uint8],
+    split: int,
     low: int,
     width: int,
     out: NDArray[int64],
@@ -101,10 +104,11 @@ def merge(
     starts: NDArray[int32],
     /,
 ) -> tuple[int, float]: ...
-def roots(values: NDArray[int32], out: NDArray[int32], /) -> None: ...
+def roots(values: Integers, out: Integers, wide: bool, /) -> None: ...
 def search(predictions: NDArray[int64], bounds: NDArray[int64], out: NDArray[uint8], /) -> None: ...
 def split(
     values: NDArray[int32], low: int, high: NDArray[int32], rest: NDArray[int32], /
 ) -> int: ...
 def join(high: NDArray[int32], low: int, rest: NDArray[int32], /) -> bool: ...
 def difference(x: NDArray[int32], length: int, inner: int, back: bool, /) -> None: ...
+def trim() -> None: ...

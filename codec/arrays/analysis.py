@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,7 @@ class Choice:
     """How a tensor is coded.
 
     weights: of each channel, of each pass. mode, low, bounds, shapes: as stream.Model has them.
-    symbols: what is coded, in order: residuals, int32, or values. contexts: of each, uint8.
+    symbols: what is coded, in order: residuals, or values. contexts: of each, uint8.
     """
 
     weights: list[list[Weights]]
@@ -48,21 +47,17 @@ def choose(q: AnyInt, g: Grid, quick: bool = False) -> Choice:
     Args:
         q: integers (channels, plane), within MAX_SYMBOL.
         g: how the tensor is cut.
-        quick: weights from less, and the way from some of the values; int32 are written over.
+        quick: weights from less, and the way from some of the values; int16 and int32 are written
+            over.
     """
     sparse = _is_sparse(q)
     low = _low_bits(q)
     modes = [] if sparse else [RESIDUAL]
     if low <= MAX_SHIFT:  # what is sparse was seen to have few enough low bits
         modes.append(ROOT if sparse else DIRECT)
-    analysis: _Analysis
     if quick and fields.available():
-        analysis = _Quick(q, g, sparse)
-        if len(modes) > 1:
-            part = analysis.some()
-            modes = [min(modes, key=lambda mode: _way(part, low, mode)[0])]
-    else:
-        analysis = _analyse(q, g, sparse)
+        return _chosen_quickly(q, g, low, modes)
+    analysis = _analyse(q, g, sparse)
     found = {mode: _way(analysis, low, mode) for mode in modes}
     mode = min(modes, key=lambda mode: found[mode][0])
     bounds, shapes, contexts = found[mode][1]
@@ -70,8 +65,7 @@ def choose(q: AnyInt, g: Grid, quick: bool = False) -> Choice:
     if mode == RESIDUAL:
         symbols = analysis.residuals.astype(np.int32, copy=False)
         return Choice(weights, mode, 0, bounds, shapes, symbols, contexts)
-    for w in (w for turns in weights for w in turns):
-        w.spread = (0, 0, 0)
+    _without_spread(weights)
     return Choice(weights, mode, low, bounds, shapes, analysis.values, contexts)
 
 
@@ -80,23 +74,30 @@ def _is_sparse(q: AnyInt) -> bool:
     return bool(np.count_nonzero(q) * 2 < q.size and _low_bits(q) <= MAX_SHIFT)
 
 
-class _Analysis(Protocol):
-    """All values in the order of coding, with what is predicted of each."""
+def _chosen_quickly(q: AnyInt, g: Grid, low: int, modes: list[int]) -> Choice:
+    analysis = _Quick(q, g, ROOT in modes)
+    mode = modes[0]
+    if len(modes) > 1:
+        part = analysis.some()
+        mode = min(modes, key=lambda mode: _way(part, low, mode)[0])
+    if mode == RESIDUAL:
+        symbols, fine, bounds = analysis.residuals, analysis.levels, np.arange(1, LEVELS)
+        low = 0
+    else:
+        symbols, bounds = analysis.to_values(), _cuts(analysis.predictions, q.size)
+        fine = analysis.below(bounds)
+    weights = analysis.weights
+    del analysis  # and with it the field
+    bounds, shapes, contexts = _contexts(symbols, fine, bounds, low)[1]
+    if mode != RESIDUAL:
+        _without_spread(weights)
+    return Choice(weights, mode, low, bounds, shapes, symbols, contexts)
 
-    @property
-    def weights(self) -> list[list[Weights]]: ...
-    @property
-    def values(self) -> AnyInt: ...
-    @property
-    def predictions(self) -> IntArray:
-        """Of values from all over."""
 
-    @property
-    def residuals(self) -> AnyInt: ...
-    @property
-    def levels(self) -> AnyInt: ...
-    def below(self, cuts: IntArray) -> npt.NDArray[np.uint8]:
-        """Of each prediction how many cuts are at or below it."""
+def _without_spread(weights: list[list[Weights]]) -> None:
+    """Nothing is expected of errors where values are coded."""
+    for w in (w for turns in weights for w in turns):
+        w.spread = (0, 0, 0)
 
 
 @dataclass
@@ -108,9 +109,6 @@ class _Known:
     predictions: IntArray
     residuals: AnyInt
     levels: AnyInt
-
-    def below(self, cuts: IntArray) -> npt.NDArray[np.uint8]:
-        return direct.contexts(self.predictions, cuts)
 
 
 def _analyse(q: AnyInt, g: Grid, sparse: bool) -> _Known:
@@ -136,15 +134,20 @@ def _analyse(q: AnyInt, g: Grid, sparse: bool) -> _Known:
 
 
 class _Quick:
-    """One made in C; what not every way of coding needs is made when it is asked for."""
+    """One made in C, in the place of the integers.
+
+    Args:
+        q: int16 or int32, written over unless sparse. g: the cut.
+        sparse: predict square roots; values will be coded, not what they are off by.
+    """
 
     def __init__(self, q: AnyInt, g: Grid, sparse: bool) -> None:
-        own = np.ascontiguousarray(q, np.int32)
+        own = np.ascontiguousarray(q, None if q.dtype == np.int16 else np.int32)
         self._sparse = own if sparse else None
         # An odd distance meets no period of a power of 2.
         self._every = (q.size // _CUT_BY) | 1
         seen = direct.roots(own) if sparse else own
-        self._fitted = fields.Fitted(g, seen, self._every)
+        self._fitted = fields.Fitted(g, seen, self._every, not sparse)
         self.predictions = self._fitted.predictions
         self.residuals, self.levels = self._fitted.residuals, self._fitted.levels
 
@@ -157,17 +160,19 @@ class _Quick:
         """About what the weights take."""
         return self._fitted.weight_bits
 
-    @cached_property
-    def values(self) -> AnyInt:
+    def to_values(self) -> AnyInt:
+        """The values in the order of coding, in the place of whatever is here."""
         if self._sparse is not None:
-            return self._fitted.ordered(self._sparse)
-        found = self.residuals.copy()
+            self._fitted.order(self._sparse)
+            return self._sparse.reshape(-1)
         for part, predictions in self._fitted.each():
-            found[part] += context.rounded(predictions).astype(np.int32)
-        return found
+            self.residuals[part] += context.rounded(predictions).astype(self.residuals.dtype)
+        return self.residuals
 
     def below(self, cuts: IntArray) -> npt.NDArray[np.uint8]:
-        found = np.empty(self.levels.size, np.uint8)
+        """Of each prediction how many cuts are at or below it; levels are written over."""
+        size = self.residuals.size if self._sparse is None else self._sparse.size
+        found = self.levels if self.levels.size else np.empty(size, np.uint8)
         for part, predictions in self._fitted.each():
             found[part] = direct.contexts(predictions, cuts)
         return found
@@ -185,17 +190,21 @@ _Contexts = tuple[IntArray, list[Shape], npt.NDArray[Any]]
 """Bounds, tables, and each value's context."""
 
 
-def _way(a: _Analysis, low: int, mode: int) -> tuple[float, _Contexts]:
+def _way(a: _Known, low: int, mode: int) -> tuple[float, _Contexts]:
     """Bits, and contexts, of a way of coding."""
     if mode == RESIDUAL:
         return _contexts(a.residuals, a.levels, np.arange(1, LEVELS))
-    wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + a.values.size // 1000) + 1)[1:-1]
-    some = a.predictions[:: a.predictions.size // _CUT_BY | 1]
+    cuts = _cuts(a.predictions, a.values.size)
+    cost, found = _contexts(a.values, direct.contexts(a.predictions, cuts), cuts, low)
+    return cost + low * np.count_nonzero(a.values), found
+
+
+def _cuts(predictions: IntArray, size: int) -> IntArray:
+    """Bounds of contexts, by some predictions from all over, for so many values."""
+    wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + size // 1000) + 1)[1:-1]
+    some = predictions[:: predictions.size // _CUT_BY | 1]
     cuts = np.unique(np.quantile(some, wanted, method="nearest").astype(np.int64))
-    high, _ = direct.split(a.values, low)
-    cuts = cuts[np.abs(cuts) < 2**30]
-    cost, found = _contexts(high, a.below(cuts), cuts)
-    return cost + low * np.count_nonzero(high), found
+    return cuts[np.abs(cuts) < 2**30]
 
 
 def _low_bits(values: IntArray) -> int:
@@ -210,26 +219,33 @@ def _low_bits(values: IntArray) -> int:
     return low
 
 
-def _contexts(symbols: AnyInt, fine: AnyInt, bounds: IntArray) -> tuple[float, _Contexts]:
+def _contexts(
+    values: AnyInt, fine: AnyInt, bounds: IntArray, low: int = 0
+) -> tuple[float, _Contexts]:
     """Bits; bounds, tables and contexts, after those that are not worth a table were merged.
 
+    values: of which so many low bits are split off; bits are without these.
     fine: of each symbol how many bounds are at or below its level, or its prediction.
     """
-    cost, starts, joined = shared(symbols, fine, bounds.size + 1, MAX_TABLES)
+    cost, starts, joined = shared(values, fine, bounds.size + 1, MAX_TABLES, low)
     kept = bounds[np.array(starts[1:], int) - 1]
     run = np.searchsorted(starts, np.arange(bounds.size + 1), side="right") - 1
     contexts = _translated(fine, run)
     if joined is None:
+        symbols = direct.split(values, low)[0]
         joined = fitted.histograms(symbols, contexts, kept.size + 1)
         cost = sum(fitted.bits(h) for h in joined)
     return cost, (kept, [fitted.shape(h) for h in joined], contexts)
 
 
 def _translated(fine: AnyInt, run: IntArray) -> npt.NDArray[np.uint8]:
-    """run[fine], both of less than 256, a byte at a time."""
+    """run[fine], both of less than 256, a byte at a time; uint8 are written over."""
     table = run.astype(np.uint8).tobytes().ljust(256, b"\0")
-    whole = np.ascontiguousarray(fine, np.uint8).tobytes().translate(table)
-    return np.frombuffer(whole, np.uint8)
+    found = np.ascontiguousarray(fine, np.uint8)
+    for start in range(0, found.size, _CUT_BY):
+        part = found[start : start + _CUT_BY]
+        part[:] = np.frombuffer(part.tobytes().translate(table), np.uint8)
+    return found
 
 
 def estimate(q: AnyInt, g: Grid) -> tuple[float, float]:
@@ -240,7 +256,11 @@ def estimate(q: AnyInt, g: Grid) -> tuple[float, float]:
     q = np.ascontiguousarray(q, np.int32)
     if _is_sparse(q):
         sparse = _Quick(q, g, True)
-        return sparse.weight_bits, _way(sparse, _low_bits(q), ROOT)[0]
+        bits = sparse.weight_bits
+        low, values = _low_bits(q), sparse.to_values()
+        cuts = _cuts(sparse.predictions, q.size)
+        cost = _contexts(values, sparse.below(cuts), cuts, low)[0]
+        return bits, cost + low * np.count_nonzero(values)
     found = fields.Fitted(g, q, every=q.size)
     symbols = shared(found.residuals, found.levels, LEVELS, MAX_TABLES)[0]
     return found.weight_bits, symbols

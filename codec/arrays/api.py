@@ -350,6 +350,7 @@ def _quickly(
         mixed = Mixed.quickly(way, near) if way.is_clipped() and not near.unit else None
         if mixed is not None:
             mixed.name = name
+            quick.trim(raw.size)
             yield mixed, promise
         found = way.within(near)
     if found is None:
@@ -362,7 +363,8 @@ def _quickly(
     array.name, array.dtype, array.shape = name, dtype, raw.shape
     array.axis = -1 if found.axis is None else found.axis
     array.patch, array.coded, array.step = found.patch, coded, found.step
-    del found, way  # whose integers take as much memory as the array
+    del found, way, coded  # whose integers take half the memory of the array
+    quick.trim(raw.size)
     yield array, promise
 
 

@@ -36,6 +36,14 @@ static void direct_search(const int64_t *restrict predictions, size_t n,
     }
 }
 
+/* sign(q) ceil(|q| / 2^low) */
+static inline int32_t direct_high(int32_t value, int low)
+{
+    uint32_t size = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+    int32_t upper = (int32_t)((size + (1u << low) - 1) >> low);
+    return value < 0 ? -upper : upper;
+}
+
 /* sign(q) ceil(|q| / 2^low) of each, and of those that are not 0 what that leaves: the low bits of
    |q| - 1, less half of their range. How many these are. */
 static size_t direct_split(const int32_t *restrict values, size_t n, int low,
@@ -46,8 +54,7 @@ static size_t direct_split(const int32_t *restrict values, size_t n, int low,
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t size = values[i] < 0 ? 0u - (uint32_t)values[i] : (uint32_t)values[i];
-        int32_t upper = (int32_t)((size + mask) >> low);
-        high[i] = values[i] < 0 ? -upper : upper;
+        high[i] = direct_high(values[i], low);
         rest[count] = (int32_t)((size - 1u) & mask) - half;
         count += size != 0;
     }

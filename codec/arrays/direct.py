@@ -24,15 +24,15 @@ AnyInt = npt.NDArray[Any]
 Int32 = npt.NDArray[np.int32]
 
 
-def roots(values: AnyInt) -> Int32:
+def roots(values: AnyInt) -> AnyInt:
     """What ROOT predicts: sign(q) · floor(√(64 |q|)); IEEE's square root makes it exact.
 
-    values: within MAX_SYMBOL.
+    values: within MAX_SYMBOL; in 16 bits, so are the roots.
     """
     if _field is not None:
-        given = np.ascontiguousarray(values, np.int32)
+        given = np.ascontiguousarray(values, None if values.dtype == np.int16 else np.int32)
         out = np.empty_like(given)
-        _field.roots(given, out)
+        _field.roots(given, out, given.itemsize == 4)
         return out
     return (np.sign(values) * np.floor(np.sqrt(64.0 * np.abs(values)))).astype(np.int32)
 

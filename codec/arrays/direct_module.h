@@ -18,17 +18,25 @@ static int are_values(const int32_t *values, size_t n)
     return 0;
 }
 
-/* roots(values i32[n], out i32[n]) */
+/* roots(values i16[n], out i16[n], False), or of i32 with True */
 static PyObject *roots(PyObject *Py_UNUSED(self), PyObject *args)
 {
     Py_buffer values, out;
-    if (!PyArg_ParseTuple(args, "y*w*", &values, &out))
+    int wide;
+    if (!PyArg_ParseTuple(args, "y*w*p", &values, &out, &wide))
         return NULL;
-    size_t n = (size_t)values.len / 4;
-    int good = holds(&values, n, 4) && holds(&out, n, 4) && are_values(values.buf, n);
+    size_t n = (size_t)values.len / (size_t)(wide ? 4 : 2);
+    Levels from = {values.buf, wide}, to = {out.buf, wide};
+    int good = holds(&values, n, wide ? 4 : 2) && holds(&out, n, wide ? 4 : 2)
+               && (!wide || are_values(values.buf, n));
     if (good) {
         Py_BEGIN_ALLOW_THREADS
-        direct_roots(values.buf, n, out.buf);
+        for (size_t at = 0; at < n; at += LEVELS_BLOCK) {
+            int32_t room[LEVELS_BLOCK], found[LEVELS_BLOCK];
+            size_t m = n - at < LEVELS_BLOCK ? n - at : LEVELS_BLOCK;
+            direct_roots(levels_get(&from, at, m, room), m, found);
+            levels_put(&to, at, m, found);
+        }
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&values);

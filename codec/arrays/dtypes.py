@@ -74,6 +74,14 @@ def to_float64(dtype: str, raw: npt.NDArray[Any]) -> FloatArray:
         return raw.astype(np.float64)
 
 
+def single(dtype: str, raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers of 16 bits as float32, exactly; others as they are."""
+    if dtype == "bfloat16":
+        wide = raw.astype(np.uint32)
+        return np.left_shift(wide, np.uint32(16), out=wide).view(np.float32)
+    return raw.astype(np.float32) if dtype == "float16" else raw
+
+
 def from_float64(dtype: str, values: FloatArray) -> npt.NDArray[Any]:
     """Values rounded to a type, to nearest and halves to even; bfloat16 through float32."""
     with np.errstate(over="ignore", under="ignore"):

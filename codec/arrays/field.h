@@ -20,6 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include "levels.h"
+
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
 #define FIELD_CLONES __attribute__((target_clones("avx2", "default")))
 #else
@@ -66,10 +72,39 @@ typedef struct {
     int32_t spread[3];
 } FieldWeights;
 
+static size_t field_bytes(const Field *f, int wide)
+{
+    return (size_t)f->channels * 4 * f->each * (wide ? sizeof(int32_t) : sizeof(int16_t));
+}
+
+/* They go back to the system as soon as they are dropped: what lies between other things would stay
+   with the process. */
+static void *field_zeros(size_t bytes)
+{
+#if defined(MAP_ANONYMOUS)
+    void *found = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return found == MAP_FAILED ? NULL : found;
+#else
+    return calloc(bytes, 1);
+#endif
+}
+
+static void field_drop(const Field *f, FieldNumbers *of)
+{
+#if defined(MAP_ANONYMOUS)
+    if (of->all)
+        (void)munmap(of->all, field_bytes(f, of->wide));
+#else
+    (void)f;
+    free(of->all);
+#endif
+    of->all = NULL;
+}
+
 static void field_free(Field *f)
 {
-    free(f->values.all);
-    free(f->errors.all);
+    field_drop(f, &f->values);
+    field_drop(f, &f->errors);
     free(f->total);
     free(f->levels);
     free(f->wide);
@@ -91,8 +126,8 @@ static int field_init(Field *f, int32_t channels, int32_t count, int32_t height,
     f->each = (f->inner + 2 * f->margin + FIELD_ALIGN - 1) / FIELD_ALIGN * FIELD_ALIGN;
     if (f->each > SIZE_MAX / 16 / (size_t)channels)
         return -1;
-    f->values.all = calloc((size_t)channels * 4 * f->each, sizeof(int16_t));
-    f->errors.all = calloc((size_t)channels * 4 * f->each, sizeof(int16_t));
+    f->values.all = field_zeros(field_bytes(f, 0));
+    f->errors.all = field_zeros(field_bytes(f, 0));
     f->total = malloc((f->inner + 1) * sizeof *f->total);
     f->levels = malloc(f->inner + 1);
     if (f->values.all && f->errors.all && f->total && f->levels)
@@ -175,6 +210,13 @@ static FieldRow field_first(int pass)
     return r;
 }
 
+/* Where in a plane of the array the first value of a row is; the others are two apart. */
+static inline size_t field_row(const Field *f, const FieldRow *r)
+{
+    return ((size_t)r->plane * (size_t)f->height + (size_t)r->row) * (size_t)f->width
+           + (size_t)(r->sub % 2);
+}
+
 /* Rows are short: 4 values in planes of 7 columns. */
 static inline void field_copy(int32_t *restrict to, const int32_t *restrict from, size_t n)
 {
@@ -212,6 +254,19 @@ typedef struct {
     int nears, befores;
 } FieldTerms;
 
+/* How far from 0 any of n integers is. */
+static inline int64_t levels_largest(const Levels *l, size_t n)
+{
+    int32_t room[LEVELS_BLOCK];
+    int64_t most = 0;
+    for (size_t at = 0; at < n; at += LEVELS_BLOCK) {
+        size_t m = n - at < LEVELS_BLOCK ? n - at : LEVELS_BLOCK;
+        int64_t own = field_largest(levels_get(l, at, m, room), m);
+        most = own > most ? own : most;
+    }
+    return most;
+}
+
 #define FIELD_NUMBER int16_t
 #define FIELD_OF(name) name##_16
 #include "field_numbers.h"
@@ -235,11 +290,11 @@ static int field_reach(const Field *f, FieldNumbers *of, int64_t most)
     if (of->wide || most <= INT16_MAX)
         return 0;
     size_t n = (size_t)f->channels * 4 * f->each;
-    int32_t *wide = malloc(n * sizeof *wide);
+    int32_t *wide = field_zeros(field_bytes(f, 1));
     if (!wide)
         return -1;
     field_widen(of->all, n, wide);
-    free(of->all);
+    field_drop(f, of);
     of->all = wide;
     of->wide = 1;
     return 0;
@@ -270,7 +325,7 @@ static int field_store_errors(Field *f, int32_t channel, int pass, const int32_t
 }
 
 /* Takes all values of a channel in, as its plane is in the array; there is room. */
-static void field_store_plane(Field *f, int32_t channel, const int32_t *plane)
+static void field_store_plane(Field *f, int32_t channel, const Levels *plane)
 {
     if (f->values.wide)
         field_put_plane_32(f, f->values.all, channel, plane);
@@ -278,26 +333,32 @@ static void field_store_plane(Field *f, int32_t channel, const int32_t *plane)
         field_put_plane_16(f, f->values.all, channel, plane);
 }
 
-/* From a plane as it is in the array to a pass in order, and back. */
-static void field_gather(const Field *f, int pass, const int32_t *plane, int32_t *out)
+/* A plane as it is in the array to passes in order. */
+static void field_order(const Field *f, const Levels *plane, const Levels *out)
 {
-    FieldRow r = field_first(pass);
-    while (field_next(f, &r)) {
-        const int32_t *row = plane + ((size_t)r.plane * (size_t)f->height + (size_t)r.row)
-                                         * (size_t)f->width;
-        for (int k = 0; k < r.columns; k++)
-            *out++ = row[2 * k + r.sub % 2];
+    size_t place = 0;
+    for (int pass = 0; pass < FIELD_PASSES; pass++) {
+        FieldRow r = field_first(pass);
+        while (field_next(f, &r)) {
+            size_t from = field_row(f, &r);
+            if (out->wide)
+                for (int k = 0; k < r.columns; k++)
+                    ((int32_t *)out->all)[place++] = ((const int32_t *)plane->all)[from + 2 * (size_t)k];
+            else
+                for (int k = 0; k < r.columns; k++)
+                    ((int16_t *)out->all)[place++] = ((const int16_t *)plane->all)[from + 2 * (size_t)k];
+        }
     }
 }
 
+/* Values of a pass in order to their places in a plane. */
 static void field_scatter(const Field *f, int pass, const int32_t *in, int32_t *plane)
 {
     FieldRow r = field_first(pass);
     while (field_next(f, &r)) {
-        int32_t *row = plane + ((size_t)r.plane * (size_t)f->height + (size_t)r.row)
-                                   * (size_t)f->width;
+        int32_t *row = plane + field_row(f, &r);
         for (int k = 0; k < r.columns; k++)
-            row[2 * k + r.sub % 2] = *in++;
+            row[2 * k] = *in++;
     }
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +54,8 @@ class Field(Protocol):
         """Take a pass in whose values are within MAX_SYMBOL; seen: what predictions are made of."""
 
     @property
-    def values(self) -> NDArray[int32]:
-        """All that was taken in, (channels, plane)."""
+    def values(self) -> NDArray[Any]:
+        """All that was taken in, (channels, plane), int32, or int16 where these do."""
 
 
 def of(g: Grid) -> Field:
@@ -76,8 +76,8 @@ class _Quick:
     def __init__(self, g: Grid) -> None:
         assert _field is not None
         self._c = _field.Field(g.channels, g.count, g.height, g.width)
-        self._sizes = g.sizes
-        self.values = np.zeros((g.channels, g.plane), np.int32)
+        self._g, self._sizes = g, g.sizes
+        self._others: NDArray[int32] | None = None
 
     def predict(self, channel: int, turn: int, w: Weights) -> NDArray[int64]:
         """As Field.predict."""
@@ -98,11 +98,23 @@ class _Quick:
         self, channel: int, turn: int, rounded: NDArray[int32], residuals: NDArray[int32]
     ) -> bool:
         """As Field.restore."""
-        return bool(self._c.restore(channel, turn, rounded, residuals, self.values[channel]))
+        return bool(self._c.restore(channel, turn, rounded, residuals))
 
     def store(self, channel: int, turn: int, seen: NDArray[int32], values: NDArray[int32]) -> None:
         """As Field.store."""
-        self._c.store(channel, turn, seen, values, self.values[channel])
+        if self._others is None:
+            self._others = np.zeros((self._g.channels, self._g.plane), np.int32)
+        self._c.store(channel, turn, seen, values, self._others[channel])
+
+    @cached_property
+    def values(self) -> NDArray[Any]:
+        """As Field.values; nothing is taken in afterwards."""
+        if self._others is not None:
+            return self._others
+        kind = np.int16 if self._c.narrow() else np.int32
+        found = np.empty((self._g.channels, self._g.plane), kind)
+        self._c.take(found)
+        return found
 
 
 def _taps(w: Weights) -> NDArray[int32]:
@@ -152,28 +164,30 @@ class Fitted:
 
     Args:
         g: the cut of the array.
-        seen: what predictions are made of, int32 (channels, plane), contiguous; written over.
+        seen: what predictions are made of, int32 or int16 (channels, plane), contiguous.
         every: predictions are kept of one in so many values.
+        apart: keep what values are off by, in their place.
 
     Attributes:
-        residuals: of all values in the order of coding, int32. levels: likewise, uint8.
+        residuals: of all values in the order of coding. levels: likewise, uint8. None of these
+            unless `apart`.
         predictions: of values 0, every, …, in that order, int64, times 2^FRACTION.
     """
 
-    def __init__(self, g: Grid, seen: NDArray[int32], every: int = 1) -> None:
+    def __init__(self, g: Grid, seen: NDArray[Any], every: int = 1, apart: bool = True) -> None:
         assert _field is not None
         units, size = g.channels * context.PASSES, g.channels * g.plane
         counts, biases = np.empty((2, units), np.int32)
         taps = np.empty((units * context.MAX_TAPS, 3), np.int32)
-        spreads = np.empty((units, 3), np.int32)
-        # All of seen is taken in before the first residual is known.
-        self.residuals, self.levels = seen.reshape(-1), np.empty(size, np.uint8)
+        spreads = np.zeros((units, 3), np.int32)
+        self.levels = np.empty(size if apart else 0, np.uint8)
         self.predictions = np.empty(-(-size // every), np.int64)
         self._g = g
         self._c = _field.Field(g.channels, g.count, g.height, g.width)
-        found = (counts, taps, biases, spreads, self.residuals, self.levels, self.predictions)
+        found = (counts, taps, biases, spreads, self.levels if apart else None, self.predictions)
         self._c.fit(seen, *found, every)
-        self._found = counts, taps[: int(counts.sum())], biases, spreads
+        self.residuals = seen.reshape(-1) if apart else seen.reshape(-1)[:0]
+        self._found = counts, taps[: int(counts.sum())].copy(), biases, spreads
 
     @cached_property
     def weights(self) -> list[list[Weights]]:
@@ -198,11 +212,9 @@ class Fitted:
             yield slice(start, start + size), predictions
             start += size
 
-    def ordered(self, values: NDArray[int32]) -> NDArray[int32]:
-        """Values (channels, plane) in the order of coding."""
-        found = np.empty(values.size, np.int32)
-        self._c.order(values, found)
-        return found
+    def order(self, values: NDArray[Any]) -> None:
+        """Puts values (channels, plane) in the order of coding, in place."""
+        self._c.order(values)
 
 
 def _weights(

@@ -223,22 +223,21 @@ typedef struct {
     int32_t *counts;            /* (channels * passes,) of taps */
     FieldTap *taps;             /* one after another; (channels * passes * FIELD_MAX_TAPS,) */
     int32_t *biases, *spreads;  /* (…,), (…, 3) */
-    int32_t *residuals;         /* (values,) in the order of coding */
-    uint8_t *levels;            /* likewise */
+    Levels residuals;           /* (values,) in the order of coding, or none, and no levels, */
+    uint8_t *levels;            /* likewise, where values themselves are coded */
     int64_t *predictions;       /* likewise, of every `every`th value, or NULL */
     size_t every;
-    size_t used;                /* taps so far */
+    size_t used;                /* taps in all */
 } FitResult;
 
-/* Predictions of a pass, rounded, into its residuals, and those that are asked for. wide: room for
-   64 bits where 32 do not do. -1: no memory. */
+/* Predictions of a pass, rounded, and those that are asked for, of which one stands for the `start`th
+   value of all. wide: room for 64 bits where 32 do not do. -1: no memory. */
 static int fit_predict(Field *f, int32_t channel, int pass, const FieldWeights *w, int64_t *wide,
-                       size_t start, const FitResult *out)
+                       int32_t *narrow, size_t start, const FitResult *out)
 {
     size_t n = field_pass(f, pass), every = out->every;
     size_t first = out->predictions ? (every - start % every) % every : n;
     int64_t *asked = out->predictions ? out->predictions + (start + every - 1) / every : NULL;
-    int32_t *narrow = out->residuals + start;
     if (!field_is_wide(f, w)) {
         field_predict_narrow(f, channel, pass, w, narrow);
         for (size_t i = first; i < n; i += every)
@@ -255,13 +254,17 @@ static int fit_predict(Field *f, int32_t channel, int pass, const FieldWeights *
     return 0;
 }
 
-/* What a pass is off by, in the place of its predictions; -1: no memory. */
-static int fit_residuals(Field *f, int32_t channel, int pass, int32_t *residuals)
+/* What a pass is off by, in the place of its predictions. */
+static void fit_residuals(const Field *f, int32_t channel, int pass, int32_t *rounded)
 {
     if (f->values.wide)
-        field_subtract_32(f, f->values.all, channel, pass, residuals);
+        field_subtract_32(f, f->values.all, channel, pass, rounded);
     else
-        field_subtract_16(f, f->values.all, channel, pass, residuals);
+        field_subtract_16(f, f->values.all, channel, pass, rounded);
+}
+
+static int fit_errors(Field *f, int32_t channel, int pass, const int32_t *residuals)
+{
     if (field_reach(f, &f->errors, field_largest(residuals, field_pass(f, pass))))
         return -1;
     if (f->errors.wide)
@@ -271,21 +274,42 @@ static int fit_residuals(Field *f, int32_t channel, int pass, int32_t *residuals
     return 0;
 }
 
-static int fit_pass(Fit *fit, Field *f, int32_t channel, int pass, const FieldContexts *same,
-                    int64_t *wide, size_t start, FitResult *out)
+/* Applies the weights of a pass, and fits those of its expected errors. */
+static int fit_pass(const Fit *fit, Field *f, int32_t channel, int pass, FieldWeights *w,
+                    const FieldContexts *same, int64_t *wide, int32_t *narrow, size_t start,
+                    FitResult *out)
 {
-    size_t unit = (size_t)channel * FIELD_PASSES + (size_t)pass;
-    FieldWeights w;
-    fit_weights(fit, f, channel, pass, out->taps + out->used, &w);
-    if (fit_predict(f, channel, pass, &w, wide, start, out)
-        || fit_residuals(f, channel, pass, out->residuals + start))
+    if (fit_predict(f, channel, pass, w, wide, narrow, start, out))
         return -1;
-    fit_spread(fit, f, channel, pass, &w);
-    field_levels(f, channel, pass, &w, same, out->levels + start);
-    out->counts[unit] = w.count;
-    out->biases[unit] = w.bias;
-    memcpy(out->spreads + 3 * unit, w.spread, sizeof w.spread);
-    out->used += (size_t)w.count;
+    if (!out->residuals.all)
+        return 0;
+    size_t n = field_pass(f, pass);
+    fit_residuals(f, channel, pass, narrow);
+    if (!out->residuals.wide && field_largest(narrow, n) > INT16_MAX) {
+        /* So far off that nothing is gained by it: values do fit. */
+        w->count = w->bias = 0;
+        if (fit_predict(f, channel, pass, w, wide, narrow, start, out))
+            return -1;
+        fit_residuals(f, channel, pass, narrow);
+    }
+    levels_put(&out->residuals, start, n, narrow);
+    if (fit_errors(f, channel, pass, narrow))
+        return -1;
+    fit_spread(fit, f, channel, pass, w);
+    field_levels(f, channel, pass, w, same, out->levels + start);
+    return 0;
+}
+
+/* The weights of all channels in a pass: what they are chosen by is then needed no more. */
+static int fit_all(Fit *fit, const Field *f, int pass, FieldWeights *weights, FieldTap *taps)
+{
+    if (fit_begin(fit, f, pass))
+        return -1;
+    for (int32_t c = 0; c < f->channels; c++) {
+        size_t unit = (size_t)c * FIELD_PASSES + (size_t)pass;
+        fit_weights(fit, f, c, pass, taps + unit * FIELD_MAX_TAPS, weights + unit);
+    }
+    fit_release(fit);
     return 0;
 }
 
@@ -296,23 +320,35 @@ static int fit_field(Field *f, FitResult *out)
     FieldContexts same;
     uint8_t identity[FIELD_LEVELS];
     size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width, start = 0;
+    size_t units = (size_t)f->channels * FIELD_PASSES;
+    FieldWeights *weights = calloc(units, sizeof *weights);
     int64_t *wide = malloc((plane + 1) * sizeof *wide);
-    int error = !wide;
+    int32_t *narrow = malloc((plane + 1) * sizeof *narrow);
+    int error = !wide || !narrow || !weights;
     for (int k = 0; k < FIELD_LEVELS; k++)
         identity[k] = (uint8_t)k;
     field_contexts(&same, identity);
     memset(fits, 0, sizeof fits);
     for (int pass = 0; !error && pass < FIELD_PASSES; pass++)
-        error = fit_begin(&fits[pass], f, pass) != 0;
+        error = fit_all(&fits[pass], f, pass, weights, out->taps) != 0;
     out->used = 0;
-    for (int32_t c = 0; !error && c < f->channels; c++)
-        for (int pass = 0; !error && pass < FIELD_PASSES; pass++) {
-            error = fit_pass(&fits[pass], f, c, pass, &same, wide, start, out) != 0;
-            start += field_pass(f, pass);
-        }
+    for (size_t unit = 0; !error && unit < units; unit++) {
+        FieldWeights *w = weights + unit;
+        int pass = (int)(unit % FIELD_PASSES);
+        int32_t channel = (int32_t)(unit / FIELD_PASSES);
+        error = fit_pass(&fits[pass], f, channel, pass, w, &same, wide, narrow, start, out) != 0;
+        start += field_pass(f, pass);
+        out->counts[unit] = w->count;
+        out->biases[unit] = w->bias;
+        memcpy(out->spreads + 3 * unit, w->spread, sizeof w->spread);
+        memmove(out->taps + out->used, w->taps, (size_t)w->count * sizeof *w->taps);
+        out->used += (size_t)w->count;
+    }
     for (int pass = 0; pass < FIELD_PASSES; pass++)
         fit_free(&fits[pass]);
+    free(weights);
     free(wide);
+    free(narrow);
     return error ? -1 : 0;
 }
 

@@ -54,19 +54,36 @@ static void FIELD_OF(field_put)(const Field *f, FIELD_NUMBER *all, int32_t chann
 
 /* Takes a plane in as it is in the array. */
 static void FIELD_OF(field_put_plane)(const Field *f, FIELD_NUMBER *all, int32_t channel,
-                                      const int32_t *restrict plane)
+                                      const Levels *plane)
 {
     for (int pass = 0; pass < FIELD_PASSES; pass++) {
         FieldRow r = field_first(pass);
         while (field_next(f, &r)) {
             FIELD_NUMBER *restrict to = all + field_sub(f, channel, r.sub) + r.at;
-            const int32_t *row =
-                plane + ((size_t)r.plane * (size_t)f->height + (size_t)r.row) * (size_t)f->width
-                + r.sub % 2;
-            for (int k = 0; k < r.columns; k++)
-                to[k] = (FIELD_NUMBER)row[2 * k];
+            size_t from = field_row(f, &r);
+            if (plane->wide)
+                for (int k = 0; k < r.columns; k++)
+                    to[k] = (FIELD_NUMBER)((const int32_t *)plane->all)[from + 2 * (size_t)k];
+            else
+                for (int k = 0; k < r.columns; k++)
+                    to[k] = (FIELD_NUMBER)((const int16_t *)plane->all)[from + 2 * (size_t)k];
         }
         FIELD_OF(field_mirror_pass)(f, all, channel, pass);
+    }
+}
+
+/* Gives it as it is in the array. */
+static void FIELD_OF(field_take_plane)(const Field *f, const FIELD_NUMBER *all, int32_t channel,
+                                       FIELD_NUMBER *restrict plane)
+{
+    for (int pass = 0; pass < FIELD_PASSES; pass++) {
+        FieldRow r = field_first(pass);
+        while (field_next(f, &r)) {
+            const FIELD_NUMBER *own = all + field_sub(f, channel, r.sub) + r.at;
+            FIELD_NUMBER *restrict to = plane + field_row(f, &r);
+            for (int k = 0; k < r.columns; k++)
+                to[2 * k] = own[k];
+        }
     }
 }
 

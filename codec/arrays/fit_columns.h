@@ -48,9 +48,9 @@ typedef struct {
     double gram[FIELD_MAX_TAPS + 1][FIT_COLUMNS];   /* of the taps chosen, and what is wanted */
 } Fit;
 
-static void fit_free(Fit *fit)
+/* Frees all but which places are looked at. */
+static void fit_release(Fit *fit)
 {
-    free(fit->runs);
     free(fit->alike);
     free(fit->centred);
     free(fit->means);
@@ -60,6 +60,15 @@ static void fit_free(Fit *fit)
     free(fit->kept);
     free(fit->picked);
     free(fit->paired);
+    fit->alike = fit->centred = fit->columns = fit->picked = fit->paired = NULL;
+    fit->means = NULL;
+    fit->kept = NULL;
+}
+
+static void fit_free(Fit *fit)
+{
+    fit_release(fit);
+    free(fit->runs);
     memset(fit, 0, sizeof *fit);
 }
 

@@ -227,10 +227,9 @@ def quickly(quick: Quick, mse: float) -> tuple[Mix, float] | None:
     if not wanted > mse / 2:
         return None
     found: tuple[low_rank_exact.Maps, low_rank_exact.Planes, int] | None = None
-    x = quick.array.astype(np.float32, copy=False)
     ends = float(np.float32(quick.low)), float(np.float32(quick.high))
     for axis in quick.axes():
-        planes = low_rank_exact.Planes.of(x, axis, *ends)
+        planes = low_rank_exact.Planes.of(quick.raw, axis, *ends)
         maps = low_rank_exact.find(planes, mse)
         if maps and (found is None or maps.share < found[0].share):
             found = maps, planes, axis

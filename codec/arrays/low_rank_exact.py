@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.arrays.context import FloatArray, IntArray, outside, parts
+from lictor.codec.arrays.dtypes import single
 from lictor.codec.arrays.low_rank_fit import MEAN_BITS, Components, principal
 
 F32 = npt.NDArray[np.float32]
@@ -46,7 +47,7 @@ _CLOSE, _THINNED = 1e-7, 0.7
 places that are not below which the others are left out."""
 _VIOLATIONS, _HELD = 12, 2
 """Rounds in which a channel's weights are held where it is clipped; in which components are."""
-_BLOCK = 2**19
+_BLOCK = 2**17
 """Values that are worked on together."""
 _JUDGED, _TRIES, _AIMS = 2**18, 4, (0.9998, 0.999, 0.997, 0.99)
 """Values by which a step is sought, and tries at it; then the part of the root that is aimed at, as
@@ -55,19 +56,21 @@ means, which are rounded to parts of the step, make the error rise and fall with
 
 @dataclass(frozen=True)
 class Planes:
-    """An array as (outer, channels, inner), float32; the least and the largest of its values.
+    """An array as (outer, channels, inner), whatever its type; the least and the largest value.
 
     Places are in order of outer, then inner, as `context.cut` has them.
     """
 
-    whole: F32
+    dtype: str
+    whole: npt.NDArray[Any]
     low: float
     high: float
 
     @staticmethod
-    def of(x: F32, axis: int, low: float, high: float) -> Planes:
-        """With its channels along an axis."""
-        return Planes(x.reshape(outside(x.shape, axis)), low, high)
+    def of(raw: npt.NDArray[Any], axis: int, low: float, high: float) -> Planes:
+        """With its channels along an axis; raw: bfloat16 as uint16."""
+        dtype = "bfloat16" if raw.dtype == np.uint16 else raw.dtype.name
+        return Planes(dtype, raw.reshape(outside(raw.shape, axis)), low, high)
 
     @property
     def channels(self) -> int:
@@ -84,15 +87,26 @@ class Planes:
         return np.arange(count) * self.places // count
 
     def some(self, places: IntArray) -> F32:
-        """(channels, places)."""
-        inner = self.whole.shape[2]
-        return np.ascontiguousarray(self.whole[places // inner, :, places % inner].T)
+        """(channels, places), float32."""
+        inner, found = self.whole.shape[2], np.empty((self.channels, places.size), np.float32)
+        each = max(1, _BLOCK // self.channels)
+        for start in range(0, places.size, each):
+            own = places[start : start + each]
+            found[:, start : start + each] = self._single(
+                self.whole[own // inner, :, own % inner].T
+            )
+        return found
+
+    def _single(self, x: npt.NDArray[Any]) -> F32:
+        wide = single(self.dtype, x)
+        return wide.astype(np.float32, copy=False)
 
     def blocks(self) -> Iterator[tuple[slice, F32]]:
         """All places in order, and their values (channels, places)."""
         outer, channels, inner = self.whole.shape
         for places, where in parts((outer, channels, inner), _BLOCK):
-            yield places, np.moveaxis(self.whole[where], 1, 0).reshape(self.channels, -1)
+            own = np.moveaxis(self.whole[where], 1, 0).reshape(self.channels, -1)
+            yield places, self._single(own)
 
     def seen(self, x: F32) -> Flags:
         """Where values are as they were."""
@@ -148,8 +162,15 @@ class _Sample:
     @cached_property
     def _first(self) -> IntArray:
         """Of each place how many channels, in order, are seen before one that is not."""
-        ordered = self._seen[self._order]
-        return np.where(ordered.all(0), len(ordered), (~ordered).argmax(0))
+        found, going = np.full(self._seen.shape[1], len(self._order)), self._seen[self._order[0]]
+        found[~going] = 0
+        for k, c in enumerate(self._order[1:], 1):
+            now = going & self._seen[c]
+            found[going & ~now] = k
+            going = now
+            if not going.any():
+                break
+        return found
 
     def _most(self, each: float, more: int) -> int:
         """The most channels that are all seen at so many places for each of them, and more."""
@@ -178,8 +199,16 @@ class _Sample:
         places = np.flatnonzero(self._first >= len(own))
         z = np.linalg.pinv(axes) @ (self._x[own][:, places] - mean)
         rows, known = self._solvable(z, places, np.column_stack([axes, mean]))
-        off = self._x[known] - rows[:, -1:]
-        return self._all(_white(masked(rows[:, :-1], off, self._seen[known])))
+        return self._all(_white(self._solved(rows[:, :-1], rows[:, -1:], known)))
+
+    def _solved(self, weights: FloatArray, mean: FloatArray, known: IntArray) -> FloatArray:
+        """The components of all places, by some channels."""
+        count, each = self._x.shape[1], max(1, _BLOCK // known.size)
+        parts = (slice(start, start + each) for start in range(0, count, each))
+        found = [
+            masked(weights, self._x[known, part] - mean, self._seen[known, part]) for part in parts
+        ]
+        return np.concatenate(found, 1)
 
     def _solvable(
         self, z: FloatArray, places: IntArray, rows: FloatArray

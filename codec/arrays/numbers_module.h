@@ -7,8 +7,13 @@
 #include <Python.h>
 
 #include "differences.h"
+#include "direct.h"
 #include "merge.h"
 #include "quantise.h"
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 /* Whether a buffer holds just `count` aligned values of a size. */
 static int holds(const Py_buffer *buffer, size_t count, size_t size)
@@ -19,13 +24,24 @@ static int holds(const Py_buffer *buffer, size_t count, size_t size)
     return 0;
 }
 
-/* ---- numbers; all buffers of float or, if `wide`, double */
-
-static int are_numbers(const Py_buffer *x, int wide, size_t *count)
+/* Whether it holds just `count` integers, of 16 bits or 32. */
+static int are_levels(const Py_buffer *buffer, size_t count, Levels *levels)
 {
-    size_t size = wide ? sizeof(double) : sizeof(float);
-    *count = (size_t)x->len / size;
-    return holds(x, *count, size);
+    *levels = (Levels){buffer->buf, (size_t)buffer->len != 2 * count};
+    return holds(buffer, count, levels->wide ? 4 : 2);
+}
+
+/* ---- numbers; all buffers of one kind: 0 float16, 1 bfloat16, 2 float32, 3 float64 */
+
+static int are_numbers(const Py_buffer *x, int kind, Numbers *found, size_t *count)
+{
+    if (kind < 0 || kind > 3) {
+        PyErr_SetString(PyExc_ValueError, "a type that there is not");
+        return 0;
+    }
+    *found = (Numbers){x->buf, kind};
+    *count = (size_t)x->len / numbers_size(kind);
+    return holds(x, *count, numbers_size(kind));
 }
 
 /* Whether so many values are whole rows of channels of runs; fills in how many. */
@@ -37,19 +53,21 @@ static int is_cut(QuantiseCut *cut, size_t n)
     return good;
 }
 
-/* quantise(x, wide, channels, inner, step, dead, out i32[n] or None) -> sum of squared errors, and
+/* quantise(x, kind, channels, inner, step, dead, out i16 or i32[n], or None) -> sum of squared errors, and
    the largest of them; out: channel by channel */
 static PyObject *quantise(PyObject *Py_UNUSED(self), PyObject *args)
 {
     Py_buffer x, out = {0};
-    int wide;
+    int kind;
+    Numbers numbers;
     Py_ssize_t channels, inner;
     double step, dead;
     QuantiseError error = {0, 0};
     size_t n;
-    if (!PyArg_ParseTuple(args, "y*pnnddz*", &x, &wide, &channels, &inner, &step, &dead, &out))
+    Levels levels;
+    if (!PyArg_ParseTuple(args, "y*innddz*", &x, &kind, &channels, &inner, &step, &dead, &out))
         return NULL;
-    int good = are_numbers(&x, wide, &n) && (!out.buf || holds(&out, n, 4));
+    int good = are_numbers(&x, kind, &numbers, &n) && (!out.buf || are_levels(&out, n, &levels));
     QuantiseCut cut = {0, (size_t)channels, (size_t)inner};
     if (good && !(step > 0 && is_cut(&cut, n))) {
         PyErr_SetString(PyExc_ValueError, "a step or a cut that is none");
@@ -58,9 +76,9 @@ static PyObject *quantise(PyObject *Py_UNUSED(self), PyObject *args)
     if (good) {
         Py_BEGIN_ALLOW_THREADS
         if (out.buf)
-            quantise_cut(x.buf, wide, cut, step, dead, out.buf, &error);
+            quantise_cut(&numbers, cut, step, dead, &levels, &error);
         else
-            quantise_run(x.buf, wide, 0, n, step, dead, NULL, &error);
+            quantise_run(&numbers, 0, n, step, dead, NULL, &error);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&x);
@@ -68,25 +86,24 @@ static PyObject *quantise(PyObject *Py_UNUSED(self), PyObject *args)
     return good ? Py_BuildValue("dd", error.sum, error.largest) : NULL;
 }
 
-/* scale(levels i32[n], channels, inner, step, kind, out): numbers of kind 0 float16, 1 bfloat16,
+/* scale(levels i16 or i32[n], channels, inner, step, kind, out): numbers of kind 0 float16, 1 bfloat16,
    2 float32, 3 float64; levels: channel by channel */
 static PyObject *scale(PyObject *Py_UNUSED(self), PyObject *args)
 {
     static Scale *const SCALES[] = {scale_half, scale_bfloat, scale_float, scale_double};
-    static const size_t SIZES[] = {2, 2, 4, 8};
     Py_buffer levels, out;
     Py_ssize_t channels, inner;
     int kind;
     double step;
     if (!PyArg_ParseTuple(args, "y*nndiw*", &levels, &channels, &inner, &step, &kind, &out))
         return NULL;
-    size_t n = (size_t)levels.len / 4;
+    size_t n = kind >= 0 && kind < 4 ? (size_t)out.len / numbers_size(kind) : 0;
+    Levels own;
     QuantiseCut cut = {0, (size_t)channels, (size_t)inner};
-    int good = kind >= 0 && kind < 4 && is_cut(&cut, n) && holds(&levels, n, 4)
-               && holds(&out, n, SIZES[kind]);
+    int good = is_cut(&cut, n) && are_levels(&levels, n, &own) && holds(&out, n, numbers_size(kind));
     if (good) {
         Py_BEGIN_ALLOW_THREADS
-        scale_cut(levels.buf, cut, step, SCALES[kind], SIZES[kind], out.buf);
+        scale_cut(&own, cut, step, SCALES[kind], numbers_size(kind), out.buf);
         Py_END_ALLOW_THREADS
     } else if (!PyErr_Occurred()) {
         PyErr_SetString(PyExc_ValueError, "a cut or a type that there is not");
@@ -96,44 +113,44 @@ static PyObject *scale(PyObject *Py_UNUSED(self), PyObject *args)
     return good ? Py_NewRef(Py_None) : NULL;
 }
 
-/* grid(x, wide, step, zero, most) -> sum of squared errors */
+/* grid(x, kind, step, zero, most) -> sum of squared errors */
 static PyObject *grid(PyObject *Py_UNUSED(self), PyObject *args)
 {
     Py_buffer x;
-    int wide;
+    int kind;
+    Numbers numbers;
     double step, zero, most, sum = 0;
     size_t n;
-    if (!PyArg_ParseTuple(args, "y*pddd", &x, &wide, &step, &zero, &most))
+    if (!PyArg_ParseTuple(args, "y*iddd", &x, &kind, &step, &zero, &most))
         return NULL;
-    int good = are_numbers(&x, wide, &n);
+    int good = are_numbers(&x, kind, &numbers, &n);
     if (good) {
         Py_BEGIN_ALLOW_THREADS
-        sum = wide ? grid_double(x.buf, n, step, zero, most)
-                   : grid_float(x.buf, n, step, zero, most);
+        sum = grid_sum(&numbers, n, step, zero, most);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&x);
     return good ? PyFloat_FromDouble(sum) : NULL;
 }
 
-/* compare(a, b, wide) -> sum of squared differences, and the largest */
+/* compare(a, b, kind) -> sum of squared differences, and the largest */
 static PyObject *compare(PyObject *Py_UNUSED(self), PyObject *args)
 {
     Py_buffer a, b;
-    int wide;
+    int kind;
+    Numbers one, two;
     double sum = 0, largest = 0;
     size_t n, other;
-    if (!PyArg_ParseTuple(args, "y*y*p", &a, &b, &wide))
+    if (!PyArg_ParseTuple(args, "y*y*i", &a, &b, &kind))
         return NULL;
-    int good = are_numbers(&a, wide, &n) && are_numbers(&b, wide, &other);
+    int good = are_numbers(&a, kind, &one, &n) && are_numbers(&b, kind, &two, &other);
     if (good && n != other) {
         PyErr_SetString(PyExc_ValueError, "arrays of two sizes");
         good = 0;
     }
     if (good) {
         Py_BEGIN_ALLOW_THREADS
-        sum = wide ? compare_double(a.buf, b.buf, n, &largest)
-                   : compare_float(a.buf, b.buf, n, &largest);
+        sum = compare_sum(&one, &two, n, &largest);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&a);
@@ -141,32 +158,45 @@ static PyObject *compare(PyObject *Py_UNUSED(self), PyObject *args)
     return good ? Py_BuildValue("dd", sum, largest) : NULL;
 }
 
-/* count(symbols i32[n], contexts u8[n], low, width, out i64[contexts * width]): adds up symbols */
+/* How many symbols or contexts are out of range. */
+static size_t count_block(const int32_t *symbols, const uint8_t *contexts, size_t n, int low,
+                          int split, size_t rows, size_t width, int64_t *to)
+{
+    size_t wrong = 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t place = (int64_t)direct_high(symbols[i], split) - low;
+        if (contexts[i] < rows && place >= 0 && place < (int64_t)width)
+            to[contexts[i] * width + (size_t)place]++;
+        else
+            wrong++;
+    }
+    return wrong;
+}
+
+/* count(values i16 or i32[n], contexts u8[n], split, low, width, out i64[contexts * width]): adds up
+   symbols, which are values without their `split` low bits */
 static PyObject *count(PyObject *Py_UNUSED(self), PyObject *args)
 {
     Py_buffer symbols, contexts, out;
-    int low;
+    int split, low;
     Py_ssize_t width;
-    if (!PyArg_ParseTuple(args, "y*y*inw*", &symbols, &contexts, &low, &width, &out))
+    if (!PyArg_ParseTuple(args, "y*y*iinw*", &symbols, &contexts, &split, &low, &width, &out))
         return NULL;
     size_t n = (size_t)contexts.len, wrong = 0;
     size_t rows = width > 0 ? (size_t)out.len / 8 / (size_t)width : 0;
-    int good = holds(&symbols, n, 4) && holds(&out, rows * (size_t)(width > 0 ? width : 0), 8);
+    Levels own;
+    int good = split >= 0 && split <= 30 && are_levels(&symbols, n, &own) && holds(&out, rows * (size_t)(width > 0 ? width : 0), 8);
     if (good) {
-        const int32_t *s = symbols.buf;
-        const uint8_t *c = contexts.buf;
-        int64_t *to = out.buf;
         Py_BEGIN_ALLOW_THREADS
-        for (size_t i = 0; i < n; i++) {
-            int64_t place = (int64_t)s[i] - low;
-            if (c[i] < rows && place >= 0 && place < width)
-                to[c[i] * (size_t)width + (size_t)place]++;
-            else
-                wrong++;
+        for (size_t at = 0; at < n; at += LEVELS_BLOCK) {
+            int32_t room[LEVELS_BLOCK];
+            size_t m = n - at < LEVELS_BLOCK ? n - at : LEVELS_BLOCK;
+            wrong += count_block(levels_get(&own, at, m, room), (uint8_t *)contexts.buf + at, m,
+                                 low, split, rows, (size_t)width, out.buf);
         }
         Py_END_ALLOW_THREADS
     }
-    if (wrong)
+    if (wrong || (!good && !PyErr_Occurred()))
         PyErr_SetString(PyExc_ValueError, "a symbol or context out of range");
     PyBuffer_Release(&symbols);
     PyBuffer_Release(&contexts);
@@ -200,6 +230,17 @@ static PyObject *merge(PyObject *Py_UNUSED(self), PyObject *args)
     PyBuffer_Release(&counts);
     PyBuffer_Release(&starts);
     return good ? Py_BuildValue("id", runs, bits) : NULL;
+}
+
+/* trim(): gives memory that was freed back to the system, where its allocator would keep it */
+static PyObject *trim(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args))
+{
+#if defined(__GLIBC__)
+    Py_BEGIN_ALLOW_THREADS
+    (void)malloc_trim(0);
+    Py_END_ALLOW_THREADS
+#endif
+    return Py_NewRef(Py_None);
 }
 
 /* difference(x i32[…], n, inner, back): along an axis of length n, with inner values to a step */

@@ -7,8 +7,66 @@
 #include <math.h>
 
 #include "field.h"
+#include "levels.h"
 
 enum { QUANTISE_LANES = 8, QUANTISE_BLOCK = 1024 };
+
+/* Numbers of a kind: 0 float16, 1 bfloat16, 2 float32, 3 float64. Those of 16 bits are made float,
+   which has them exactly, a block at a time. */
+typedef struct {
+    const void *all;
+    int kind;
+} Numbers;
+
+enum { NUMBERS_HALF, NUMBERS_BFLOAT, NUMBERS_FLOAT, NUMBERS_DOUBLE, NUMBERS_BLOCK = 2048 };
+
+static inline size_t numbers_size(int kind)
+{
+    return kind == NUMBERS_DOUBLE ? 8 : kind == NUMBERS_FLOAT ? 4 : 2;
+}
+
+FIELD_CLONES
+static void numbers_of_half(const uint16_t *restrict from, size_t n, float *restrict to)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t size = (uint32_t)(from[i] & 0x7fff) << 13, sign = (uint32_t)(from[i] & 0x8000) << 16;
+        float scaled;
+        memcpy(&scaled, &size, sizeof scaled);
+        scaled *= 0x1p112f;     /* also where it is subnormal */
+        uint32_t bits;
+        memcpy(&bits, &scaled, sizeof bits);
+        bits = size >= 0x7c00u << 13 ? size | 0x7f800000u : bits;
+        bits |= sign;
+        memcpy(to + i, &bits, sizeof bits);
+    }
+}
+
+FIELD_CLONES
+static void numbers_of_bfloat(const uint16_t *restrict from, size_t n, float *restrict to)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)from[i] << 16;
+        memcpy(to + i, &bits, sizeof bits);
+    }
+}
+
+/* n of them from `at` on, at most NUMBERS_BLOCK but where they are float; none are double. */
+static const float *numbers_get(const Numbers *x, size_t at, size_t n, float *room)
+{
+    if (x->kind == NUMBERS_FLOAT)
+        return (const float *)x->all + at;
+    if (x->kind == NUMBERS_HALF)
+        numbers_of_half((const uint16_t *)x->all + at, n, room);
+    else
+        numbers_of_bfloat((const uint16_t *)x->all + at, n, room);
+    return room;
+}
+
+/* How many to take at once. */
+static inline size_t numbers_block(const Numbers *x, size_t left)
+{
+    return x->kind < NUMBERS_FLOAT && left > NUMBERS_BLOCK ? NUMBERS_BLOCK : left;
+}
 
 /* How far integers are off. */
 typedef struct {
@@ -114,24 +172,33 @@ typedef struct {
 
 enum { CUT_ROWS = 16, CUT_COLUMNS = 256, CUT_LONG = 16 };
 
-static void quantise_run(const void *x, int wide, size_t at, size_t n, double step, double dead,
+static void quantise_run(const Numbers *x, size_t at, size_t n, double step, double dead,
                          int32_t *out, QuantiseError *error)
 {
-    if (wide)
-        quantise_double((const double *)x + at, n, step, dead, out, error);
-    else
-        quantise_float((const float *)x + at, n, step, dead, out, error);
+    float room[NUMBERS_BLOCK];
+    if (x->kind == NUMBERS_DOUBLE) {
+        quantise_double((const double *)x->all + at, n, step, dead, out, error);
+        return;
+    }
+    for (size_t i = 0, m; i < n; i += m) {
+        m = numbers_block(x, n - i);
+        quantise_float(numbers_get(x, at + i, m, room), m, step, dead, out ? out + i : NULL, error);
+    }
 }
 
-static void quantise_cut(const void *x, int wide, QuantiseCut cut, double step, double dead,
-                         int32_t *out, QuantiseError *error)
+static void quantise_cut(const Numbers *x, QuantiseCut cut, double step, double dead,
+                         const Levels *out, QuantiseError *error)
 {
     size_t row = cut.channels * cut.inner, plane = cut.outer * cut.inner;
     if (cut.inner >= CUT_LONG || cut.channels == 1) {
+        int32_t levels[LEVELS_BLOCK];
         for (size_t o = 0; o < cut.outer; o++)
             for (size_t c = 0; c < cut.channels; c++)
-                quantise_run(x, wide, o * row + c * cut.inner, cut.inner, step, dead,
-                             out + c * plane + o * cut.inner, error);
+                for (size_t i = 0; i < cut.inner; i += LEVELS_BLOCK) {
+                    size_t n = cut.inner - i < LEVELS_BLOCK ? cut.inner - i : LEVELS_BLOCK;
+                    quantise_run(x, o * row + c * cut.inner + i, n, step, dead, levels, error);
+                    levels_put(out, c * plane + o * cut.inner + i, n, levels);
+                }
         return;
     }
     int32_t tile[CUT_ROWS][CUT_COLUMNS];
@@ -140,28 +207,30 @@ static void quantise_cut(const void *x, int wide, QuantiseCut cut, double step, 
             size_t rows = cut.outer - o < CUT_ROWS ? cut.outer - o : CUT_ROWS;
             size_t columns = row - at < CUT_COLUMNS ? row - at : CUT_COLUMNS;
             for (size_t r = 0; r < rows; r++)
-                quantise_run(x, wide, (o + r) * row + at, columns, step, dead, tile[r], error);
-            for (size_t k = 0; k < columns; k++) {
-                int32_t *to = out + (at + k) / cut.inner * plane + o * cut.inner
-                              + (at + k) % cut.inner;
-                for (size_t r = 0; r < rows; r++)
-                    to[r * cut.inner] = tile[r][k];
-            }
+                quantise_run(x, (o + r) * row + at, columns, step, dead, tile[r], error);
+            for (size_t k = 0; k < columns; k++)
+                levels_put_apart(out,
+                                 (at + k) / cut.inner * plane + o * cut.inner + (at + k) % cut.inner,
+                                 cut.inner, rows, &tile[0][k], CUT_COLUMNS);
         }
 }
 
 typedef void Scale(const int32_t *levels, size_t n, double step, void *out);
 
 /* size: bytes of a number. */
-static void scale_cut(const int32_t *levels, QuantiseCut cut, double step, Scale *scale, size_t size,
+static void scale_cut(const Levels *levels, QuantiseCut cut, double step, Scale *scale, size_t size,
                       char *out)
 {
     size_t row = cut.channels * cut.inner, plane = cut.outer * cut.inner;
     if (cut.inner >= CUT_LONG || cut.channels == 1) {
+        int32_t room[LEVELS_BLOCK];
         for (size_t o = 0; o < cut.outer; o++)
             for (size_t c = 0; c < cut.channels; c++)
-                scale(levels + c * plane + o * cut.inner, cut.inner, step,
-                      out + (o * row + c * cut.inner) * size);
+                for (size_t i = 0; i < cut.inner; i += LEVELS_BLOCK) {
+                    size_t n = cut.inner - i < LEVELS_BLOCK ? cut.inner - i : LEVELS_BLOCK;
+                    scale(levels_get(levels, c * plane + o * cut.inner + i, n, room), n, step,
+                          out + (o * row + c * cut.inner + i) * size);
+                }
         return;
     }
     int32_t tile[CUT_ROWS][CUT_COLUMNS];
@@ -169,12 +238,10 @@ static void scale_cut(const int32_t *levels, QuantiseCut cut, double step, Scale
         for (size_t at = 0; at < row; at += CUT_COLUMNS) {
             size_t rows = cut.outer - o < CUT_ROWS ? cut.outer - o : CUT_ROWS;
             size_t columns = row - at < CUT_COLUMNS ? row - at : CUT_COLUMNS;
-            for (size_t k = 0; k < columns; k++) {
-                const int32_t *from = levels + (at + k) / cut.inner * plane + o * cut.inner
-                                      + (at + k) % cut.inner;
-                for (size_t r = 0; r < rows; r++)
-                    tile[r][k] = from[r * cut.inner];
-            }
+            for (size_t k = 0; k < columns; k++)
+                levels_get_apart(levels,
+                                 (at + k) / cut.inner * plane + o * cut.inner + (at + k) % cut.inner,
+                                 cut.inner, rows, &tile[0][k], CUT_COLUMNS);
             for (size_t r = 0; r < rows; r++)
                 scale(tile[r], columns, step, out + ((o + r) * row + at) * size);
         }
@@ -236,5 +303,34 @@ GRID(grid_double, double)
 
 COMPARE(compare_float, float)
 COMPARE(compare_double, double)
+
+static double grid_sum(const Numbers *x, size_t n, double step, double zero, double most)
+{
+    float room[NUMBERS_BLOCK];
+    double sum = 0;
+    if (x->kind == NUMBERS_DOUBLE)
+        return grid_double(x->all, n, step, zero, most);
+    for (size_t at = 0, m; at < n; at += m) {
+        m = numbers_block(x, n - at);
+        sum += grid_float(numbers_get(x, at, m, room), m, step, zero, most);
+    }
+    return sum;
+}
+
+/* Of two arrays of one kind. */
+static double compare_sum(const Numbers *a, const Numbers *b, size_t n, double *largest)
+{
+    float one[NUMBERS_BLOCK], two[NUMBERS_BLOCK];
+    double sum = 0, most;
+    *largest = 0;
+    if (a->kind == NUMBERS_DOUBLE)
+        return compare_double(a->all, b->all, n, largest);
+    for (size_t at = 0, m; at < n; at += m) {
+        m = numbers_block(a, n - at);
+        sum += compare_float(numbers_get(a, at, m, one), numbers_get(b, at, m, two), m, &most);
+        *largest = most > *largest ? most : *largest;
+    }
+    return sum;
+}
 
 #endif

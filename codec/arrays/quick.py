@@ -8,7 +8,7 @@ are not finite or far out, and multiples of something coarse.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lictor.codec.arrays import analysis, differences, stream
 from lictor.codec.arrays.context import cut, grid
-from lictor.codec.arrays.dtypes import rounded, to_float64
+from lictor.codec.arrays.dtypes import rounded, single, to_float64
 from lictor.codec.arrays.lossless import pack_patch
 from lictor.codec.arrays.quantiser import _DEAD, _FAR, lattice_of, rounding_of
 from lictor.codec.arrays.target import Distance, Promise, within
@@ -42,6 +42,8 @@ _NEAR, _HALVES = 6, 16
 _CLOSE, _AIM = 0.999, 0.9997
 """What of an error is used up when a step will do, and which part of the root is aimed at."""
 _TRIES = 4
+_SMALL = 2**14
+"""Levels below this stay within 16 bits, also with steps that are finer by a half."""
 _CHANNELS, _PLACES, _PART = 24, 2**10, 16
 """What of an array tells its axis: channels, and places of each, one in so many of all at most."""
 _MOST_CHANNELS = 2**13
@@ -49,6 +51,11 @@ _SMOOTH, _PROMISING = 2**13, 0.1
 """Values by which orders of differences are chosen; how many bits more they may seem to take."""
 _NEARLY, _LARGER = 1.05, 6
 """Ways that cost no more than so many times the best are tried again, with so much more."""
+
+
+_TRIMMED = 2**20
+_BLOCK = 2**18
+"""Values of 16 bits that are made wide together."""
 
 
 Pieces = Callable[[], Iterable[npt.NDArray[Any]]]
@@ -59,11 +66,12 @@ Pieces = Callable[[], Iterable[npt.NDArray[Any]]]
 class Levels:
     """An array's integers (channels, plane), and values that are kept exactly, packed.
 
+    levels: int16 if that holds them, else int32.
     axis: of the channels, None for one channel. orders: of the differences along each axis, which
         stand in the place of the integers.
     """
 
-    levels: npt.NDArray[np.int32]
+    levels: npt.NDArray[Any]
     axis: int | None
     step: float
     orders: tuple[int, ...] = ()
@@ -79,11 +87,9 @@ class Quick:
     """
 
     def __init__(self, dtype: str, raw: npt.NDArray[Any], axis: int | None) -> None:
-        self._wide = dtype == "float64"
         self._raw, self._given, self.dtype = raw, axis, dtype
-        self.array = single(dtype, raw)
-        self._x = self.array.reshape(-1)
-        self.low, self.high = float(self._x.min()), float(self._x.max())
+        self._x = raw.reshape(-1)
+        self.low, self.high = _ends(dtype, [raw])
         self._largest = max(-self.low, self.high)
 
     @staticmethod
@@ -93,6 +99,11 @@ class Quick:
             return None
         found = Quick(dtype, raw, axis)
         return found if _usual(found._largest) else None
+
+    @property
+    def raw(self) -> npt.NDArray[Any]:
+        """The array, bfloat16 as uint16."""
+        return self._raw
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -118,23 +129,23 @@ class Quick:
         x: npt.NDArray[Any],
         step: float,
         dead: float,
-        out: npt.NDArray[np.int32] | None,
+        out: npt.NDArray[Any] | None,
         cut: tuple[int, int] | None = None,
     ) -> tuple[float, float]:
         """The sum of the squared errors, and the largest of them; cut: as of `_cut`."""
         assert _field is not None
         channels, inner = cut or (1, x.size)
         found: tuple[float, float]
-        found = _field.quantise(x, self._wide, channels, inner, step, dead, out)
+        found = _field.quantise(x, _kind(x), channels, inner, step, dead, out)
         return found
 
     def _part(self, most: int) -> npt.NDArray[Any]:
         """Values from all over; an odd distance meets no period of a power of 2."""
-        return np.ascontiguousarray(self._x[:: (self._x.size // most) | 1])
+        return single(self.dtype, np.ascontiguousarray(self._x[:: (self._x.size // most) | 1]))
 
     def int8(self) -> Distance:
         """As Quantiser.int8."""
-        return Distance(_int8(self.dtype, lambda: [self.array], self.low, self.high))
+        return Distance(_int8(self.dtype, lambda: [self._raw], self.low, self.high))
 
     def within(self, wanted: Distance) -> Levels | None:
         """With about the largest step that keeps an error; None where that is not simple."""
@@ -156,9 +167,9 @@ class Quick:
         if most < wanted.mse:
             step = self._step(more, Distance(most), best)
         axis, orders = self._way(step, best)
-        levels, cut = self._room(axis)
+        levels, cut = self._room(axis, step, orders)
         for _ in range(_TRIES):
-            error, _ = self._quantise(self.array, step, best, levels, cut)
+            error, _ = self._quantise(self._raw, step, best, levels, cut)
             ratio = most * self._x.size / error if error else 1.0
             if ratio >= 1 + 1e-9:
                 return Levels(levels, axis, step, self._differenced(levels, axis, orders))
@@ -201,8 +212,8 @@ class Quick:
         if not step > 0 or self._largest / step >= _FAR or lattice_of(some[some != 0]) >= step:
             return None
         axis, orders = self._way(step, 0.0)
-        levels, cut = self._room(axis)
-        _, largest = self._quantise(self.array, step, 0.0, levels, cut)
+        levels, cut = self._room(axis, step, orders)
+        _, largest = self._quantise(self._raw, step, 0.0, levels, cut)
         patch = b""
         exact = self.dtype in ("float32", "float64")
         if not (exact and math.sqrt(largest) < bound * (1 - 1e-9)):
@@ -213,7 +224,7 @@ class Quick:
         return Levels(levels, axis, step, self._differenced(levels, axis, orders), patch)
 
     def _differenced(
-        self, levels: npt.NDArray[np.int32], axis: int | None, orders: tuple[int, ...]
+        self, levels: npt.NDArray[Any], axis: int | None, orders: tuple[int, ...]
     ) -> tuple[int, ...]:
         """Differences in the place of the integers; their orders, none where they do not fit."""
         if not any(orders):
@@ -233,10 +244,14 @@ class Quick:
 
     # ---- integers
 
-    def _room(self, axis: int | None) -> tuple[npt.NDArray[np.int32], tuple[int, int]]:
-        """For integers (channels, plane), and the cut."""
+    def _room(
+        self, axis: int | None, step: float, orders: tuple[int, ...]
+    ) -> tuple[npt.NDArray[Any], tuple[int, int]]:
+        """For integers (channels, plane) with about this step, and the cut."""
         channels, inner = cut_of(self._raw.shape, axis)
-        return np.empty((channels, self._raw.size // channels), np.int32), (channels, inner)
+        small = self._largest / step < _SMALL and not any(orders)
+        kind = np.int16 if small else np.int32
+        return np.empty((channels, self._raw.size // channels), kind), (channels, inner)
 
     def encode(self, found: Levels) -> bytes:
         """The stream. Raises Uncodable."""
@@ -266,7 +281,7 @@ class Quick:
     def _part_levels(
         self, part: tuple[slice, ...], step: float, dead: float
     ) -> npt.NDArray[np.int32]:
-        return self._levels(np.ascontiguousarray(self.array[part]), step, dead)
+        return self._levels(np.ascontiguousarray(self._raw[part]), step, dead)
 
     def _middle(self, shape: list[int], most: int, axis: int | None = None) -> tuple[slice, ...]:
         """Of the array, `most` places at most in all axes but one, from a shape on."""
@@ -315,7 +330,7 @@ def _int8(dtype: str, pieces: Pieces, low: float, high: float) -> float:
     for x in pieces():
         size += x.size
         for i, (step, *rest) in enumerate(grids):
-            sums[i] += _field.grid(x, dtype == "float64", step, *rest) if step > 0 else 0.0
+            sums[i] += _field.grid(x, FLOATS.index(dtype), step, *rest) if step > 0 else 0.0
     return min(sums) / size
 
 
@@ -327,12 +342,16 @@ def int8(dtype: str, pieces: Pieces) -> float | None:
     if _field is None or dtype not in FLOATS:
         return None
 
-    def singles() -> Iterator[npt.NDArray[Any]]:
-        return (single(dtype, piece) for piece in pieces())
+    low, high = _ends(dtype, pieces())
+    return _int8(dtype, pieces, low, high) if _usual(max(-low, high)) else None
 
-    ends = np.array([(x.min(), x.max()) for x in singles()], np.float64)
-    low, high = float(ends.min()), float(ends.max())
-    return _int8(dtype, singles, low, high) if _usual(max(-low, high)) else None
+
+def _ends(dtype: str, pieces: Iterable[npt.NDArray[Any]]) -> tuple[float, float]:
+    """The least and the largest value of an array, or NaN; pieces: contiguous."""
+    flat = (piece.reshape(-1) for piece in pieces)
+    parts = (x[start : start + _BLOCK] for x in flat for start in range(0, x.size, _BLOCK))
+    ends = np.array([(x.min(), x.max()) for x in (single(dtype, x) for x in parts)], np.float64)
+    return float(ends[:, 0].min()), float(ends[:, 1].max())
 
 
 def cut_of(shape: tuple[int, ...], axis: int | None) -> tuple[int, int]:
@@ -343,7 +362,7 @@ def cut_of(shape: tuple[int, ...], axis: int | None) -> tuple[int, int]:
 
 
 def scaled(
-    levels: npt.NDArray[np.int32],
+    levels: npt.NDArray[Any],
     shape: tuple[int, ...],
     axis: int | None,
     step: float,
@@ -365,19 +384,22 @@ def kept(promise: Promise, dtype: str, raw: npt.NDArray[Any], back: npt.NDArray[
         return False
     if back.shape != raw.shape or not raw.flags.c_contiguous or not back.flags.c_contiguous:
         return False
-    total, largest = _field.compare(single(dtype, raw), single(dtype, back), dtype == "float64")
+    total, largest = _field.compare(raw, back, FLOATS.index(dtype))
     near = promise.distance
     if not (math.isfinite(total) and largest < promise.bound * (1 - 1e-9)):
         return False
     return near is None or (near.unit == 0 and total < near.mse * raw.size * (1 - 1e-9))
 
 
-def single(dtype: str, raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Numbers of 16 bits as float32, exactly; others as they are."""
-    if dtype == "bfloat16":
-        wide = raw.astype(np.uint32)
-        return np.left_shift(wide, np.uint32(16), out=wide).view(np.float32)
-    return raw.astype(np.float32) if dtype == "float16" else raw
+def trim(values: int) -> None:
+    """Gives memory that an array took back to the system, if it was large."""
+    if _field is not None and values >= _TRIMMED:
+        _field.trim()
+
+
+def _kind(x: npt.NDArray[Any]) -> int:
+    """Of numbers, as the extension has it; those of 16 bits without a sign are bfloat16."""
+    return FLOATS.index("bfloat16" if x.dtype == np.uint16 else x.dtype.name)
 
 
 def _entropy(levels: npt.NDArray[np.int32]) -> float:

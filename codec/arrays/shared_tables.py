@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lictor.codec.arrays import direct
 from lictor.entropy import fitted
 from lictor.entropy.fitted import Histogram
 
@@ -22,39 +23,43 @@ _WIDE = 2**20
 
 
 def shared(
-    symbols: npt.NDArray[Any], fine: npt.NDArray[Any], count: int, most: int
+    values: npt.NDArray[Any], fine: npt.NDArray[Any], count: int, most: int, low: int = 0
 ) -> tuple[float, list[int], list[Histogram] | None]:
     """Contexts joined with their neighbours where that saves bits.
 
     Args:
-        symbols: integers.
+        values: integers.
         fine: the context of each, 0…count - 1.
         count: how many contexts there are.
         most: no more tables than that.
+        low: bits of values that are split off (direct.py); what is left are the symbols.
 
     Returns:
         Bits, about; the first context of each run that shares a table; and what each run holds.
         None, and no bits, where that has to be counted anew.
     """
-    low = int(symbols.min(initial=0))
-    width = int(symbols.max(initial=0)) - low + 1
-    if _field is None or count > 128 or width * count > _WIDE or -low >= 2**31:
+    ends = np.array([values.min(initial=0), values.max(initial=0)])
+    first, last = (int(v) for v in direct.split(ends, low)[0]) if low else map(int, ends)
+    width = last - first + 1
+    if _field is None or count > 128 or width * count > _WIDE or -first >= 2**31:
+        symbols = direct.split(values, low)[0] if low else values
         found = fitted.histograms(symbols, fine, count)
         starts = fitted.merge(found, most)
         joined = fitted.joined(found, starts)
         return sum(fitted.bits(h) for h in joined or ()), starts, joined
     counts = np.zeros((count, width), np.int64)
     _field.count(
-        np.ascontiguousarray(symbols, np.int32),
+        np.ascontiguousarray(values, None if values.dtype == np.int16 else np.int32),
         np.ascontiguousarray(fine, np.uint8),
         low,
+        first,
         width,
         counts,
     )
     runs = np.empty(count, np.int32)
     costs = (fitted.TABLE_BITS, fitted.ENTRY_BITS, fitted.ENTRIES)
     n, bits = _field.merge(counts, width, most, *costs, runs)
-    return bits, runs[:n].tolist(), [_trimmed(low, own) for own in counts[:n]]
+    return bits, runs[:n].tolist(), [_trimmed(first, own) for own in counts[:n]]
 
 
 def _trimmed(low: int, counts: npt.NDArray[np.int64]) -> Histogram:

@@ -37,6 +37,8 @@ from lictor.entropy.fitted import ENTRIES, MAX_LOG, MAX_SHIFT, Shape
 _CHOICE = 104
 """The Gaussian table (sigma 56) that tells which one codes the integers that follow."""
 _MIDDLE = 64
+_PUSHED = 2**18
+"""Symbols that are made 32 bits wide together."""
 _PRICED = 2**11
 """Larger symbols are taken for as dear as this one, when tables are chosen."""
 
@@ -190,7 +192,7 @@ def encode(q: AnyInt, g: Grid, quick: bool = False) -> bytes:
     Args:
         q: integers (channels, plane), within MAX_SYMBOL.
         g: how the tensor is cut.
-        quick: choose weights from less; integers of int32 are written over.
+        quick: choose weights from less; integers of int16 and int32 are written over.
 
     Raises Uncodable.
     """
@@ -215,13 +217,18 @@ def _encode(q: AnyInt, g: Grid, quick: bool) -> tuple[Model, bytes]:
     _model_syntax(io, g, model)
     tables = fitted.tables(model.shapes)
     if model.mode == RESIDUAL:
-        io.code(found.symbols, found.contexts, tables)
+        for start in range(0, found.symbols.size, _PUSHED):
+            part = slice(start, start + _PUSHED)
+            symbols = found.symbols[part].astype(np.int32, copy=False)
+            io.code(symbols, found.contexts[part], tables)
+        del found
         return model, encoder.finish()
     start = 0
     for size in (g.sizes[turn] for _ in range(g.channels) for turn in range(PASSES)):
         part = slice(start, start + size)
         _push_split(io, found.symbols[part], found.contexts[part], tables, model.low)
         start += size
+    del found
     return model, encoder.finish()
 
 
@@ -250,15 +257,15 @@ def _pull_split(
     return direct.join(high, rest, low)
 
 
-def decode(data: Bytes, g: Grid) -> npt.NDArray[np.int32]:
-    """The tensor of a stream, int32 (channels, plane). Raises CorruptFile."""
+def decode(data: Bytes, g: Grid) -> AnyInt:
+    """The tensor of a stream (channels, plane), int32, or int16 if these do. Raises CorruptFile."""
     try:
         return _decode(data, g)
     except CorruptStream as e:
         raise _damaged(f"does not decode ({e})") from e
 
 
-def _decode(data: Bytes, g: Grid) -> npt.NDArray[np.int32]:
+def _decode(data: Bytes, g: Grid) -> AnyInt:
     decoder = Decoder(data, checksum=False)
     io = Pull(decoder)
     model = _model_syntax(io, g, Model([]))

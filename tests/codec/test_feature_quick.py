@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from lictor.codec.arrays import api, context, direct, dtypes, field, quick, shar
 from lictor.codec.arrays.context import Grid, Weights
 from lictor.codec.arrays.target import Distance, Promise
 from lictor.codec.errors import InvalidEffort
+from lictor.codec.format.arrays import FLOATS
 
 needs_c = pytest.mark.skipif(not field.available(), reason="built without a C compiler")
 
@@ -127,16 +130,56 @@ def test_integers_become_numbers_as_numpy_rounds_them(dtype: str, axis: int | No
 
 
 @needs_c
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("step", [0.01, 1e-6])
 @pytest.mark.parametrize("axis", [None, 0, 1, 2])
-def test_numbers_become_integers_of_channels(axis: int | None):
-    x = np.random.default_rng(9).normal(size=(37, 19, 23)).astype(np.float32)
-    way = quick.Quick("float32", x, axis)
-    levels, cut = way._room(axis)
-    total, largest = way._quantise(x, 0.01, 0.0, levels, cut)
-    wanted = np.rint(x.astype(np.float64) / 0.01)
+def test_numbers_become_integers_of_channels(axis: int | None, step: float, dtype: str):
+    x = np.random.default_rng(9).normal(size=(37, 19, 23))
+    raw = dtypes.from_float64(dtype, x)
+    way = quick.Quick(dtype, raw, axis)
+    levels, cut = way._room(axis, step, ())
+    assert levels.dtype == (np.int16 if step == 0.01 else np.int32)
+    total, largest = way._quantise(raw, step, 0.0, levels, cut)
+    x = dtypes.to_float64(dtype, raw)
+    wanted = np.rint(x / step)
     assert np.array_equal(levels.reshape(-1), context.cut(wanted, axis).reshape(-1))
-    error = (wanted * 0.01).astype(np.float32).astype(np.float64) - x
+    back = (wanted * step).astype(np.float64 if dtype == "float64" else np.float32)
+    error = back.astype(np.float64) - x
     assert np.isclose(total, np.square(error).sum()) and np.isclose(largest, np.square(error).max())
+
+
+@needs_c
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_numbers_of_16_bits_are_exact_in_c(dtype: str):
+    raw = np.arange(2**16, dtype=np.uint16).view(np.float16 if dtype == "float16" else np.uint16)
+    x = dtypes.to_float64(dtype, raw)
+    raw = raw[np.isfinite(x) & (np.abs(x) < 2.0**20)]
+    x = dtypes.to_float64(dtype, raw)
+    other = raw[::-1].copy()
+    _field = quick._field
+    assert _field is not None
+    total, largest = _field.compare(raw, other, FLOATS.index(dtype))
+    assert largest == np.abs(x - x[::-1]).max()
+    assert np.isclose(total, np.square(x - x[::-1]).sum(), rtol=1e-12)
+    for bad in (np.inf, np.nan):
+        worse = other.copy()
+        worse[3] = dtypes.from_float64(dtype, np.array(bad))
+        assert not math.isfinite(_field.compare(raw, worse, FLOATS.index(dtype))[0])
+
+
+@needs_c
+@pytest.mark.parametrize("roots", [False, True])
+@pytest.mark.parametrize("shape", [(3, 2, 7, 5), (2, 1, 1, 9), (4, 3, 6, 1), (1, 2, 8, 8)])
+def test_16_bits_give_what_32_do(shape: tuple[int, ...], roots: bool):
+    g, rng = Grid(*shape), np.random.default_rng(4)
+    q = rng.integers(-900, 900, (g.channels, g.plane)).astype(np.int16)
+    narrow, wide = q.copy(), q.astype(np.int32)
+    found = [field.Fitted(g, v, 3, not roots) for v in (narrow, wide)]
+    assert np.array_equal(found[0].residuals, found[1].residuals)
+    assert np.array_equal(found[0].levels, found[1].levels)
+    assert np.array_equal(found[0].predictions, found[1].predictions)
+    assert found[0].weights == found[1].weights
+    assert np.array_equal(narrow, wide) and (not roots or np.array_equal(narrow, q))
 
 
 @needs_c
@@ -243,7 +286,7 @@ def test_a_field_refuses_what_would_leave_its_memory():
         with pytest.raises(ValueError):
             f.predict(channel, turn, none, 0, np.zeros(size, np.int64))
     with pytest.raises(ValueError):
-        f.restore(0, 0, np.full(4, 2**30, np.int32), np.zeros(4, np.int32), np.zeros(16, np.int32))
+        f.restore(0, 0, np.full(4, 2**30, np.int32), np.zeros(4, np.int32))
     with pytest.raises(ValueError):
         f.store(0, 0, np.zeros(3, np.int32), np.zeros(4, np.int32), np.zeros(16, np.int32))
 

@@ -79,7 +79,9 @@ static void decode(Field *f, Bytes *b, int bits, int wide)
     FieldContexts same;
     uint8_t identity[FIELD_LEVELS], levels[MOST];
     int64_t predictions[MOST];
-    int32_t residuals[MOST], given[MOST], own[MOST], plane[MOST];
+    int32_t residuals[MOST], given[MOST], own[MOST], back[MOST] = {0};
+    int16_t narrow[MOST] = {0};
+    size_t whole = (size_t)f->count * (size_t)f->height * (size_t)f->width;
     for (int k = 0; k < FIELD_LEVELS; k++)
         identity[k] = (uint8_t)k;
     field_contexts(&same, identity);
@@ -134,12 +136,17 @@ static void decode(Field *f, Bytes *b, int bits, int wide)
                 return;
             if (field_store(f, c, pass, own) || field_store_errors(f, c, pass, residuals))
                 return;
-            memcpy(plane, values[c], sizeof plane);
             field_scatter(f, pass, own, values[c]);
             field_scatter(f, pass, residuals, errors[c]);
-            int32_t back[MOST];
-            field_gather(f, pass, values[c], back);
-            require(memcmp(back, own, n * sizeof *own) == 0, "values move");
+            if (f->values.wide)
+                field_take_plane_32(f, f->values.all, c, back);
+            else {
+                field_take_plane_16(f, f->values.all, c, narrow);
+                for (size_t k = 0; k < MOST; k++)
+                    back[k] = narrow[k];
+            }
+            for (size_t k = 0; pass == FIELD_PASSES - 1 && k < whole; k++)
+                require(back[k] == values[c][k], "values move");
         }
 }
 
@@ -147,19 +154,26 @@ static void encode(Field *f, Bytes *b, int bits)
 {
     static FieldTap taps[9 * FIELD_MAX_TAPS];
     static int32_t counts[9], biases[9], spreads[27], residuals[3 * MOST], wanted[3][MOST];
+    static int16_t small[3 * MOST];
     static uint8_t levels[3 * MOST];
     size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width, start = 0;
     for (int c = 0; c < f->channels; c++) {
         for (size_t i = 0; i < plane; i++)
             wanted[c][i] = number(b, bits);
-        if (field_reach(f, &f->values, field_largest(wanted[c], plane)))
+        Levels own = {wanted[c], 1};
+        if (field_reach(f, &f->values, levels_largest(&own, plane)))
             return;
-        field_store_plane(f, c, wanted[c]);
+        field_store_plane(f, c, &own);
     }
     static int64_t some[3 * MOST];
-    FitResult out = {counts, taps, biases, spreads, residuals, levels, some, 1 + plane % 4, 0};
+    /* In 16 bits where these do, as an encoder has them. */
+    Levels narrow = {small, 0}, whole = {residuals, 1};
+    FitResult out = {counts, taps, biases, spreads, f->values.wide ? whole : narrow, levels, some,
+                     1 + plane % 4, 0};
     if (fit_field(f, &out))
         return;
+    for (size_t i = 0; !f->values.wide && i < plane * (size_t)f->channels; i++)
+        residuals[i] = small[i];
     Field g;
     if (field_init(&g, f->channels, f->count, f->height, f->width))
         return;
@@ -169,8 +183,10 @@ static void encode(Field *f, Bytes *b, int bits)
         identity[k] = (uint8_t)k;
     field_contexts(&same, identity);
     size_t used = 0;
+    size_t at = 0;
     for (int c = 0; c < f->channels; c++)
         for (int pass = 0; pass < FIELD_PASSES; pass++) {
+            at = pass ? at : 0;
             int unit = c * FIELD_PASSES + pass;
             size_t n = field_pass(&g, pass);
             int64_t predictions[MOST];
@@ -187,8 +203,10 @@ static void encode(Field *f, Bytes *b, int bits)
             require(memcmp(own_levels, levels + start, n) == 0, "the encoder has other levels");
             memcpy(own_errors, residuals + start, n * sizeof *own);
             require(!field_values(own, own_errors, n), "range");
-            field_gather(&g, pass, wanted[c], expected);
-            require(memcmp(own, expected, n * sizeof *own) == 0, "other values come back");
+            Levels from = {wanted[c], 1}, to = {expected, 1};
+            field_order(&g, &from, &to);
+            require(memcmp(own, expected + at, n * sizeof *own) == 0, "other values come back");
+            at += n;
             require(!field_store(&g, c, pass, own)
                         && !field_store_errors(&g, c, pass, own_errors), "no memory");
             start += n;

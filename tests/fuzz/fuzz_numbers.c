@@ -99,8 +99,14 @@ static void quantised(const int32_t *given, size_t n, size_t channels, size_t in
     QuantiseCut cut = {n / (channels * inner), channels, inner};
     for (size_t i = 0; i < n; i++)
         x[i] = (float)given[i] / 1024;
-    quantise_cut(x, 0, cut, 0.5, 0.1, levels, &error);
-    scale_cut(levels, cut, 0.5, scale_float, sizeof *back, (char *)back);
+    int16_t small[MOST];
+    Numbers numbers = {x, NUMBERS_FLOAT};
+    Levels wide = {levels, 1}, narrow = {small, 0};
+    quantise_cut(&numbers, cut, 0.5, 0.1, &narrow, &error);
+    quantise_cut(&numbers, cut, 0.5, 0.1, &wide, &error);
+    for (size_t i = 0; i < n; i++)
+        require((int16_t)levels[i] == small[i], "other integers in 16 bits");
+    scale_cut(&wide, cut, 0.5, scale_float, sizeof *back, (char *)back);
     for (size_t i = 0; i < n; i++)
         require(fabs((double)back[i] - x[i]) <= 0.31 && error.largest <= 0.1, "wrong");
     for (int kind = 0; kind < 2; kind++)

@@ -137,10 +137,12 @@ class Differenced(Predicted):
 
     def _levels(self, axis: int | None) -> npt.NDArray[Any]:
         """Raises CorruptFile."""
+        import numpy as np
+
         from lictor.codec.arrays.context import MAX_SYMBOL
         from lictor.codec.arrays.differences import permuted, sums
 
-        levels = super()._levels(axis)
+        levels = super()._levels(axis).astype(np.int32, copy=False)
         whole = levels.reshape(permuted(self.shape, axis))
         sums(whole, permuted(self.orders, axis))
         if whole.size and (int(whole.max()) > MAX_SYMBOL or int(whole.min()) < -MAX_SYMBOL):
