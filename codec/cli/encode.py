@@ -35,6 +35,7 @@ asked = options.together(
     options.features,
     options.presets,
     options.calibration,
+    options.quantiser,
     options.by_data,
 )
 """The options that say how files are to be, of every command that makes some."""
@@ -169,6 +170,8 @@ def _by_data(
         raise UsageError(f"{said}; give one of --kl, --max-drop, --quality and --bits")
     if values.get("calibration"):
         raise UsageError("--network calibrates; leave --calibration out")
+    if values.get("quantiser"):
+        raise UsageError("--network has a quantiser of its own; leave --quantiser out")
     if values.get("quality") == LOSSLESS:
         raise UsageError("--network is for what is lost; leave --lossless out")
     from lictor.training.calibrated.command import Calibrated

@@ -98,6 +98,8 @@ class Encode:
             raise UsageError(wrong)
         if self.mixed and kind is kinds.WEIGHTS:
             given.pop("quality", None)  # it is the pictures'
+            if "bits" not in given:
+                given.pop("quantiser", None)
         taken = kind.takes(given)
         return {name: value for name, value in given.items() if name in taken}
 

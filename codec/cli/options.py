@@ -215,6 +215,13 @@ calibration = click.option(
     help="Keys and values: the calibration of their model, as lictor.kv.calibrate makes it. "
     "Weights: that of their network, by lictor.training.calibrated, with -q or --bits.",
 )
+quantiser = click.option(
+    "--quantiser",
+    metavar="NAME",
+    help="Weights with -q or --bits: what makes whole numbers of steps of them, plain, trellis, "
+    "deepcabac or nested; with a --calibration diagonal or feedback, too.  [default: "
+    "trellis; with a --calibration feedback]",
+)
 by_data = together(
     click.option(
         "--network",

@@ -46,7 +46,9 @@ class Weights(Kind):
     name, one, whose = "weights", "weights", "a weight file's"
     magic, suffixes, key = form.MAGIC, frozenset((".safetensors", *_PICKLED)), "tensors"
     output = ".safetensors"
-    options = frozenset(("base", "threads", "quality", "bits", "calibration", "network"))
+    options = frozenset(
+        ("base", "threads", "quality", "bits", "calibration", "network", "quantiser")
+    )
     decode_options = frozenset(("base", "layers", "tensor", "salvage", "progress", "threads"))
     advice = "weights take --quality or --bits; with --kind arrays --max-error and --mse, too"
     common = (InvalidOption,)
@@ -81,7 +83,7 @@ class Weights(Kind):
     def encode(
         self, content: Content, options: Mapping[str, Any], progress: Progress | None = None
     ) -> tuple[bytes, Row]:
-        """options: base, threads, quality, bits, calibration, network.
+        """options: base, threads, quality, bits, calibration, network, quantiser.
 
         network: what codes tensors by what data say: with their file, the options, and progress,
         it gives the weight file, what the row says more, and a line of that.
@@ -193,15 +195,18 @@ class Weights(Kind):
     def line(self, row: Row) -> str:
         """Tensors and types, bytes and bits."""
         kinds = ", ".join(f"{name} {count}" for name, count in row["dtypes"].items())
+        from lictor.codec.weights.info import lost_by
+
         same = sum(t["method"].startswith("same as") for t in row["tensors"])
         tied = f", {same} of them as others" if same else ""
         needs = f", needs the base {row['base'][:16]}" if row["base"] else ""
-        lossy = any(t["method"].startswith("grid") for t in row["tensors"])
+        lossy = sorted({way for t in row["tensors"] if (way := lost_by(t["method"]))})
+        how = f"with loss ({', '.join(lossy)})" if lossy else "exact"
         share = row["bytes"] / max(row["original"], 1)
         return (
             f"weights, {len(row['tensors'])} tensors{tied}: {kinds or 'no values'}; {row['bytes']} "
             f"bytes of {row['original']} ({share:.1%}), {row['bits']:.3f} bits a value, "
-            f"{'with loss' if lossy else 'exact'}{needs}"
+            f"{how}{needs}"
         )
 
     def brief(self, row: Row, seconds: str) -> str:

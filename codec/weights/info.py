@@ -41,6 +41,18 @@ class WeightsInfo:
 
 ZEROS = "zeros"
 """The method of a tensor of which no level is another."""
+_ADAPTIVE = "adaptive binary decisions"
+
+
+def lost_by(method: str) -> str:
+    """Which quantiser a tensor's method is of, in a word; "" of what is exact."""
+    if method.endswith("trellis"):
+        return "trellis"
+    if method.startswith("grid") or method == ZEROS:
+        return "plain"
+    if method == _ADAPTIVE:
+        return "deepcabac"
+    return "nested" if method.endswith(" layers") else ""
 
 
 def weights_info(data: Bytes) -> WeightsInfo:
@@ -103,7 +115,7 @@ def _method(header: Header, record: Record | None) -> str:
     if isinstance(record, Layers):
         return f"{1 + len(record.finer)} layers"
     if isinstance(record, Cabac):
-        return "adaptive binary decisions"
+        return _ADAPTIVE
     assert isinstance(record, Words)
     parts = [f"top of {8 * record.item - record.raw} bits"]
     if record.runs:

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from lictor.codec.errors import InvalidOption
 from lictor.codec.format import weights as form
 from lictor.codec.format.weights import Beginning, Record
+from lictor.codec.quality import LOSSLESS
 from lictor.codec.weights import exact, grid, vectors
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.curvature import Calibration
 from lictor.codec.weights.grid import Floats, Quantised
 from lictor.codec.weights.info import ZEROS
-from lictor.codec.weights.quantisers import CALIBRATED, DEFAULT, Known, Quantiser, named
+from lictor.codec.weights.quantisers import CALIBRATED, DEFAULT, NEEDING, Known, Quantiser, named
 from lictor.codec.weights.source import Source
 from lictor.codec.weights.vectors import Vector
 
@@ -129,9 +130,11 @@ def asked(source: Source, options: Mapping[str, Any], based: bool = False) -> Lo
     Raises InvalidOption.
     """
     quality, bits = options.get("quality"), options.get("bits")
+    quality = None if quality == LOSSLESS and bits is None else quality
     if quality is None and bits is None:
-        if options.get("calibration") is not None:
-            raise InvalidOption("a calibration is for a quality or bits; give one of these, too")
+        for name in ("calibration", "quantiser"):
+            if options.get(name) is not None:
+                raise InvalidOption(f"a {name} is for a quality or bits; give one of these, too")
         return None
     if quality is not None and bits is not None:
         raise InvalidOption("bits find the quality; leave the quality out")
@@ -139,6 +142,8 @@ def asked(source: Source, options: Mapping[str, Any], based: bool = False) -> Lo
         raise InvalidOption("a base is for exact weights; leave it, or the quality, out")
     calibration = Calibration.of(options.get("calibration"))
     quantiser = options.get("quantiser")
+    if quantiser in NEEDING and not calibration.layers:
+        raise InvalidOption(f"the quantiser {quantiser} needs a calibration; give one, too")
     if bits is not None:
         return _within(source, bits, quantiser, calibration)
     assert quality is not None

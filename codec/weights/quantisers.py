@@ -71,6 +71,8 @@ class Coded(Protocol):
 Quantiser = Callable[[Floats, Known], Coded | None]
 QUANTISERS: dict[str, Quantiser] = {}
 DEFAULT, CALIBRATED = "trellis", "feedback"
+NEEDING = frozenset(("diagonal", "feedback"))
+"""Those that are for networks that were calibrated."""
 RATE = 0.4
 """Squared steps of a trellis' grid that a bit is worth: what one more would save."""
 _POINTS = 1.7
