@@ -31,8 +31,6 @@ import torch
 from lictor.codec import embeddings
 
 QUERIES, NEAREST = 500, 10
-ROUNDS = 10
-"""Of faiss's training: it takes 25 for PQ, and 50 for OPQ, unless told otherwise."""
 Vectors = np.ndarray
 
 
@@ -159,12 +157,10 @@ def peers(base: Vectors) -> Iterator[Coded]:
     kinds = ("SQ8", "SQ4", f"PQ{half}x8", f"PQ{quarter}x8", f"OPQ{quarter},PQ{quarter}x8")
     for kind in kinds:
         index = faiss.index_factory(columns, kind, faiss.METRIC_INNER_PRODUCT)
-        if kind.startswith("OPQ"):
-            turn = faiss.downcast_VectorTransform(index.chain.at(0))
-            turn.niter, turn.niter_pq, turn.niter_pq_0 = ROUNDS, 4, ROUNDS
-            faiss.downcast_index(index.index).pq.cp.niter = ROUNDS
-        elif kind.startswith("PQ"):
-            index.pq.cp.niter = ROUNDS
+        if "PQ" in kind:
+            # Orders codewords for a filter that is not used here, for many minutes.
+            last = faiss.downcast_index(index.index) if kind.startswith("OPQ") else index
+            last.do_polysemous_training = False
         index.train(base)
         codes = index.sa_encode(base)
         # A codebook of 256 entries for each part of a vector, and the turning of all, in float32.
