@@ -142,7 +142,7 @@ def asked(source: Source, options: Mapping[str, Any], based: bool = False) -> Lo
         raise InvalidOption("a base is for exact weights; leave it, or the quality, out")
     calibration = Calibration.of(options.get("calibration"))
     quantiser = options.get("quantiser")
-    if quantiser in NEEDING and not calibration.layers:
+    if isinstance(quantiser, str) and quantiser in NEEDING and not calibration.layers:
         raise InvalidOption(f"the quantiser {quantiser} needs a calibration; give one, too")
     if bits is not None:
         return _within(source, bits, quantiser, calibration)
