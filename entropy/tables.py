@@ -25,6 +25,9 @@ Int32Array = npt.NDArray[np.int32]
 Float64Array = npt.NDArray[np.float64]
 
 
+_LIMITS: dict[type, Any] = {kind: np.iinfo(kind) for kind in (np.uint8, np.uint16, np.int32)}
+
+
 def _vector(values: Any, dtype: type, name: str, length: int | None = None) -> npt.NDArray[Any]:
     """A read-only 1-D copy of integers in the wanted dtype; refuses values that would change."""
     array = np.atleast_1d(np.asarray(values))
@@ -34,7 +37,7 @@ def _vector(values: Any, dtype: type, name: str, length: int | None = None) -> n
         array = np.repeat(array, length)
     if length is not None and array.size != length:
         raise ValueError(f"{name} has {array.size} values for {length} tables")
-    limits: Any = np.iinfo(dtype)
+    limits = _LIMITS[dtype]
     if array.size and (array.min() < limits.min or array.max() > limits.max):
         raise ValueError(f"{name} holds a value outside {limits.min}..{limits.max}")
     copy: npt.NDArray[Any] = array.astype(dtype)

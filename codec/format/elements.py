@@ -138,6 +138,27 @@ class Reader(_Syntax):
         self._position = end
         return view
 
+    # Numbers are most of what is read: here they take one call each.
+
+    def uint(
+        self, name: str, value: int = 0, low: int = 0, high: int | None = None, size: int = 1
+    ) -> int:
+        """As written."""
+        at = self._position
+        found = int.from_bytes(self._data[at : at + size], "little")
+        if at + size > len(self._data) or found < low or (high is not None and found > high):
+            return super().uint(name, low, low, high, size)  # raises what is wrong
+        self._position = at + size
+        return found
+
+    def varint(self, name: str, value: int, low: int, high: int) -> int:
+        """As written."""
+        at = self._position
+        if at < len(self._data) and low <= (found := self._data[at]) <= min(high, 127):
+            self._position = at + 1
+            return found
+        return super().varint(name, low, low, high)
+
     def seek(self, position: int) -> None:
         """Go on reading from there; beyond the end nothing can be."""
         self._position = position

@@ -262,6 +262,29 @@ static PyObject *py_viterbi(PyObject *Py_UNUSED(self), PyObject *args)
     return done(error);
 }
 
+/* advance(symbols i32[n], states u8[n], following u8[<= n], zero, quantiser) */
+static PyObject *py_advance(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    Py_buffer symbols, states, following;
+    unsigned int zero;
+    unsigned char quantiser;
+    if (!PyArg_ParseTuple(args, "w*w*w*Ib", &symbols, &states, &following, &zero, &quantiser))
+        return NULL;
+    size_t count = (size_t)states.len;
+    int error = !holds(&symbols, count, 4);
+    if (!error && following.len > states.len) {
+        PyErr_SetString(PyExc_ValueError, "more values follow than there are states");
+        error = 1;
+    }
+    if (!error)
+        trellis_advance(symbols.buf, states.buf, count, zero, following.buf,
+                        (size_t)following.len, quantiser);
+    PyBuffer_Release(&symbols);
+    PyBuffer_Release(&states);
+    PyBuffer_Release(&following);
+    return done(error);
+}
+
 static PyMethodDef methods[] = {
     {"split", py_split, METH_VARARGS, "Words to symbols and planes."},
     {"join", py_join, METH_VARARGS, "Symbols and planes to words."},
@@ -271,6 +294,7 @@ static PyMethodDef methods[] = {
     {"tally", py_tally, METH_VARARGS, "Count symbols by their contexts."},
     {"sums", py_sums, METH_VARARGS, "Sums of symbols by rows and columns."},
     {"viterbi", py_viterbi, METH_VARARGS, "Levels of a trellis."},
+    {"advance", py_advance, METH_VARARGS, "From levels to points, and to what follows."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -54,3 +54,11 @@ def viterbi(
     levels: NDArray[int32],
     /,
 ) -> None: ...
+def advance(
+    symbols: NDArray[int32],
+    states: NDArray[uint8],
+    following: NDArray[uint8],
+    zero: int,
+    quantiser: int,
+    /,
+) -> None: ...

@@ -121,6 +121,18 @@ def viterbi(
         state[:size] = before
 
 
+def advance(
+    symbols: IntArray, states: IntArray, following: IntArray, zero: int, quantiser: int
+) -> None:
+    """From levels to points, and to what follows."""
+    symbols -= np.int32(zero)
+    parity, signs = symbols & 1, np.sign(symbols)
+    symbols *= 2
+    symbols -= signs * (states & 1)
+    states[:] = _NEXT[states, parity]
+    following += (states[: following.size] & 1) * np.uint8(quantiser)
+
+
 def _step(total: IntArray, costs: IntArray) -> tuple[IntArray, IntArray]:
     """Costs of the states after a step, and the states before them."""
     after, source = np.empty_like(total), np.empty(total.shape, np.int64)

@@ -1,7 +1,7 @@
 /*
  * trellis.h: levels of a trellis-coded quantiser by Viterbi's algorithm (WEIGHTS.md, "Trellis").
- * Only an encoder asks for it: what it gives are levels like any others. _weights.c wraps it;
- * slow.py is its twin in numpy.
+ * Only an encoder asks for it: what it gives are levels like any others. And what a decoder does
+ * after each value. _weights.c wraps both; slow.py is their twin in numpy.
  *
  * Trellis-coded quantisation: M. Marcellin, T. Fischer, IEEE Trans. Communications 38(1), 1990;
  * with two quantisers of one grid and the level's parity as the way on: H. Schwarz et al., "Hybrid
@@ -105,6 +105,23 @@ static void trellis_strand(const float *x, const uint8_t *contexts, size_t count
         levels[t * stride] = steps[t].level[2 * (before & 1) + parity];
         state = before;
     }
+}
+
+/* After one value of each strand: symbols become steps of the grid, states those that follow, and
+ * contexts of the next values those of their quantisers, `quantiser` apart. No more values follow
+ * than there are states; numbers wrap, as they may be of a damaged file. */
+static void trellis_advance(int32_t *symbols, uint8_t *states, size_t count, uint32_t zero,
+                            uint8_t *following, size_t more, uint8_t quantiser)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t level = (uint32_t)symbols[i] - zero;
+        uint32_t odd = states[i] & 1u, negative = level >> 31;
+        uint32_t back = odd & (uint32_t)(level != 0);
+        symbols[i] = (int32_t)(2 * level - back + 2 * (back & negative));
+        states[i] = trellis_next[states[i] & 7u][level & 1u];
+    }
+    for (size_t i = 0; i < more; i++)
+        following[i] = (uint8_t)(following[i] + (states[i] & 1u) * quantiser);
 }
 
 #endif

@@ -62,18 +62,13 @@ def points(levels: Ints, odd: Array) -> Ints:
 def pull(decoder: Decoder, contexts: Array, tables: Levels, strands: int) -> Ints:
     """The points of a stream. contexts: of the even quantiser. Raises CorruptStream."""
     found = np.empty(contexts.size, np.int32)
-    quantisers = np.empty(contexts.size, np.uint8)
-    state = np.zeros(strands, np.uint8)
+    states = np.zeros(min(strands, contexts.size), np.uint8)
+    own, zero, count = contexts.copy(), tables.zero, tables.count
     for at in range(0, contexts.size, strands):
-        part = slice(at, at + strands)
-        own = contexts[part]
-        state = state[: own.size]
-        which = quantisers[part]
-        np.bitwise_and(state, 1, out=which)
-        levels = decoder.pull(own + which * np.uint8(tables.count), out=found[part])
-        levels -= tables.zero
-        state = NEXT[2 * state + (levels & 1).astype(np.uint8)]
-    return points(found, quantisers)
+        end = at + strands
+        some = decoder.pull(own[at:end], out=found[at:end])
+        words.advance(some, states[: some.size], own[end : end + strands], zero, count)
+    return found
 
 
 def levels(values: Floats, contexts: Array, rates: Floats, strands: int) -> Ints:

@@ -168,3 +168,12 @@ def viterbi(
 ) -> None:
     """The levels of a trellis, into `levels`; trellis.py says what they are."""
     _quick.viterbi(values, contexts, rates, rates.shape[1], strands, levels)
+
+
+def advance(symbols: Symbols, states: Bytes, following: Bytes, zero: int, quantiser: int) -> None:
+    """What a decoder of a trellis does after one value of each strand, all in place.
+
+    symbols: become steps of the grid. states: those after them. following: contexts of the next
+    values, to which `quantiser` is added where theirs is the odd one.
+    """
+    _quick.advance(symbols, states, following, zero, quantiser)

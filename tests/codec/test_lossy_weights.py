@@ -153,6 +153,37 @@ def test_the_trellis_is_the_same_in_c(count: int, strands: int, seed: int) -> No
     assert costs[0] == pytest.approx(costs[1], rel=1e-5)
 
 
+def test_what_a_decoder_does_after_each_value_is_the_same_in_c() -> None:
+    """Also of numbers that only a damaged file has."""
+    rng = np.random.default_rng(0)
+    ends = [-(2**31), -(2**31) + 127, -1, 0, 1, 126, 127, 128, 2**31 - 1]
+    symbols = np.concatenate(
+        [rng.integers(-(2**31), 2**31, 3000), rng.integers(0, 255, 3000), ends]
+    )
+    symbols = symbols.astype(np.int32)
+    states = rng.integers(0, 8, symbols.size).astype(np.uint8)
+    following = rng.integers(0, 40, symbols.size - 5).astype(np.uint8)
+    odd = (states & 1).astype(np.uint8)
+    found = []
+    for module in (words, slow):
+        own = symbols.copy(), states.copy(), following.copy()
+        module.advance(*own, 127, 40)
+        found.append(own)
+    for quick, plain in zip(*found, strict=True):
+        assert np.array_equal(quick, plain)
+    levels = symbols[3000:6000] - 127
+    assert np.array_equal(found[0][0][3000:6000], trellis.points(levels, odd[3000:6000]))
+    assert np.array_equal(
+        found[0][1][3000:6000], trellis.NEXT[2 * states[3000:6000] + (levels & 1)]
+    )
+    next_odd = found[0][1][: following.size] & 1
+    assert np.array_equal(found[0][2], following + 40 * next_odd)
+    with pytest.raises(ValueError, match="more values follow"):
+        words.advance(symbols[:2].copy(), states[:2].copy(), following[:3].copy(), 127, 40)
+    with pytest.raises(ValueError, match="another size"):
+        words.advance(symbols[:2].copy(), states[:3].copy(), following[:1].copy(), 127, 40)
+
+
 def _spent(
     values: np.ndarray, contexts: np.ndarray, rates: np.ndarray, strands: int, levels: np.ndarray
 ) -> float:
