@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
-import io
 import mmap
 import os
+import shutil
 import stat
 import sys
+import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -233,6 +235,9 @@ def show(name: str) -> str:
 
 # ---- reading and writing
 
+_COPIED, _HELD = 2**20, 2**24
+"""Bytes that are copied together, and that are held in memory before a file is made of them."""
+
 
 def read(source: str) -> bytes:
     """All of a file or of standard input."""
@@ -240,6 +245,31 @@ def read(source: str) -> bytes:
         return _standard_input()
     with open(source, "rb") as file:
         return file.read()
+
+
+@contextmanager
+def kept(source: str) -> Iterator[str]:
+    """A file with all of what can be read but once, for what maps it: it is gone when that is."""
+    descriptor, name = tempfile.mkstemp(prefix="lictor-")
+    try:
+        with open(descriptor, "wb") as file:
+            if source == STREAM:
+                with _stdin() as stream:
+                    shutil.copyfileobj(stream, file, _COPIED)
+            else:
+                with open(source, "rb") as other:
+                    shutil.copyfileobj(other, file, _COPIED)
+        yield name
+    finally:
+        try:
+            os.unlink(name)
+        except PermissionError:  # of Windows, as long as it is mapped
+            atexit.register(_unlink, name)
+
+
+def _unlink(name: str) -> None:
+    with suppress(OSError):
+        os.unlink(name)
 
 
 def peek(size: int) -> bytes:
@@ -252,8 +282,14 @@ def peek(size: int) -> bytes:
 
 
 def _standard_input() -> bytes:
+    with _stdin() as stream:
+        return stream.read()
+
+
+@contextmanager
+def _stdin() -> Iterator[IO[bytes]]:
     try:
-        return sys.stdin.buffer.read()
+        yield sys.stdin.buffer
     except OSError as e:
         if e.errno != errno.EBADF:
             raise
@@ -271,7 +307,8 @@ def read_bin(source: str) -> bytes | memoryview:
         start = file.read(4096)
         if not start.startswith(kinds.MAGICS):
             return start
-        if kinds.of_file(start).streams and os.path.isfile(source):
+        kind = kinds.of_file(start)
+        if (kind.streams or kind.maps) and os.path.isfile(source):
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         return start + file.read()
 
@@ -302,9 +339,10 @@ def writing(target: str) -> Iterator[IO[bytes]]:
         with replacing(target) as file:
             yield file
         return
-    buffer = io.BytesIO()
-    yield buffer
-    sys.stdout.buffer.write(buffer.getbuffer())
+    with tempfile.SpooledTemporaryFile(_HELD) as buffer:
+        yield buffer
+        buffer.seek(0)
+        shutil.copyfileobj(buffer, sys.stdout.buffer, _COPIED)
     sys.stdout.buffer.flush()
 
 

@@ -120,7 +120,7 @@ def encode_features(
     if exact and (target != Target() or model is not None):
         raise InvalidTarget("exact arrays have no max_error, mse, bits or model; leave these out")
     way = _way(model, quality, target, models.on(runtime))
-    named = dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}
+    named: Mapping[str, AnyArray] = arrays if isinstance(arrays, Mapping) else {"": arrays}
     kind = kind or (".npz" if isinstance(arrays, Mapping) else ".npy")
     if kind not in KINDS or (kind == ".npy" and len(named) != 1):
         raise UnsupportedArray(

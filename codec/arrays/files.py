@@ -14,6 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.errors import UnsupportedArray
+from lictor.codec.format.arrays import DTYPES
+
+NO_BFLOAT16 = "cannot hold bfloat16; name the output .safetensors"
+_OF_NUMPY = frozenset(DTYPES) - {"bfloat16"}
 
 
 def read(data: bytes, kind: str) -> Any:
@@ -21,15 +25,15 @@ def read(data: bytes, kind: str) -> Any:
     if kind == ".safetensors":
         from lictor.codec.arrays import safetensors
 
-        with _reading(kind):
+        with reading(kind):
             return safetensors.load(data)
     if kind == ".npy":
-        with _reading(kind):
+        with reading(kind):
             found = np.load(io.BytesIO(data), allow_pickle=False)
             if not isinstance(found, np.ndarray):
                 raise ValueError("it is a .npz file")
             return found
-    with _reading(kind):
+    with reading(kind):
         archive = zipfile.ZipFile(io.BytesIO(data))
         names = archive.namelist()
     members = dict(_member(archive, name) for name in names)
@@ -40,12 +44,12 @@ def read(data: bytes, kind: str) -> Any:
 
 def mapped(name: str) -> Any:
     """The array of an .npy file, of which what is looked at is read. Raises UnsupportedArray."""
-    with open(name, "rb") as file, _reading(".npy"):
+    with open(name, "rb") as file, reading(".npy"):
         start = file.read(6)
     if start != b"\x93NUMPY":  # its reader has words for what it is
         with open(name, "rb") as file:
             return read(file.read(), ".npy")
-    with _reading(".npy"):
+    with reading(".npy"):
         try:
             return np.load(name, mmap_mode="r", allow_pickle=False)
         except ValueError:  # none of its values can be mapped: empty, objects, cut
@@ -54,11 +58,11 @@ def mapped(name: str) -> Any:
 
 def _member(archive: zipfile.ZipFile, name: str) -> tuple[str, npt.NDArray[Any]]:
     """A member of an .npz file under the name that numpy gives it."""
-    with _reading(".npz", name):
+    with reading(".npz", name):
         content = archive.read(name)
     if not content.startswith(b"\x93NUMPY"):
         raise UnsupportedArray(f"its member {name} is no array; make a file without it")
-    with _reading(".npz", name):
+    with reading(".npz", name):
         return name.removesuffix(".npy"), np.load(io.BytesIO(content), allow_pickle=False)
 
 
@@ -71,7 +75,7 @@ def metadata(data: bytes, kind: str) -> dict[str, str]:
 
 
 @contextmanager
-def _reading(kind: str, member: str = "") -> Iterator[None]:
+def reading(kind: str, member: str = "") -> Iterator[None]:
     """Whatever a reader stumbles over, as an error that names the file's fault.
 
     Readers of numpy, zipfile and safetensors meet damage with any exception there is; nothing of
@@ -99,25 +103,48 @@ def plain(array: Any) -> npt.NDArray[np.floating[Any]] | None:
 
 
 def write(arrays: Any, file: IO[bytes], kind: str, texts: Mapping[str, str] | None = None) -> None:
-    """Write what `decode_features` returned; texts: metadata of a .safetensors file.
+    """Write what `decode_features` returned, or arrays that decode part after part (Streamed).
 
-    Raises UnsupportedArray.
+    texts: metadata of a .safetensors file. Raises UnsupportedArray.
     """
-    named = arrays if isinstance(arrays, dict) else {"": arrays}
+    named = arrays if isinstance(arrays, Mapping) else {"": arrays}
     if kind == ".safetensors":
         from lictor.codec.arrays import safetensors
 
-        native = {name or "array": _native(a) for name, a in named.items()}
+        native = {name or "array": _native(_whole(a)) for name, a in named.items()}
         file.write(safetensors.save(native, texts))
         return
-    if any(not isinstance(a, np.ndarray) for a in named.values()):
-        raise UnsupportedArray(f"{kind} files cannot hold bfloat16; name the output .safetensors")
+    if any(not _is_of_numpy(a) for a in named.values()):
+        raise UnsupportedArray(f"{kind} files {NO_BFLOAT16}")
     if kind == ".npz":
         _write_npz(named, file)
     elif len(named) == 1:
-        np.save(file, next(iter(named.values())))
+        _write_npy(next(iter(named.values())), file)
     else:
         raise UnsupportedArray(f"{len(named)} arrays do not fit .npy; name the output .npz")
+
+
+def _is_of_numpy(array: Any) -> bool:
+    return isinstance(array, np.ndarray) or getattr(array, "dtype", None) in _OF_NUMPY
+
+
+def _whole(array: Any) -> Any:
+    return array[...] if hasattr(array, "parts") else array
+
+
+def _write_npy(array: Any, file: IO[bytes]) -> None:
+    """Part after part, if it has such."""
+    if not hasattr(array, "parts"):
+        np.lib.format.write_array(file, array, allow_pickle=False)
+        return
+    told = {
+        "descr": np.lib.format.dtype_to_descr(array.kind),
+        "fortran_order": False,
+        "shape": array.shape,
+    }
+    np.lib.format.write_array_header_1_0(file, told)
+    for part in array.parts():
+        file.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
 
 
 def _native(array: Any) -> Any:
@@ -127,9 +154,9 @@ def _native(array: Any) -> Any:
     return array
 
 
-def _write_npz(named: Mapping[str, npt.NDArray[Any]], file: IO[bytes]) -> None:
+def _write_npz(named: Mapping[str, Any], file: IO[bytes]) -> None:
     """As numpy.savez does, which takes no array of the name "file"."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in named.items():
             with archive.open(f"{name or 'array'}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                _write_npy(array, member)

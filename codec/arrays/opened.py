@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import operator
 import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,18 @@ import numpy.typing as npt
 
 from lictor.codec.arrays import methods
 from lictor.codec.arrays.dtypes import as_array
+from lictor.codec.arrays.files import NO_BFLOAT16
 from lictor.codec.arrays.info import view
+from lictor.codec.arrays.mapped import Lazily
 from lictor.codec.arrays.methods import Chunked
-from lictor.codec.errors import CodecError, InvalidOption, InvalidRegion
+from lictor.codec.arrays.methods.chunked import MOST_WORKERS
+from lictor.codec.errors import (
+    CodecError,
+    CorruptFile,
+    InvalidOption,
+    InvalidRegion,
+    UnsupportedArray,
+)
 from lictor.codec.format.arrays import Array
 from lictor.codec.format.picture import Bytes
 from lictor.codec.runtime import store
@@ -71,6 +83,26 @@ class OpenArray:
 
     def _given(self, raw: npt.NDArray[Any]) -> Any:
         return as_array(self._array.dtype, raw, self._array.big_endian)
+
+
+class Streamed(OpenArray):
+    """An array that is written while it is decoded."""
+
+    def parts(self) -> Iterator[Any]:
+        """All of it as arrays that follow one another in memory, a few chunks each."""
+        a = self._array
+        if not isinstance(a, Chunked) or math.prod(a.shape[: a.cut]) != 1:
+            yield self[...]
+            return
+        for first in range(0, a.shape[a.cut], rows := a.rows * MOST_WORKERS):
+            yield self._given(a.window(first, min(first + rows, a.shape[a.cut])))
+
+    @property
+    def kind(self) -> np.dtype[Any]:
+        """The type of an array of numpy. Raises UnsupportedArray for bfloat16."""
+        if self.dtype == "bfloat16":
+            raise UnsupportedArray(NO_BFLOAT16)
+        return np.dtype(self.dtype).newbyteorder(">" if self._array.big_endian else "=")
 
 
 def _parts(index: Any, dimensions: int) -> list[Any] | None:
@@ -142,6 +174,23 @@ def open_array(
         names = ", ".join(list(named)[:8]) or "none"
         raise InvalidOption(f"there is no array {name!r} in the file; name one of: {names}")
     return OpenArray(named[name], models)
+
+
+def all_of(data: Bytes, models: Store = store.DEFAULT) -> Streamed | Lazily:
+    """What `decode_features` gives, as arrays that are decoded when they are asked for."""
+    file = methods.read(view(data))
+    found = {a.name: Streamed(a, models) for a in file.arrays}
+    if len(found) != len(file.arrays):
+        raise CorruptFile("two arrays have one name; the file is damaged, get another copy of it")
+    if file.kind != ".npy":
+        return Lazily({name: partial(_same, array) for name, array in found.items()})
+    if len(found) != 1:
+        raise CorruptFile("an .npy file has one array; the file is damaged, get another copy of it")
+    return next(iter(found.values()))
+
+
+def _same(array: Streamed) -> Streamed:
+    return array
 
 
 def part_of(data: Bytes, region: Any, models: Store) -> Any:

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-_OF_NUMPY = frozenset(
-    ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "F32", "F64")
-)
+OF_NUMPY = {
+    **{"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4"},
+    **{"I32": "<i4", "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"},
+}
+"""The types that numpy has, as it names them."""
 
 
 def load(data: bytes) -> dict[str, Any]:
     """The tensors of a file. Raises whatever its reader does."""
     found: dict[str, Any]
-    if _types(data) <= _OF_NUMPY:
+    if types(data) <= OF_NUMPY.keys():
         from safetensors.numpy import load as read
 
         found = read(data)
@@ -24,6 +26,14 @@ def load(data: bytes) -> dict[str, Any]:
     from lictor.codec.runtime import tensors
 
     return tensors.load(data)
+
+
+def check(name: str) -> None:
+    """See that the header of a file, which is named, is right. Raises whatever its reader does."""
+    from safetensors import safe_open
+
+    with safe_open(name, framework="numpy"):
+        pass
 
 
 def save(named: Mapping[str, Any], texts: Mapping[str, str] | None) -> bytes:
@@ -40,7 +50,7 @@ def save(named: Mapping[str, Any], texts: Mapping[str, str] | None) -> bytes:
     return data
 
 
-def _types(data: bytes) -> set[str]:
+def types(data: bytes) -> set[str]:
     """Those that its header names; of what is no header, the reader has a better word."""
     size = int.from_bytes(data[:8], "little")
     try:

@@ -255,6 +255,9 @@ def _start(job: Job) -> bytes:
 def _content(kind: Kind, job: Job, salvage: bool = False) -> Any:
     """What an input holds. What can be read but once is read whole: Pillow goes back and forth."""
     once = job.source == STREAM or files.special(job.source)
+    if once and kind.maps:
+        with files.kept(job.source) as name:
+            return kind.read(name, salvage=salvage)
     return kind.read(job.source, files.read(job.source) if once else None, salvage=salvage)
 
 

@@ -105,8 +105,8 @@ class Writer(_Syntax):
         return value
 
     def since(self, start: int) -> Bytes:
-        """What was written since position `start`."""
-        return bytes(self.data[start:])
+        """What was written since position `start`; nothing is written while that is held."""
+        return memoryview(self.data)[start:]
 
     def complaint(self, message: str) -> Exception:
         """ValueError."""

@@ -39,6 +39,7 @@ class Arrays(Kind):
     writes = frozenset(form.KINDS)
     output = ".npy or .npz"
     options = frozenset(("max_error", "mse", "bits", "axis", "effort", "chunk", "model", "quality"))
+    maps = True
     # A damaged array has no part that could be salvaged: its error is the answer.
     decode_options = frozenset(("region", "salvage", "progress", "device"))
     advice = "arrays take --max-error, --mse, --bits, or a --model of features"
@@ -65,11 +66,11 @@ class Arrays(Kind):
         store.load_for_arrays(name)
 
     def read(self, name: str, data: bytes | None = None, *, salvage: bool = False) -> Content:
-        """All arrays of the file, and its texts."""
-        from lictor.codec.arrays import files
+        """All arrays of the file, and its texts; where they are mapped, a file's are read later."""
+        from lictor.codec.arrays import files, mapped
 
-        if data is None and name.lower().endswith(".npy"):
-            return Content(files.mapped(name), ".npy")
+        if data is None and self.maps:
+            return Content(*mapped.opened(name))
         if data is None:
             data = Path(name).read_bytes()
         found = form.kind_of(name, data[:16])
@@ -109,9 +110,12 @@ class Arrays(Kind):
     def unpack(
         self, data: Bytes, options: Mapping[str, Any], progress: Progress | None = None
     ) -> Content:
-        """All arrays."""
+        """All arrays, or a part of one; they are decoded while they are written."""
+        from lictor.codec.arrays import opened
+
         said = self.info(data)
-        arrays = self.decode(data, region=options.get("region"))
+        region = options.get("region")
+        arrays = opened.all_of(data) if region is None else self.decode(data, region=region)
         return Content(arrays, said.kind, said.metadata, vars(said))
 
     def write(self, content: Content, file: IO[bytes], target: str, format: str) -> Iterable[str]:

@@ -27,6 +27,7 @@ class Caches(Arrays):
     name, one, whose = "caches", "a cache of keys and values", "a cache's"
     magic, suffixes, key = b"LKV", frozenset[str](), "sizes"
     output = ".npy or .safetensors"
+    maps = False
     options = frozenset(("max_error", "bits", "divergence", "chunk", "quality", "calibration"))
     options |= {"sinks", "recent", "preset"}
     decode_options = frozenset(("salvage", "progress", "device", "calibration"))

@@ -26,6 +26,7 @@ class Embeddings(Arrays):
     name, one, whose = "embeddings", "embeddings", "an embedding file's"
     magic, suffixes, key = b"LEM", frozenset[str](), "vectors"
     output = ".npy or .safetensors"
+    maps = False
     options = frozenset(("max_error", "bits", "chunk", "quality", "preset"))
     decode_options = frozenset(("salvage", "progress", "device"))
     advice = "embeddings take --bits, --max-error or --lossless"

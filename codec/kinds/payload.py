@@ -24,6 +24,7 @@ class Kind(ABC):
     advice: what to do in place of an option that it does not take.
     common: errors that are wrong with the options of encoding, not with one of several files.
     writes: extensions that another kind has, and that .bin files can be decoded to all the same.
+    maps: whether inputs are mapped; what comes from standard input is kept in a file for that.
     streams: whether a file is written while it is encoded, as it may not fit into memory.
     """
 
@@ -41,6 +42,7 @@ class Kind(ABC):
     common: ClassVar[tuple[type[CodecError], ...]]
     decode_common: ClassVar[tuple[type[CodecError], ...]] = (DeviceUnavailable,)
     writes: ClassVar[frozenset[str]] = frozenset()
+    maps: ClassVar[bool] = False
     streams: ClassVar[bool] = False
 
     # ---- what it is

@@ -335,3 +335,56 @@ def test_large_arrays_stream_through(tmp_path: Path):
     env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(given, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-300:]
+
+
+_COMMANDS = """
+import resource, sys
+import numpy as np
+from lictor.codec import decode_features, encode_features
+from lictor.codec.cli.main import main
+small = np.random.default_rng(0).normal(size=(300, 300)).astype("f4")
+decode_features(encode_features(small, chunk=100))  # whatever is loaded and made once
+import safetensors.numpy
+status = open("/proc/self/status").read()
+used = int(status.split("VmData:")[1].split()[0]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (used + int(sys.argv.pop(1)),) * 2)
+main()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_DATA is Linux's")
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["npy", "npz", "safetensors"])
+def test_commands_take_less_memory_than_the_array(kind: str, tmp_path: Path):
+    """From a file and from standard input, and back: never all of it, and of .npz one member."""
+    from safetensors.numpy import save_file
+
+    x = np.random.default_rng(0).normal(size=(2**17, 2**7)).astype(np.float32)
+    given, most = tmp_path / f"x.{kind}", 2 * x.nbytes // 3
+    if kind == "npy":
+        np.save(given, x)
+    elif kind == "npz":
+        np.savez(given, **{f"x{i}": part for i, part in enumerate(np.split(x, 8))})
+    else:
+        save_file({"x": x}, given)
+
+    def run(words: str, source: Path | None = None) -> None:
+        command = [sys.executable, "-c", _COMMANDS, str(most), *words.split()]
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        stdin = (source or Path(os.devnull)).open("rb")
+        with stdin:
+            done = subprocess.run(
+                command, env=env, stdin=stdin, capture_output=True, text=True, cwd=tmp_path
+            )
+        assert done.returncode == 0, done.stderr[-300:]
+
+    own = "--kind arrays --chunk 2048 --max-error .1"
+    run(f"encode {own} x.{kind} a.bin")
+    run(f"encode {own} - b.bin", given)
+    assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
+    if kind == "safetensors":  # its writer has all tensors at once
+        return
+    run(f"decode a.bin y.{kind}")
+    whole = np.load(tmp_path / f"y.{kind}")
+    back = whole if kind == "npy" else np.concatenate([whole[f"x{i}"] for i in range(8)])
+    assert np.abs(back - x).max() <= 0.1
