@@ -103,12 +103,16 @@ class Task:
         """Lambda of each block, in bits for each squared error of a pixel."""
         return self._mean(slope)
 
+    @property
+    def for_eyes(self) -> bool:
+        """Whether the network was trained for what eyes see."""
+        return self.codec is not None and self.codec.loss == zoo.VISIBLE
+
     @cached_property
     def bound(self) -> NDArray[np.float64]:
         """Squared error that each block may have."""
         visible = np.ones(self.colours.shape[:2], np.bool_) if self.seen is None else self.seen
-        for_eyes = self.codec is not None and self.codec.loss == zoo.VISIBLE
-        hidden = eyes.hidden(self.colours) if for_eyes else 1.0
+        hidden = eyes.hidden(self.colours) if self.for_eyes else 1.0
         return BOUND * self._mean(water_level, hidden) * sums(visible)
 
     def _mean(
@@ -123,6 +127,12 @@ class Task:
         """Of each block, as `blocks.squared_errors`."""
         return blocks.squared_errors(self.colours, samples, self.seen)
 
+    def distortion(self, samples: NDArray[Any], errors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What lambda prices: squared errors, or what the network was trained for instead."""
+        if not self.for_eyes:
+            return errors
+        return blocks.seen_errors(samples, self.colours, self.seen, errors)
+
 
 @cache
 def _of_steps(of_quality: Callable[[float], float]) -> NDArray[np.float64]:
@@ -131,14 +141,19 @@ def _of_steps(of_quality: Callable[[float], float]) -> NDArray[np.float64]:
 
 
 class Tried:
-    """What a method makes of some blocks: bits, errors, and what they cost together."""
+    """What a method makes of some blocks: bits, squared errors, and what they cost together.
+
+    price: of the errors, in bits.
+    """
 
     def __init__(self, task: Task, coded: Coded, mask: Mask) -> None:
         assert coded.bits is not None and coded.samples is not None
         # Samples, as large as the picture, are not kept.
         self.coded, self.mask, self.bits = replace(coded, samples=None), mask, coded.bits
         self.errors = task.errors(coded.samples)
-        self.cost = self.bits + task.slope * self.errors
+        coded_errors = np.where(mask, self.errors, 0.0)
+        self.price = task.slope * task.distortion(coded.samples, coded_errors)
+        self.cost = self.bits + self.price
 
 
 def _here() -> bool:
@@ -251,7 +266,9 @@ def _drawn(task: Task, linear: Tried) -> Tried | None:
     if not looks.any():
         return None
     exact = _lossless(task, looks)
-    better = looks & (exact.bits <= linear.cost)
+    # What is drawn is no texture that hides errors.
+    price = np.maximum(linear.price, task.slope * linear.errors)
+    better = looks & (exact.bits <= linear.bits + price)
     if not better.any():
         return None
     return exact if (better == looks).all() else _lossless(task, better)
@@ -265,7 +282,7 @@ def _with_network(task: Task, linear: Tried, rest: Mask) -> tuple[Tried | None, 
     if _weighs(task):
         better |= linear.cost < _CLEARLY * network.cost
     leaving = breaking | (rest & better)
-    kept = _sum(network.cost, rest) + _sum(linear.cost - task.slope * network.errors, breaking)
+    kept = _sum(network.cost, rest) + _sum(linear.cost - network.price, breaking)
     moved = _sum(network.cost, rest & ~leaving) + _sum(linear.cost, leaving)
     alone = _sum(linear.cost, rest)
     if leaving[rest].all() or (_weighs(task) and alone < min(_BETTER * kept, moved / _BETTER)):
@@ -273,21 +290,20 @@ def _with_network(task: Task, linear: Tried, rest: Mask) -> tuple[Tried | None, 
     if moved < _WORTH * kept:
         stays = rest & ~leaving
         again = _network(task, stays)
-        errors = _sum(task.slope * again.errors, stays)
-        if again.bits.sum() + errors + _sum(linear.cost, leaving) < kept:
+        if again.bits.sum() + _sum(again.price, stays) + _sum(linear.cost, leaving) < kept:
             return again, leaving
     return network, breaking
 
 
 def _weighs(task: Task) -> bool:
-    """Whether squared errors of 8 bits are what the network was trained for.
+    """Whether what lambda prices, of 8 bits, is what the network was trained for.
 
     If not, it loses only blocks that another method has better in every respect, or that break the
     bound: there are other losses than this, and smooth pictures of 16 bits are finer than lambda
     asks for (models/picture/high_bit_depth.py).
     """
     assert task.codec is not None
-    return task.codec.loss == zoo.SQUARED and task.picture.depth == 8
+    return task.codec.loss in (zoo.SQUARED, zoo.VISIBLE) and task.picture.depth == 8
 
 
 def _network(task: Task, mask: Mask) -> Tried:

@@ -23,6 +23,7 @@ ACTIVITY, OFFSETS = (6.0, 8.0, 10.0), (0.0, -5.0, -25.0)
 changes there; in between linear, and beyond them as at the ends."""
 DARK, DARK_OFFSET = 60.0, 12.5
 """Below this mean of 0…255 quality rises, linearly, by so much in black."""
+MOST_HIDDEN = 3.0
 LOWEST, HIGHEST = -45.0, 30.0
 UNIT = STEPS // 20
 """Steps of quality that places differ by: few different values cost few bytes."""
@@ -46,13 +47,16 @@ def offsets(colours: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def hidden(colours: NDArray[Any]) -> NDArray[np.float32]:
-    """How many times the squared error of a plane each place hides in its texture, 1 to 4.
+    """How many times the squared error of a plane each place hides in its texture, 1 to 3.
+
+    As `offsets` has it, but no more: in photos weights for eyes need no more, and what stands on
+    texture may be writing.
 
     Args and Returns: as for `offsets`, but for what is returned.
     """
     high = range(0, colours.shape[0], BLOCK)
     found = np.concatenate([_of_texture(_luma(colours[top : top + BLOCK])) for top in high])
-    return np.exp2(-found * np.float32(LAMBDA_OCTAVES / 100))
+    return np.exp2(-found * np.float32(LAMBDA_OCTAVES / 100)).clip(max=MOST_HIDDEN)
 
 
 def quality_map(offsets: NDArray[np.floating[Any]], quality: Quality) -> Quality:

@@ -51,8 +51,8 @@ _DAMPING, _DAMPING_IF_FEW, _FEW = 0.2, 0.3, 20
 _UNEVEN = (0.02, 50.0)
 """Least and most curvature of a place, over the mean of all."""
 
-_FURTHEST = 1.0
-"""How many symbols far a step may go by what eyes see, which is less quadratic than squares."""
+_SEEN_STIFFNESS, _FURTHEST = (0.9, 1.3), 0.7
+"""Of what eyes see, less quadratic: its stiffness, and how many symbols far a step may go."""
 
 _RATE_PULL = 1.5
 """Largest gradient, in bits, of the rate of later symbols: narrow Gaussians know no bound."""
@@ -122,7 +122,8 @@ def refine(
         )
         start = State(plain.y.float().clone(), plain.z.float().clone())
         trained = float(quality_to_lambda(torch.tensor(float(picture.quality))))
-        slope = _slope(model, picture.alone(model.cell), trained)
+        # What eyes see bends too much between two qualities to tell a slope.
+        slope = trained if visible else _slope(model, picture.alone(model.cell), trained)
         search = Search(model, picture, slope, start.y)
         found = search.run(start, iterations(effort), progress)
     before, after = (_measure(model, picture, state) for state in (plain, found))
@@ -244,8 +245,10 @@ class Search:
 
     def __init__(self, model: Searchable, picture: Picture, weight: float, y: Tensor) -> None:
         self.model, self.picture, self.weight = model, picture, weight
-        self.furthest = math.inf if picture.visible is None else _FURTHEST
-        self.curvature = self._curvature(y) if picture.visible is None else self._seen_curvature(y)
+        seen = picture.visible is not None
+        self.furthest = _FURTHEST if seen else math.inf
+        self.stiffness = _SEEN_STIFFNESS if seen else _STIFFNESS
+        self.curvature = self._seen_curvature(y) if seen else self._curvature(y)
 
     def _curvature(self, y: Tensor) -> Tensor:
         """Second derivative of the squared error's price along each channel of y, (M,).
@@ -295,7 +298,7 @@ class Search:
         mean = torch.zeros_like(state.z)
         for i in range(count):
             done = i / max(count - 1, 1)
-            curvature = self.curvature * _between(_STIFFNESS, done)
+            curvature = self.curvature * _between(self.stiffness, done)
             y_hat, pull, side = self._gradients(state, _between(_TEMPERATURE, done), curvature)
             step = (pull / curvature).clamp(-self.furthest, self.furthest)
             state.y = torch.lerp(state.y, y_hat - step, damping)
@@ -305,7 +308,7 @@ class Search:
             if progress is not None:
                 progress(i + 1, count)
         with torch.no_grad():
-            y_hat, _, _ = self._quantise(state, 0.0, self.curvature * _STIFFNESS[1])
+            y_hat, _, _ = self._quantise(state, 0.0, self.curvature * self.stiffness[1])
         return State(y_hat, state.z.round())
 
     @torch.inference_mode()

@@ -1,14 +1,4 @@
-"""What eyes see of a picture's errors: contrast against contrast, in opponent colours.
-
-An error is seen by what it adds to the contrast around it, at every scale from single samples to
-broad shapes: on a wall it is plain, in grass it hides. This is the structural part of SSIM, written
-out: for pictures x and x_hat and their difference d, 1 - (2 cov + c) / (var + var_hat + c) is
-var(d) / (var + var_hat + c), the variances those of a window.
-
-Source: Wang, Simoncelli, Bovik, "Multiscale structural similarity for image quality assessment",
-2003; the colours are those of Ottosson, "A perceptual color space for image processing" (Oklab),
-2020, with some light added before the cube root, as scattered in every eye.
-"""
+"""What eyes see of a picture's errors, as models/visibility.py tells, with gradients."""
 
 from __future__ import annotations
 
@@ -18,36 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SCALES = (0.15, 0.25, 0.25, 0.2, 0.15)
-"""What contrast of lightness counts at 1, 1/2, 1/4, 1/8, 1/16 of the picture's size."""
-COLOUR_SCALES = (0.0, 0.2, 0.3, 0.3, 0.2)
-"""And that of colour, of which eyes see no fine detail."""
-COLOUR = 0.3
-"""What each of the two channels of colour counts beside lightness."""
-SPREAD = (1.0, 3.0, 2.0)
-"""Lightness goes from 0 to 1; green to red, blue to yellow are brought to about that range."""
-SEEN = 0.03**2
-"""The variance below which contrast hides nothing."""
-WINDOW = 8
-"""Side of the windows, the middle of which counts most."""
-WORST = 0.3
-"""Share of the worst places: the rest is the mean over all."""
-STRAY = 0.003
-"""Light added to all: the dark is not infinitely well seen."""
+from lictor.models.visibility import (
+    COLOUR,
+    COLOUR_SCALES,
+    CONES,
+    OPPONENTS,
+    SCALES,
+    SEEN,
+    SEEN_SHARE,
+    SPREAD,
+    SQUARED_SHARE,
+    STRAY,
+    WINDOW,
+    WORST,
+)
 
 Signs = Callable[[Tensor], Tensor]
 """Of the shape of a tensor, -1 and 1."""
-
-_CONES = (
-    (0.4122214708, 0.5363325363, 0.0514459929),
-    (0.2119034982, 0.6806995451, 0.1073969566),
-    (0.0883024619, 0.2817188376, 0.6299787005),
-)
-_OPPONENTS = (
-    (0.2104542553, 0.7936177850, -0.0040720468),
-    (1.9779984951, -2.4285922050, 0.4505937099),
-    (0.0259040371, 0.7827717662, -0.8086757660),
-)
 
 
 class Visibility(nn.Module):
@@ -59,8 +36,8 @@ class Visibility(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         spread = torch.tensor(SPREAD)[:, None]
-        self.register_buffer("cones", torch.tensor(_CONES)[:, :, None, None])
-        self.register_buffer("opponents", (torch.tensor(_OPPONENTS) * spread)[:, :, None, None])
+        self.register_buffer("cones", torch.tensor(CONES)[:, :, None, None])
+        self.register_buffer("opponents", (torch.tensor(OPPONENTS) * spread)[:, :, None, None])
 
     def colours(self, x: Tensor) -> Tensor:
         """Lightness, green to red, blue to yellow of sRGB in about 0…1, (N, 3, H, W)."""
@@ -120,11 +97,6 @@ class Visible(nn.Module):
     It is a distortion as the mean squared error on 0…255 is one: the same lambdas suit it.
     """
 
-    SQUARED, SEEN = 0.16, 2500.0
-    """Weights: with them files of a quality stay about as large as with the squared error alone. On
-    pictures that lictor-s.mse decoded at quality 0, 50 and 100 the parts cost 48 and 354, 12 and
-    109, 3 and 30, where the squared error alone is 300, 74 and 20."""
-
     def __init__(self) -> None:
         super().__init__()
         self.visibility = Visibility()
@@ -133,13 +105,13 @@ class Visible(nn.Module):
         """The distortion of each picture, (N,). Args: as for `Visibility`."""
         squared = (x_hat - x).square() if worth is None else (x_hat - x).square() * worth
         seen = self.visibility(x_hat, x, worth)
-        return self.SQUARED * 255**2 * squared.flatten(1).mean(1) + self.SEEN * seen
+        return SQUARED_SHARE * 255**2 * squared.flatten(1).mean(1) + SEEN_SHARE * seen
 
     def signed(self, x_hat: Tensor, x: Tensor, signs: Signs, worth: Tensor | None = None) -> Tensor:
         """As that of `Visibility`, of this distortion."""
-        share = 255 * (self.SQUARED / x[0].numel()) ** 0.5
+        share = 255 * (SQUARED_SHARE / x[0].numel()) ** 0.5
         squared = x_hat * signs(x) * (1.0 if worth is None else worth.sqrt())
-        return share * squared.sum() + self.SEEN**0.5 * self.visibility.signed(
+        return share * squared.sum() + SEEN_SHARE**0.5 * self.visibility.signed(
             x_hat, x, signs, worth
         )
 

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from lictor.codec import decode, decode_picture, encode, info, verify
+from lictor.codec.api import psnr
 from lictor.codec.cli.verify import _verify_line
 from lictor.codec.errors import InvalidMethod, InvalidQuality
 from lictor.codec.format import picture as bitstream
@@ -87,6 +88,14 @@ def test_promises_of_all(model: str, makes: dict[str, np.ndarray]):
     for number, pixels in enumerate(makes.values()):
         for quality in range(20 * (number % 3), 101, 60):
             kept(pixels, encode(pixels, quality=quality, model=model), quality, model)
+
+
+def test_writing_stays_crisp(makes: dict[str, np.ndarray]):
+    """By weights for eyes, too, which see letters as contrast that hides errors."""
+    for name, least in (("jpeg_of_text", 26), ("photo_with_subtitles", 25)):
+        pixels = makes[name]
+        back = decode_picture(encode(pixels, quality=45)).pixels.reshape(pixels.shape)
+        assert psnr(pixels, back) > least, name
 
 
 @pytest.mark.parametrize("name", ["stripes1.png", "text_1bit.png"])

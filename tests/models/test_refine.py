@@ -11,6 +11,7 @@ from lictor.models import LatentCodec, NoSearch, load
 from lictor.models.coding.quality_ladder import quality_to_lambda
 from lictor.models.picture.latent_search import iterations
 from lictor.models.picture.lictor import Lictor
+from lictor.models.picture.visibility import Visible
 from lictor.models.quality import Quality
 
 
@@ -55,6 +56,38 @@ def test_never_worse_than_plain(model, shape, quality):
     plain = price(x, quality, *coded(model, x, quality, 0))
     for effort in (1, 2):
         assert price(x, quality, *coded(model, x, quality, effort)) <= plain
+
+
+@pytest.mark.parametrize("effort", [1, 3])
+def test_weights_for_eyes_gain_what_eyes_see(effort):
+    model, x, quality = load("lictor-s.vis"), picture(128, 150), Quality.of(40)
+    visible, price = Visible(), quality_to_lambda(torch.tensor(40.0))
+    costs = []
+    for tried in (0, effort):
+        encoder = Encoder()
+        if tried:
+            model.search(x, quality, encoder, tried, None)
+        else:
+            model.encode(x, quality, encoder)
+        stream = encoder.finish()
+        shown = model.decode((128, 150), quality, Decoder(stream))
+        seen = visible((shown * 255).round() / 255, x).item()
+        costs.append(8 * len(stream) + price * seen * 128 * 150)
+    assert costs[1] < 0.97 * costs[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 65), (3, 2)])
+def test_tiny_pictures_for_eyes(shape):
+    coded(load("lictor-s.vis"), picture(*shape), 50, 1)
+
+
+def test_a_map_weighs_what_eyes_see():
+    """Where quality is lower, bits are saved, and nothing breaks."""
+    steps = np.full((8, 8), 120, np.int16)
+    steps[:, 4:] = 20
+    encoder = Encoder()
+    load("lictor-s.vis").search(picture(128, 128), Quality(steps), encoder, 1, None)
+    assert encoder.finish()
 
 
 def test_a_photo_gains(model):
