@@ -176,12 +176,15 @@ def methods(study: Study, source: bytes, quality: float) -> dict[str, Callable[[
         return study.row(title, data, layers=layers)
 
     ways: dict[str, Callable[[], Any]] = {
-        **{name: partial(str, name) for name in ("plain", "deepcabac", "trellis")},
+        **{name: partial(str, name) for name in ("plain", "deepcabac", "trellis", "factors")},
         "equalised": lambda: Equalised(study.moments),
+        "equalised, trellis": lambda: Equalised(study.moments, trellis=True),
         "mixed, plain": lambda: Mixed(study.factors, "plain"),
         "mixed, deepcabac": lambda: Mixed(study.factors, "deepcabac"),
         "mixed, trellis": lambda: Mixed(study.factors, "trellis"),
         "mixed, equalised": lambda: Mixed(study.factors, Equalised(study.moments)),
+        "mixed, equalised, trellis": lambda: Mixed(study.factors, Equalised(study.moments, True)),
+        "mixed, factors": lambda: Mixed(study.factors, "factors"),
     }
     finer = min(quality + 12.5, 100.0)
     return {

@@ -219,7 +219,7 @@ quantiser = click.option(
     "--quantiser",
     metavar="NAME",
     help="Weights with -q or --bits: what makes whole numbers of steps of them, plain, trellis, "
-    "deepcabac or nested; with a --calibration diagonal or feedback, too.  [default: "
+    "deepcabac, nested or factors; with a --calibration diagonal or feedback, too.  [default: "
     "trellis; with a --calibration feedback]",
 )
 by_data = together(

@@ -10,11 +10,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from lictor.codec.errors import (
-    CorruptFile,
-    TruncatedFile,
-    UnsupportedFeature,
-)
+from lictor.codec.errors import CorruptFile, TruncatedFile, UnsupportedFeature
 from lictor.codec.format.elements import Bytes, Reader, Writer, check_magic, version_syntax
 
 MAGIC = b"LIW"
@@ -282,7 +278,46 @@ class Layers(Chunked):
         self.chunks = [c for layer in (self.coarse, *self.finer) for c in layer.chunks]
 
 
-METHODS: dict[int, type[Record]] = {kind.code: kind for kind in (Words, Same, Grid, Cabac, Layers)}
+@dataclass
+class Factors(Chunked):
+    """The product of two grids, and what is added to it.
+
+    rank: columns of left, and rows of right. rest: a grid of the tensor's own shape, or None.
+    product: its chunks, which have no bytes of their own. chunks: all, those of left, right and
+    rest first. values: of a chunk of the product, and of the rest.
+    """
+
+    code: ClassVar[int] = 5
+    name: ClassVar[str] = "factors"
+    rank: int = 1
+    left: Grid = field(default_factory=Grid)
+    right: Grid = field(default_factory=Grid)
+    rest: Grid | None = None
+    product: list[Chunk] = field(default_factory=list)
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """In the order of their chunks."""
+        return (self.left, self.right, *([self.rest] if self.rest else []))
+
+    def syntax(self, io: Reader | Writer) -> None:
+        """All of the heads, and the tables of chunks."""
+        self.rank = io.varint("rank", self.rank, 1, MAX_RANK)
+        self.left.syntax(io)
+        self.right.syntax(io)
+        if io.uint("rest", int(self.rest is not None), 0, 1):
+            self.rest = self.rest or Grid()
+            self.rest.syntax(io)
+        self.values = io.varint("values of a chunk", min(self.values, MAX_VALUES), 1, MAX_VALUES)
+        self.chunks = self.product
+        self._chunks(io, STREAM, 0)
+        self.product = self.chunks
+        self.chunks = [chunk for g in self.grids for chunk in g.chunks] + self.product
+
+
+MAX_RANK = 2**16
+_KINDS: tuple[type[Record], ...] = (Words, Same, Grid, Cabac, Layers, Factors)
+METHODS: dict[int, type[Record]] = {kind.code: kind for kind in _KINDS}
 
 
 def block(io: Reader | Writer, name: str, value: Bytes) -> Bytes:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.weights import grid, grid_tables
+from lictor.codec.weights import grid, grid_tables, trellis
 from lictor.codec.weights.grid import MOST, Quantised
-from lictor.codec.weights.quantisers import Known
+from lictor.codec.weights.quantisers import POINTS, RATE, Known
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.int8]
@@ -30,12 +30,13 @@ _LEAST = 0.01
 
 @dataclass(frozen=True)
 class Equalised:
-    """A quantiser to the nearest level, with steps by columns' inputs.
+    """A quantiser to the nearest level, or in a trellis, with steps by columns' inputs.
 
     moments: of tensors by names, the mean square of each column's input.
     """
 
     moments: Mapping[str, Floats]
+    trellis: bool = False
 
     def __call__(self, values: Floats, known: Known) -> Quantised | None:
         """As a quantiser is called."""
@@ -45,7 +46,8 @@ class Equalised:
         held = np.maximum(squares, _LEAST * squares.mean() + 1e-30).astype(np.float64)
         tried = [self._tried(values, known.step, held, power) for power in POWERS]
         found = [t for t in tried if t is not None]
-        return min(found, key=lambda t: t[0])[1] if found else None
+        best = min(found, key=lambda t: t[0])[1] if found else None
+        return _in_trellis(values, known, best) if best and self.trellis else best
 
     def _tried(
         self, values: Floats, step: float, squares: npt.NDArray[np.float64], power: float
@@ -61,6 +63,16 @@ class Equalised:
         own = levels.astype(np.int32)
         figure = _bits(own) + 0.5 * np.log2(float(error.mean()) + 1e-30)
         return figure, Quantised(own, step, columns=halves if halves.any() else None)
+
+
+def _in_trellis(values: Floats, known: Known, best: Quantised) -> Quantised | None:
+    step = best.step * known.unknown / POINTS
+    halves = np.zeros(values.shape[1], np.int8) if best.columns is None else best.columns
+    scaled = values / (grid.factors(halves) * np.float32(step))
+    if not np.abs(scaled).max() < MOST:
+        return None
+    levels = trellis.of_matrix(scaled, RATE)
+    return Quantised(levels, step, columns=best.columns, trellis=True)
 
 
 def _bits(levels: npt.NDArray[np.int32]) -> float:

@@ -220,7 +220,7 @@ def spaced(tensor: Tensor, record: Stepped) -> Spaced:
     """How large the steps of a record are. Raises CorruptFile."""
     rows, columns = matrix(tensor)
     step = np.uint32(record.step).view(np.float32)
-    by_rows, by_columns = _steps(record.row_steps, rows), _steps(record.column_steps, columns)
+    by_rows, by_columns = steps_of(record.row_steps, rows), steps_of(record.column_steps, columns)
     with np.errstate(over="ignore"):
         own = np.full(rows, step) if by_rows is None else factors(by_rows) * step
     others = None if by_columns is None else factors(by_columns)
@@ -236,7 +236,8 @@ def packed_steps(steps: npt.NDArray[np.int8] | None) -> bytes:
     return bytes(io.data)
 
 
-def _steps(data: Bytes, count: int) -> npt.NDArray[np.int8] | None:
+def steps_of(data: Bytes, count: int) -> npt.NDArray[np.int8] | None:
+    """Half octaves of a plane; None for all 0. Raises CorruptFile."""
     if not len(data):
         return None
     found = grid_tables.plane(data, count, 8)

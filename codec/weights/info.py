@@ -8,7 +8,16 @@ from typing import Any
 
 from lictor.codec.errors import FileError
 from lictor.codec.format.elements import Bytes
-from lictor.codec.format.weights import PREDICTIONS, Cabac, Grid, Layers, Record, Same, Words
+from lictor.codec.format.weights import (
+    PREDICTIONS,
+    Cabac,
+    Factors,
+    Grid,
+    Layers,
+    Record,
+    Same,
+    Words,
+)
 from lictor.codec.weights import file as files
 from lictor.codec.weights.container import Header
 
@@ -52,6 +61,8 @@ def lost_by(method: str) -> str:
         return "plain"
     if method == _ADAPTIVE:
         return "deepcabac"
+    if method.startswith("factors"):
+        return "factors"
     return "nested" if method.endswith(" layers") else ""
 
 
@@ -114,6 +125,8 @@ def _method(header: Header, record: Record | None) -> str:
         return f"grid, {len(record.runs)} tables{', trellis' if record.trellis else ''}"
     if isinstance(record, Layers):
         return f"{1 + len(record.finer)} layers"
+    if isinstance(record, Factors):
+        return f"factors of rank {record.rank}{' and a rest' if record.rest else ''}"
     if isinstance(record, Cabac):
         return _ADAPTIVE
     assert isinstance(record, Words)

@@ -75,9 +75,9 @@ NEEDING = frozenset(("diagonal", "feedback"))
 """Those that are for networks that were calibrated."""
 RATE = 0.4
 """Squared steps of a trellis' grid that a bit is worth: what one more would save."""
-_POINTS = 1.7
+POINTS = 1.7
 """A trellis' grid is so much finer than a plain one of the same error."""
-PLUGINS = {"deepcabac": "cabac", "nested": "layered"}
+PLUGINS = {"deepcabac": "cabac", "nested": "layered", "factors": "factors"}
 """Quantisers in modules of their own, which are imported when they are asked for."""
 
 
@@ -115,7 +115,7 @@ def plain(values: Floats, known: Known) -> Quantised | None:
 @quantiser("trellis")
 def in_trellis(values: Floats, known: Known) -> Quantised | None:
     """All values of a strand together, for the least of squared error and bits."""
-    step = known.step * known.unknown / _POINTS
+    step = known.step * known.unknown / POINTS
     scaled = values / np.float32(step)
     if np.abs(scaled).max() > MOST:
         return None
@@ -137,5 +137,5 @@ def with_feedback(values: Floats, known: Known) -> Coded | None:
 def _calibrated(values: Floats, known: Known, again: bool) -> Coded | None:
     if known.curvature is None:
         return in_trellis(values, known)
-    step = known.step / _POINTS
+    step = known.step / POINTS
     return feedback.quantise(values, step, known.curvature, known.level, again, RATE)

@@ -7,13 +7,13 @@ which have none, comes by here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lictor.codec.errors import CorruptFile
-from lictor.codec.format.weights import CHUNK, Cabac, Chunk, Chunked, Grid, Layers, Words
+from lictor.codec.format.weights import CHUNK, Cabac, Chunk, Chunked, Factors, Grid, Layers, Words
 from lictor.codec.weights import exact, layouts
 from lictor.codec.weights.container import Tensor
 from lictor.codec.weights.exact import Mapped
@@ -21,7 +21,7 @@ from lictor.codec.weights.file import File, naming, needs_base
 from lictor.codec.weights.source import Source
 
 if TYPE_CHECKING:
-    from lictor.codec.weights import layered
+    from lictor.codec.weights import factors, layered
 
 Array = npt.NDArray[np.uint8]
 _AHEAD = 8
@@ -81,15 +81,19 @@ class Reader:
                 self._decode(one, first, last, out)
                 yield out
 
-    def _one(self, tensor: Tensor) -> _One | layered.Opened:
+    def _one(self, tensor: Tensor) -> _Opened:
         own, record, chunks = self._file.original(self._file.numbers[tensor.name])
         if isinstance(record, Layers):
             from lictor.codec.weights import layered
 
             return layered.Opened(record, chunks, own, self._layers)
+        if isinstance(record, Factors):
+            from lictor.codec.weights import factors
+
+            return factors.Opened(record, chunks, own)
         return _One.of(own, record, chunks, self._base)
 
-    def _decode(self, one: _One | layered.Opened, first: int, last: int, out: Array) -> None:
+    def _decode(self, one: _Opened, first: int, last: int, out: Array) -> None:
         """Chunks from … to before …, into memory of just their size."""
 
         def decode(number: int) -> None:
@@ -135,6 +139,7 @@ class _One:
         self._decode(self._record.chunks[number], data, number * self.step, out)
 
 
+_Opened: TypeAlias = "_One | layered.Opened | factors.Opened"
 _Decode = Callable[[Chunk, memoryview, int, Array], None]
 """A chunk, its bytes, where its values begin among the tensor's bytes, and what takes them."""
 

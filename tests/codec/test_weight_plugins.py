@@ -12,6 +12,7 @@ from lictor import codec
 from lictor.codec.weights import mixed
 from lictor.codec.weights.cabac import Adaptive
 from lictor.codec.weights.equalised import Equalised
+from lictor.codec.weights.factors import Product
 from lictor.codec.weights.grid import Quantised
 from lictor.codec.weights.layered import Nested
 from lictor.codec.weights.mixed import Mixed, Stepped
@@ -76,6 +77,18 @@ def test_columns_of_large_inputs_have_finer_steps():
     assert error.mean() < (np.square(plain.levels * 0.2 - own) @ squares).mean()
 
 
+def test_equalised_levels_in_a_trellis():
+    own = np.random.default_rng(2).normal(size=(300, 200)).astype(np.float32)
+    squares = np.geomspace(1e-2, 1e2, 200).astype(np.float32)
+    costs = []
+    for trellis in (False, True):
+        way = Equalised({"a": squares}, trellis)
+        data = codec.encode_weights(save({"a": own}), quality=50, quantiser=way)
+        error = np.square(load(codec.decode_weights(data))["a"] - own) @ squares
+        costs.append(8 * len(data) / own.size + 0.5 * np.log2(error.mean()))
+    assert costs[1] < costs[0] - 0.05
+
+
 @pytest.mark.parametrize("values", [np.zeros((3, 200)), np.full((2, 300), 1e30)])
 def test_degenerate_values(values):
     data = codec.encode_weights(
@@ -102,13 +115,33 @@ def golden_values() -> np.ndarray:
     return golden_levels().astype(np.float32) * np.float32(2**-6) * rows[:, None]
 
 
+def golden_product() -> Product:
+    """The golden levels beside a product of rank 3."""
+    rows = np.where(np.arange(60) % 3 == 1, 4, 0).astype(np.int8)
+    left, right = golden_levels()[:, :3] % 5, golden_levels()[:3] % 3 - 1
+    shifts = np.array([0, 2, 6], np.int8)
+    return Product(
+        Quantised(left, 0.5),
+        Quantised(right, 0.25, rows=shifts),
+        Quantised(golden_levels(), 2**-6, rows=rows),
+    )
+
+
 def golden_file(name: str) -> bytes:
     """The file as it is made now."""
     rows = np.where(np.arange(60) % 3 == 1, 4, 0).astype(np.int8)
     given = Quantised(golden_levels(), 2**-6, rows=rows)
-    way = {"cabac": Adaptive(given), "layers": Nested(given, (3, 5))}[name]
-    source = save({"w": golden_values()})
+    ways = {"cabac": Adaptive(given), "layers": Nested(given, (3, 5)), "factors": golden_product()}
+    way, source = ways[name], save({"w": golden_values()})
     return codec.encode_weights(source, quality=50, quantiser=lambda values, known: way)
+
+
+def test_golden_product() -> None:
+    back = load(codec.decode_weights((GOLDEN / "factors.bin").read_bytes()))["w"]
+    levels = golden_levels()
+    product = (levels[:, :3] % 5 * [1, 2, 8]) @ (levels[:3] % 3 - 1) * np.float32(0.125)
+    assert np.array_equal(back, product.astype(np.float32) + golden_values())
+    assert golden_file("factors") == (GOLDEN / "factors.bin").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["cabac", "layers"])
