@@ -141,8 +141,8 @@ def test_what_is_no_axis(axis: Any) -> None:
 def test_models_are_names() -> None:
     with pytest.raises(ModelUnavailable, match="5 is no model"):
         encode_features(np.zeros(3), model=5)  # type: ignore[arg-type]
-    with pytest.raises(ModelUnavailable, match="None is no model"):
-        encode(Image.new("RGB", (8, 8)), model=None)  # type: ignore[arg-type]
+    with pytest.raises(ModelUnavailable, match="5 is no model"):
+        encode(Image.new("RGB", (8, 8)), model=5)  # type: ignore[arg-type]
 
 
 def test_kinds_that_do_not_fit() -> None:
