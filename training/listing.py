@@ -30,7 +30,10 @@ def entry(name: str, file: Path, training: dict[str, Any], **more: Any) -> dict[
 
 def write(path: Path, entries: list[dict[str, Any]], **rest: Any) -> None:
     """Write a list."""
-    path.write_text(json.dumps({"checkpoints": entries} | rest, indent=2) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps({"checkpoints": entries} | rest, indent=2, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
 
 
 def listed(folder: Path) -> dict[str, dict[str, Any]]:
