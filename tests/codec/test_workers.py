@@ -184,7 +184,7 @@ def test_files_without_permission_are_named(pictures: Path, tmp_path: Path):
 def test_what_is_wrong_with_the_command_is_said_once(pictures: Path, tmp_path: Path):
     status, _, errors = done([*FAKE, "encode", pictures, tmp_path / "out", "-j", "2"])
     assert status == 2
-    assert len(errors) == 1 and errors[0].startswith("lictor: unknown model 'lictor-s.mse'")
+    assert len(errors) == 1 and errors[0].startswith("lictor: unknown model 'lictor-s.vis'")
 
 
 def test_workers_that_cannot_start(pictures: Path, tmp_path: Path):
