@@ -33,7 +33,7 @@ class Lossy:
     """How tensors are coded. step: of matrices; quantiser: what makes levels of them.
 
     vectors: what takes the place of tensors of one axis. calibration: what data say.
-    size: the mean of log2 of a matrix' values, of all values; level: that of what errors cost.
+    size: the mean of log_size of matrices, of all values; level: that of what errors cost.
     scale: the root mean square of all matrices; typical: what steps are multiplied by where data
     say what errors cost.
     """
@@ -62,7 +62,7 @@ class Lossy:
         if 0 < own < _TINIEST:  # so are steps, of which float32 then has no fractions
             return None
         curvature = self.calibration.layers.get(tensor.name)
-        unknown = 2 ** (_BY_SIZE * (math.log2(tensor.values) - self.size))
+        unknown = 2 ** (_BY_SIZE * (log_size(tensor.values) - self.size))
         unknown *= apart(own / (self.scale * unknown))
         step = self.step * (self.typical if curvature else 1.0)
         known = Known(tensor.name, tensor.shape, step, curvature, self.level, unknown)
@@ -112,7 +112,7 @@ def planned(
     sizes = {t.name: grid.matrix(t) for t in source.header.stored if is_matrix(t)}
     level = calibration.level(sizes, name != "diagonal")
     values_of = [rows * columns for rows, columns in sizes.values()]
-    size = sum(n * math.log2(n) for n in values_of) / max(sum(values_of), 1)
+    size = sum(n * log_size(n) for n in values_of) / max(sum(values_of), 1)
     typical = apart(_middle(source, calibration) / scale) if calibration.layers else 1.0
     return Lossy(step, named(name), found, calibration, size, level, scale, typical)
 
@@ -122,6 +122,14 @@ _FINE = 128
 _BY_SIZE = 0.35
 """Power of a matrix' size in its step: what few weights do, each does more of, and their bits are
 few. In proportion to its root would be best if all matrices' errors cost the same in sum."""
+_LARGE = 2**20
+"""Values from which on a matrix counts as no larger: tables of tokens are as large as all else, but
+many language models answer by them, too."""
+
+
+def log_size(values: int) -> float:
+    """log2 of a matrix' values, as steps go by it."""
+    return math.log2(min(values, _LARGE))
 
 
 def asked(source: Source, options: Mapping[str, Any], based: bool = False) -> Lossy | None:

@@ -335,6 +335,16 @@ def test_small_matrices_have_finer_steps_unless_they_are_known() -> None:
     assert errors["plain"][1] > 0.9 * errors["plain"][0]
 
 
+def test_tables_of_tokens_have_the_steps_of_other_large_matrices() -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"tokens": (5000, 640), "layer": (1024, 1024), "head": (64, 1024)}
+    own = {name: ("F32", rng.normal(size=shape)) for name, shape in shapes.items()}
+    with codec.open_weights(codec.encode_weights(made(own), quality=20)) as weights:
+        off = {n: np.std(weights.get_tensor(n) - v.astype("f4")) for n, (_, v) in own.items()}
+    assert off["tokens"] == pytest.approx(off["layer"], rel=0.02)
+    assert off["head"] < off["layer"] / 1.5
+
+
 def test_bits_are_kept() -> None:
     data = made({"w": ("BF16", normal((200, 160))), "v": ("BF16", normal((160, 90), 1))})
     for bits in (2.5, 4.0):
