@@ -180,29 +180,67 @@ static PyObject *restore(FieldObject *self, PyObject *args)
     return result;
 }
 
-/* store(channel, pass, seen i32[n], values i32[n], plane i32[…]) */
-static PyObject *store(FieldObject *self, PyObject *args)
+/* contexts(channel, pass, taps, bias, bounds i64[DIRECT_BOUNDS], index u8[n]) */
+static PyObject *contexts(FieldObject *self, PyObject *args)
 {
-    Py_buffer seen, values, plane;
+    Py_buffer taps, bounds, index;
     int channel, pass;
-    if (!PyArg_ParseTuple(args, "iiy*y*w*", &channel, &pass, &seen, &values, &plane))
+    FieldWeights w = {0};
+    if (!PyArg_ParseTuple(args, "iiy*iy*w*", &channel, &pass, &taps, &w.bias, &bounds, &index))
         return NULL;
     PyObject *result = NULL;
     Field *f = &self->field;
+    if (is_there(f, channel, pass) && are_taps(f, channel, pass, &taps, &w)
+        && holds(&bounds, DIRECT_BOUNDS, 8) && holds(&index, field_pass(f, pass), 1)
+        && !enter(self)) {
+        int error;
+        Py_BEGIN_ALLOW_THREADS
+        error = direct_contexts(f, channel, pass, &w, bounds.buf, index.buf);
+        Py_END_ALLOW_THREADS
+        self->busy = 0;
+        result = error ? PyErr_NoMemory() : Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&taps);
+    PyBuffer_Release(&bounds);
+    PyBuffer_Release(&index);
+    return result;
+}
+
+/* store(channel, pass, values i32[n], root, plane i16 or i32[…] or None) -> whether the plane, which
+   gets the values, holds them; else nothing is stored */
+static PyObject *store(FieldObject *self, PyObject *args)
+{
+    Py_buffer values, plane;
+    int channel, pass, root;
+    if (!PyArg_ParseTuple(args, "iiy*pz*", &channel, &pass, &values, &root, &plane))
+        return NULL;
+    PyObject *result = NULL;
+    Field *f = &self->field;
+    Levels own = {NULL, 1};
     if (is_there(f, channel, pass)) {
         size_t n = field_pass(f, pass);
         size_t whole = (size_t)f->count * (size_t)f->height * (size_t)f->width;
-        if (holds(&seen, n, 4) && holds(&values, n, 4) && holds(&plane, whole, 4)
-            && field_largest(seen.buf, n) <= FIELD_MAX_SYMBOL && !enter(self)) {
-            int error = field_store(f, channel, pass, seen.buf);
-            field_scatter(f, pass, values.buf, plane.buf);
-            self->busy = 0;
-            result = error ? PyErr_NoMemory() : Py_NewRef(Py_None);
-        } else if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_ValueError, "a value outside its range");
+        if (holds(&values, n, 4) && (!plane.buf || are_levels(&plane, whole, &own))) {
+            int64_t most = field_largest(values.buf, n);
+            int fits = own.wide || most <= INT16_MAX, error = 0;
+            if (most > FIELD_MAX_SYMBOL) {
+                PyErr_SetString(PyExc_ValueError, "a value outside its range");
+            } else if (!enter(self)) {
+                int32_t *room = root && fits ? malloc((n + 1) * sizeof *room) : NULL;
+                error = root && fits && !room;
+                if (fits && !error) {
+                    Py_BEGIN_ALLOW_THREADS
+                    error = direct_store(f, channel, pass, values.buf, root, room);
+                    if (own.all)
+                        field_scatter(f, pass, values.buf, &own);
+                    Py_END_ALLOW_THREADS
+                }
+                free(room);
+                self->busy = 0;
+                result = error ? PyErr_NoMemory() : PyBool_FromLong(fits);
+            }
         }
     }
-    PyBuffer_Release(&seen);
     PyBuffer_Release(&values);
     PyBuffer_Release(&plane);
     return result;
@@ -283,6 +321,32 @@ static PyObject *order(FieldObject *self, PyObject *args)
     return result;
 }
 
+/* ordered(out i16 or i32[all]): all values, in the order of coding */
+static PyObject *ordered(FieldObject *self, PyObject *args)
+{
+    Py_buffer out;
+    if (!PyArg_ParseTuple(args, "w*", &out))
+        return NULL;
+    PyObject *result = NULL;
+    Field *f = &self->field;
+    Levels own;
+    size_t plane = (size_t)f->count * (size_t)f->height * (size_t)f->width;
+    if (are_levels(&out, plane * (size_t)f->channels, &own)) {
+        if (f->values.wide && !own.wide)
+            PyErr_SetString(PyExc_ValueError, "values that do not fit");
+        else if (!enter(self)) {
+            for (int32_t c = 0; c < f->channels; c++) {
+                Levels one = levels_from(&own, (size_t)c * plane);
+                field_take_ordered(f, c, &one);
+            }
+            self->busy = 0;
+            result = Py_NewRef(Py_None);
+        }
+    }
+    PyBuffer_Release(&out);
+    return result;
+}
+
 /* narrow() -> whether 16 bits hold all values; nothing can be restored afterwards */
 static PyObject *narrow(FieldObject *self, PyObject *Py_UNUSED(args))
 {
@@ -326,6 +390,8 @@ static PyMethodDef field_methods[] = {
     {"expect", (PyCFunction)expect, METH_VARARGS, "Predictions and contexts; see field.Field."},
     {"restore", (PyCFunction)restore, METH_VARARGS, "Residuals to values; see field.Field."},
     {"store", (PyCFunction)store, METH_VARARGS, "Values of a pass; see field.Field."},
+    {"contexts", (PyCFunction)contexts, METH_VARARGS, "Contexts of values; see field.Field."},
+    {"ordered", (PyCFunction)ordered, METH_VARARGS, "Its values in order; see field.Fitted."},
     {"order", (PyCFunction)order, METH_VARARGS, "Values in order; see field.Fitted."},
     {"narrow", (PyCFunction)narrow, METH_NOARGS, "Ends a field; see field.Field."},
     {"take", (PyCFunction)take, METH_VARARGS, "All values; see field.Field."},

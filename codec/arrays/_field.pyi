@@ -43,11 +43,22 @@ class Field:
         self,
         channel: int,
         turn: int,
-        seen: NDArray[int32],
         values: NDArray[int32],
-        plane: NDArray[int32],
+        root: bool,
+        plane: Integers | None,
+        /,
+    ) -> bool: ...
+    def contexts(
+        self,
+        channel: int,
+        turn: int,
+        taps: NDArray[int32],
+        bias: int,
+        bounds: NDArray[int64],
+        index: NDArray[uint8],
         /,
     ) -> None: ...
+    def ordered(self, out: Integers, /) -> None: ...
     def order(self, values: Integers, /) -> None: ...
     def narrow(self, /) -> bool: ...
     def take(self, out: Integers, /) -> None: ...

@@ -165,16 +165,14 @@ class _Quick:
         if self._sparse is not None:
             self._fitted.order(self._sparse)
             return self._sparse.reshape(-1)
-        for part, predictions in self._fitted.each():
-            self.residuals[part] += context.rounded(predictions).astype(self.residuals.dtype)
+        self._fitted.values(self.residuals)
         return self.residuals
 
     def below(self, cuts: IntArray) -> npt.NDArray[np.uint8]:
         """Of each prediction how many cuts are at or below it; levels are written over."""
         size = self.residuals.size if self._sparse is None else self._sparse.size
         found = self.levels if self.levels.size else np.empty(size, np.uint8)
-        for part, predictions in self._fitted.each():
-            found[part] = direct.contexts(predictions, cuts)
+        self._fitted.contexts(cuts, found)
         return found
 
     def some(self) -> _Known:

@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "field.h"
+#include "field_predict.h"
 
-enum { DIRECT_BOUNDS = 128, DIRECT_STEPS = 7 };
+enum { DIRECT_BOUNDS = 128, DIRECT_PART = 256 };
 
 /* sign(q) floor(sqrt(64 |q|)), of values within +-FIELD_MAX_SYMBOL: IEEE's square root makes it exact. */
 FIELD_CLONES
@@ -19,6 +19,16 @@ static void direct_roots(const int32_t *restrict values, size_t n, int32_t *rest
 {
     for (size_t i = 0; i < n; i++) {
         int32_t root = (int32_t)sqrt(64.0 * fabs((double)values[i]));
+        out[i] = values[i] < 0 ? -root : root;
+    }
+}
+
+/* Likewise where all are within 2^16: below 2^22, float's root is as exact. */
+FIELD_CLONES
+static void direct_small_roots(const int32_t *restrict values, size_t n, int32_t *restrict out)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32_t root = (int32_t)sqrtf(64.0f * fabsf((float)values[i]));
         out[i] = values[i] < 0 ? -root : root;
     }
 }
@@ -34,6 +44,47 @@ static void direct_search(const int64_t *restrict predictions, size_t n,
             at += bounds[at + step - 1] <= predictions[i] ? step : 0;
         out[i] = (uint8_t)at;
     }
+}
+
+/* Likewise of predictions in 32 bits; all bounds are looked at, side by side. */
+FIELD_CLONES
+static void direct_count(const int32_t *restrict predictions, size_t n,
+                         const int32_t *restrict bounds, int count, uint8_t *restrict out)
+{
+    for (size_t at = 0; at < n; at += DIRECT_PART) {
+        size_t m = n - at < DIRECT_PART ? n - at : DIRECT_PART;
+        int32_t found[DIRECT_PART] = {0};
+        for (int k = 0; k < count; k++)
+            for (size_t i = 0; i < m; i++)
+                found[i] += bounds[k] <= predictions[at + i];
+        for (size_t i = 0; i < m; i++)
+            out[at + i] = (uint8_t)found[i];
+    }
+}
+
+/* The context of each value of a pass, by its prediction; bounds: as above. -1: no memory. */
+static int direct_contexts(Field *f, int32_t channel, int pass, const FieldWeights *w,
+                           const int64_t *bounds, uint8_t *out)
+{
+    size_t n = field_pass(f, pass);
+    int wide = field_is_wide(f, w), error = 0, count = 0;
+    int32_t narrow[DIRECT_BOUNDS];
+    void *predictions = malloc((n + 1) * (wide ? sizeof(int64_t) : sizeof(int32_t)));
+    if (!predictions)
+        return -1;
+    if (wide) {
+        error = field_predict(f, channel, pass, w, predictions);
+        if (!error)
+            direct_search(predictions, n, bounds, out);
+    } else {
+        /* A bound below all that 32 bits hold stays below them as the least of these. */
+        for (; count < DIRECT_BOUNDS && bounds[count] <= INT32_MAX; count++)
+            narrow[count] = bounds[count] < INT32_MIN ? INT32_MIN : (int32_t)bounds[count];
+        field_predict_narrow(f, channel, pass, w, predictions);
+        direct_count(predictions, n, narrow, count, out);
+    }
+    free(predictions);
+    return error;
 }
 
 /* sign(q) ceil(|q| / 2^low) */
@@ -62,21 +113,36 @@ static size_t direct_split(const int32_t *restrict values, size_t n, int low,
 }
 
 /* The other way, in place; -1 where a value leaves +-FIELD_MAX_SYMBOL. rest: one for each that is
-   not 0. */
-static int direct_join(int32_t *restrict high, size_t n, int low, const int32_t *restrict rest)
+   not 0, `count` of them, unless low is 0. */
+static int direct_join(int32_t *restrict high, size_t n, int low, const int32_t *restrict rest,
+                       size_t count)
 {
     int64_t half = low ? (int64_t)1 << (low - 1) : 0;
+    size_t next = 0;
     int wrong = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!high[i])
-            continue;
+    if (!low)
+        return field_largest(high, n) > FIELD_MAX_SYMBOL ? -1 : 0;
+    for (size_t i = 0; count && i < n; i++) {
+        int there = high[i] != 0;
         int64_t size = high[i] < 0 ? -(int64_t)high[i] : high[i];
-        size = ((size - 1) << low) + (low ? *rest++ + half : 0) + 1;
+        size = ((size - there) << low) + (there ? rest[next - (next == count)] + half + 1 : 0);
+        next += (size_t)there;
         wrong |= size > FIELD_MAX_SYMBOL || size < 0;
         size = size > FIELD_MAX_SYMBOL || size < 0 ? 0 : size;
         high[i] = (int32_t)(high[i] < 0 ? -size : size);
     }
     return wrong ? -1 : 0;
+}
+
+/* Takes a pass in, as its values, which are within +-FIELD_MAX_SYMBOL; root: predictions are made of
+   square roots. room: for n of these. -1: no memory. */
+static int direct_store(Field *f, int32_t channel, int pass, const int32_t *values, int root,
+                        int32_t *room)
+{
+    size_t n = field_pass(f, pass);
+    if (root)
+        (field_largest(values, n) < 1 << 16 ? direct_small_roots : direct_roots)(values, n, room);
+    return field_store(f, channel, pass, root ? room : values);
 }
 
 #endif

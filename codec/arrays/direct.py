@@ -41,11 +41,16 @@ def contexts(predictions: IntArray, bounds: IntArray) -> npt.NDArray[np.uint8]:
     """How many bounds, which are in order, are at or below each prediction."""
     if _field is None or bounds.size > _MOST_BOUNDS or not predictions.flags.c_contiguous:
         return np.searchsorted(bounds, predictions, side="right").astype(np.uint8)
-    padded = np.full(_MOST_BOUNDS + 1, np.iinfo(np.int64).max)
-    padded[: bounds.size] = bounds
     out = np.empty(predictions.shape, np.uint8)
-    _field.search(predictions, padded, out)
+    _field.search(predictions, padded(bounds), out)
     return out
+
+
+def padded(bounds: IntArray) -> IntArray:
+    """Bounds, as many as there may be, as the extension takes them."""
+    found = np.full(_MOST_BOUNDS + 1, np.iinfo(np.int64).max)
+    found[: bounds.size] = bounds
+    return found
 
 
 def split(values: AnyInt, low: int) -> tuple[Int32, Int32]:

@@ -34,7 +34,7 @@ static PyObject *roots(PyObject *Py_UNUSED(self), PyObject *args)
         for (size_t at = 0; at < n; at += LEVELS_BLOCK) {
             int32_t room[LEVELS_BLOCK], found[LEVELS_BLOCK];
             size_t m = n - at < LEVELS_BLOCK ? n - at : LEVELS_BLOCK;
-            direct_roots(levels_get(&from, at, m, room), m, found);
+            (wide ? direct_roots : direct_small_roots)(levels_get(&from, at, m, room), m, found);
             levels_put(&to, at, m, found);
         }
         Py_END_ALLOW_THREADS
@@ -105,7 +105,7 @@ static PyObject *join(PyObject *Py_UNUSED(self), PyObject *args)
     }
     if (good) {
         Py_BEGIN_ALLOW_THREADS
-        wrong = direct_join(high.buf, n, low, rest.buf);
+        wrong = direct_join(high.buf, n, low, rest.buf, (size_t)rest.len / 4);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&high);

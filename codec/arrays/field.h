@@ -351,14 +351,32 @@ static void field_order(const Field *f, const Levels *plane, const Levels *out)
     }
 }
 
-/* Values of a pass in order to their places in a plane. */
-static void field_scatter(const Field *f, int pass, const int32_t *in, int32_t *plane)
+/* All values of a channel, in the order of coding; they fit. */
+static void field_take_ordered(const Field *f, int32_t channel, const Levels *out)
+{
+    size_t place = 0;
+    for (int pass = 0; pass < FIELD_PASSES; pass++) {
+        FieldRow r = field_first(pass);
+        while (field_next(f, &r)) {
+            size_t from = field_sub(f, channel, r.sub) + r.at;
+            for (int k = 0; k < r.columns; k++, place++) {
+                int32_t value = field_number(&f->values, from + (size_t)k);
+                if (out->wide)
+                    ((int32_t *)out->all)[place] = value;
+                else
+                    ((int16_t *)out->all)[place] = (int16_t)value;
+            }
+        }
+    }
+}
+
+/* Values of a pass in order to their places in a plane; they fit. */
+static void field_scatter(const Field *f, int pass, const int32_t *in, const Levels *plane)
 {
     FieldRow r = field_first(pass);
     while (field_next(f, &r)) {
-        int32_t *row = plane + field_row(f, &r);
-        for (int k = 0; k < r.columns; k++)
-            row[2 * k] = *in++;
+        levels_put_apart(plane, field_row(f, &r), 2, (size_t)r.columns, in, 1);
+        in += r.columns;
     }
 }
 

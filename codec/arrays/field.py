@@ -6,7 +6,6 @@ plane is too long for it: the same integers from both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays import context
+from lictor.codec.arrays import context, direct
 from lictor.codec.arrays.context import LEVELS, MAX_SYMBOL, Grid, Weights
+from lictor.codec.arrays.direct import padded
 
 if TYPE_CHECKING:
     from numpy import int32, int64, uint8
@@ -50,8 +50,16 @@ class Field(Protocol):
         Both arrays are written over.
         """
 
-    def store(self, channel: int, turn: int, seen: NDArray[int32], values: NDArray[int32]) -> None:
-        """Take a pass in whose values are within MAX_SYMBOL; seen: what predictions are made of."""
+    def contexts(
+        self, channel: int, turn: int, w: Weights, bounds: NDArray[int64]
+    ) -> NDArray[uint8]:
+        """How many of some bounds, which are in order, are at or below each prediction."""
+
+    def store(self, channel: int, turn: int, values: NDArray[int32], root: bool) -> None:
+        """Take a pass in, as its values, within MAX_SYMBOL.
+
+        root: predictions are made of square roots; of all passes, or of none.
+        """
 
     @property
     def values(self) -> NDArray[Any]:
@@ -77,7 +85,7 @@ class _Quick:
         assert _field is not None
         self._c = _field.Field(g.channels, g.count, g.height, g.width)
         self._g, self._sizes = g, g.sizes
-        self._others: NDArray[int32] | None = None
+        self._others: NDArray[Any] | None = None  # where predictions are made of something else
 
     def predict(self, channel: int, turn: int, w: Weights) -> NDArray[int64]:
         """As Field.predict."""
@@ -100,11 +108,21 @@ class _Quick:
         """As Field.restore."""
         return bool(self._c.restore(channel, turn, rounded, residuals))
 
-    def store(self, channel: int, turn: int, seen: NDArray[int32], values: NDArray[int32]) -> None:
+    def contexts(
+        self, channel: int, turn: int, w: Weights, bounds: NDArray[int64]
+    ) -> NDArray[uint8]:
+        """As Field.contexts."""
+        return _contexts(self._c, self._sizes[turn], channel, turn, w, padded(bounds))
+
+    def store(self, channel: int, turn: int, values: NDArray[int32], root: bool) -> None:
         """As Field.store."""
-        if self._others is None:
-            self._others = np.zeros((self._g.channels, self._g.plane), np.int32)
-        self._c.store(channel, turn, seen, values, self._others[channel])
+        if root and self._others is None:
+            self._others = np.zeros((self._g.channels, self._g.plane), np.int16)
+        plane = None if self._others is None else self._others[channel]
+        if not self._c.store(channel, turn, values, root, plane):
+            assert self._others is not None
+            self._others = self._others.astype(np.int32)
+            self._c.store(channel, turn, values, root, self._others[channel])
 
     @cached_property
     def values(self) -> NDArray[Any]:
@@ -115,6 +133,15 @@ class _Quick:
         found = np.empty((self._g.channels, self._g.plane), kind)
         self._c.take(found)
         return found
+
+
+def _contexts(
+    field: Any, size: int, channel: int, turn: int, w: Weights, bounds: NDArray[int64]
+) -> NDArray[uint8]:
+    """As Field.contexts, by a field of the extension; bounds: `padded`."""
+    index = np.empty(size, np.uint8)
+    field.contexts(channel, turn, _taps(w), w.bias, bounds, index)
+    return index
 
 
 def _taps(w: Weights) -> NDArray[int32]:
@@ -150,11 +177,18 @@ class Slow:
             return False
         self._errors[channel][self._g.places[turn]] = np.abs(residuals.astype(np.int64))
         small = values.astype(np.int32)
-        self.store(channel, turn, small, small)
+        self.store(channel, turn, small, False)
         return True
 
-    def store(self, channel: int, turn: int, seen: NDArray[int32], values: NDArray[int32]) -> None:
+    def contexts(
+        self, channel: int, turn: int, w: Weights, bounds: NDArray[int64]
+    ) -> NDArray[uint8]:
+        """As Field.contexts."""
+        return direct.contexts(self.predict(channel, turn, w), bounds)
+
+    def store(self, channel: int, turn: int, values: NDArray[int32], root: bool) -> None:
         """As Field.store."""
+        seen = direct.roots(values) if root else values
         self._coded[channel][self._g.places[turn]] = seen
         self.values[channel][self._g.places[turn]] = values
 
@@ -202,15 +236,17 @@ class Fitted:
         lengths = np.ceil(np.log2(1.0 + np.abs(numbers.astype(np.float64))))
         return float(lengths.sum()) + 2 * numbers.size + 4 * counts.size + 4 * len(taps)
 
-    def each(self) -> Iterator[tuple[slice, NDArray[int64]]]:
-        """Where each pass of each channel is in the order of coding, and its predictions."""
-        start = 0
+    def contexts(self, bounds: NDArray[int64], out: NDArray[uint8]) -> None:
+        """Of all values, in the order of coding, as Field.contexts."""
+        start, known = 0, padded(bounds)
         for c, turn in ((c, t) for c in range(self._g.channels) for t in range(context.PASSES)):
-            w, size = self.weights[c][turn], self._g.sizes[turn]
-            predictions = np.empty(size, np.int64)
-            self._c.predict(c, turn, _taps(w), w.bias, predictions)
-            yield slice(start, start + size), predictions
-            start += size
+            end = start + self._g.sizes[turn]
+            out[start:end] = _contexts(self._c, end - start, c, turn, self.weights[c][turn], known)
+            start = end
+
+    def values(self, out: NDArray[Any]) -> None:
+        """All that predictions are made of, in the order of coding."""
+        self._c.ordered(out)
 
     def order(self, values: NDArray[Any]) -> None:
         """Puts values (channels, plane) in the order of coding, in place."""

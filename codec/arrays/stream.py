@@ -17,7 +17,6 @@ from lictor.codec.arrays import analysis, context, direct
 from lictor.codec.arrays import field as fields
 from lictor.codec.arrays.analysis import DIRECT, MAX_TABLES, RESIDUAL, ROOT, AnyInt
 from lictor.codec.arrays.context import LEVELS, MAX_SYMBOL, PASSES, Grid, IntArray, Weights
-from lictor.codec.arrays.field import Field
 from lictor.codec.errors import CodecError, CorruptFile
 from lictor.codec.format.picture import Bytes
 from lictor.entropy import (
@@ -232,6 +231,7 @@ def _encode(q: AnyInt, g: Grid, quick: bool) -> tuple[Model, bytes]:
     return model, encoder.finish()
 
 
+@lru_cache(maxsize=MAX_SHIFT)
 def _raw(low: int) -> Tables:
     """A table of no information, whose symbols are `low` bits as they are."""
     return Tables.from_frequencies([[fitted.TOTAL, 0]], 0, low)
@@ -284,27 +284,12 @@ def _decode(data: Bytes, g: Grid) -> AnyInt:
                 rounded, index = field.expect(c, turn, w, contexts)
                 good = field.restore(c, turn, rounded, io.code(None, index, tables))
             else:
-                predictions = field.predict(c, turn, w)
-                good = _decode_direct(io, tables, model, field, predictions, c, turn)
+                index = field.contexts(c, turn, w, model.bounds)
+                values = _pull_split(io, index, tables, model.low)
+                good = values is not None
+                if values is not None:
+                    field.store(c, turn, values, model.mode == ROOT)
             if not good:
                 raise _damaged("has a value outside its range")
     decoder.close()
     return field.values
-
-
-def _decode_direct(
-    io: Pull,
-    tables: Tables,
-    model: Model,
-    field: Field,
-    predictions: IntArray,
-    c: int,
-    turn: int,
-) -> bool:
-    """A pass whose symbols are the values themselves; whether all are in range."""
-    index = direct.contexts(predictions, model.bounds)
-    values = _pull_split(io, index, tables, model.low)
-    if values is None:
-        return False
-    field.store(c, turn, direct.roots(values) if model.mode == ROOT else values, values)
-    return True

@@ -63,6 +63,10 @@ def test_field_is_that_of_numpy(big: bool):
             w = some_weights(g, rng, c, turn, big)
             predictions = quickly.predict(c, turn, w)
             assert np.array_equal(predictions, slowly.predict(c, turn, w))
+            bounds = np.unique(rng.choice(predictions, 9) + rng.integers(-1, 2, 9))
+            for some in (bounds, bounds << 30):
+                found = quickly.contexts(c, turn, w, some)
+                assert np.array_equal(found, slowly.contexts(c, turn, w, some))
             rounded, index = quickly.expect(c, turn, w, contexts)
             other = slowly.expect(c, turn, w, contexts)
             assert np.array_equal(rounded, other[0]) and np.array_equal(index, other[1])
@@ -71,6 +75,23 @@ def test_field_is_that_of_numpy(big: bool):
             residuals = (values - rounded).astype(np.int32)
             assert quickly.restore(c, turn, rounded.copy(), residuals.copy())
             assert slowly.restore(c, turn, rounded, residuals)
+        assert np.array_equal(quickly.values, slowly.values)
+
+
+@needs_c
+@pytest.mark.parametrize("root", [False, True])
+@pytest.mark.parametrize("most", [300, 2**15, 2**17, context.MAX_SYMBOL])
+def test_values_that_are_coded_themselves_are_those_of_numpy(root: bool, most: int):
+    rng = np.random.default_rng(most)
+    for _ in range(20):
+        g = Grid(*(int(rng.integers(1, n)) for n in (4, 4, 8, 9)))
+        quickly, slowly = field.of(g), field.Slow(g)
+        for c, turn in ((c, t) for c in range(g.channels) for t in range(3) if g.sizes[t]):
+            w = some_weights(g, rng, c, turn, False)
+            assert np.array_equal(quickly.predict(c, turn, w), slowly.predict(c, turn, w))
+            values = rng.integers(-most, most + 1, g.sizes[turn], np.int32)
+            for one in (quickly, slowly):
+                one.store(c, turn, values if c else values // 64, root)
         assert np.array_equal(quickly.values, slowly.values)
 
 
@@ -288,7 +309,15 @@ def test_a_field_refuses_what_would_leave_its_memory():
     with pytest.raises(ValueError):
         f.restore(0, 0, np.full(4, 2**30, np.int32), np.zeros(4, np.int32))
     with pytest.raises(ValueError):
-        f.store(0, 0, np.zeros(3, np.int32), np.zeros(4, np.int32), np.zeros(16, np.int32))
+        f.store(0, 0, np.zeros(3, np.int32), False, None)
+    with pytest.raises(ValueError):
+        f.store(0, 0, np.zeros(4, np.int32), True, np.zeros(15, np.int32))
+    with pytest.raises(ValueError):
+        f.store(0, 0, np.full(4, 2**30, np.int32), True, np.zeros(16, np.int32))
+    with pytest.raises(ValueError):
+        f.contexts(0, 0, none, 0, np.zeros(7, np.int64), np.zeros(4, np.uint8))
+    with pytest.raises(ValueError):
+        f.ordered(np.zeros(31, np.int16))
 
 
 @needs_c

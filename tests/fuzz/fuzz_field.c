@@ -6,6 +6,9 @@
 #define NAME "fuzz_field"
 #include "fuzz.h"
 
+#pragma GCC diagnostic ignored "-Wunused-function"
+
+#include "../../codec/arrays/direct.h"
 #include "../../codec/arrays/field_fit.h"
 
 enum { MOST = 9 * 9 * 3 };
@@ -97,6 +100,12 @@ static void decode(Field *f, Bytes *b, int bits, int wide)
                 || field_predict_rounded(f, c, pass, &w, rounded))
                 return;
             field_levels(f, c, pass, &w, &same, levels);
+            int64_t bounds[DIRECT_BOUNDS];
+            uint8_t contexts[MOST];
+            for (int k = 0; k < DIRECT_BOUNDS; k++)
+                bounds[k] = k < DIRECT_BOUNDS - 1 ? (int64_t)(k - 60) * (1ll << (bits * 2)) : INT64_MAX;
+            if (direct_contexts(f, c, pass, &w, bounds, contexts))
+                return;
             int32_t distance = field_distance(&w);
             for (int m = 0; m < f->count; m++)
                 for (int y = 0; y < f->height; y++)
@@ -117,6 +126,10 @@ static void decode(Field *f, Bytes *b, int bits, int wide)
                         if (c)
                             before += 2 * taken(f, errors, c - distance, m, y, x, FIELD_CENTRE);
                         require(p == predictions[i], "another prediction");
+                        int below = 0;
+                        while (bounds[below] <= p)
+                            below++;
+                        require(below == contexts[i], "another context");
                         require(field_rounded(p) == rounded[i], "rounded otherwise");
                         require(slow_level(w.spread[0] + w.spread[1] * near + w.spread[2] * before)
                                     == levels[i], "another level");
@@ -136,8 +149,9 @@ static void decode(Field *f, Bytes *b, int bits, int wide)
                 return;
             if (field_store(f, c, pass, own) || field_store_errors(f, c, pass, residuals))
                 return;
-            field_scatter(f, pass, own, values[c]);
-            field_scatter(f, pass, residuals, errors[c]);
+            Levels own_values = {values[c], 1}, own_errors = {errors[c], 1};
+            field_scatter(f, pass, own, &own_values);
+            field_scatter(f, pass, residuals, &own_errors);
             if (f->values.wide)
                 field_take_plane_32(f, f->values.all, c, back);
             else {
@@ -190,7 +204,7 @@ static void encode(Field *f, Bytes *b, int bits)
             int unit = c * FIELD_PASSES + pass;
             size_t n = field_pass(&g, pass);
             int64_t predictions[MOST];
-            int32_t own[MOST], expected[MOST], own_errors[MOST];
+            int32_t own[MOST], expected[MOST], ordered[MOST], own_errors[MOST];
             FieldWeights w = {taps + used, counts[unit], biases[unit],
                               {spreads[3 * unit], spreads[3 * unit + 1], spreads[3 * unit + 2]}};
             used += (size_t)counts[unit];
@@ -203,8 +217,10 @@ static void encode(Field *f, Bytes *b, int bits)
             require(memcmp(own_levels, levels + start, n) == 0, "the encoder has other levels");
             memcpy(own_errors, residuals + start, n * sizeof *own);
             require(!field_values(own, own_errors, n), "range");
-            Levels from = {wanted[c], 1}, to = {expected, 1};
+            Levels from = {wanted[c], 1}, to = {expected, 1}, other = {ordered, 1};
             field_order(&g, &from, &to);
+            field_take_ordered(f, c, &other);
+            require(memcmp(expected, ordered, plane * sizeof *ordered) == 0, "another order");
             require(memcmp(own, expected + at, n * sizeof *own) == 0, "other values come back");
             at += n;
             require(!field_store(&g, c, pass, own)

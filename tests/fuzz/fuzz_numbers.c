@@ -24,22 +24,27 @@ static int compared(const void *a, const void *b)
 /* Parts of whatever size; of values in range, those that were split are joined again. */
 static void direct(const int32_t *given, size_t n, int low)
 {
-    int32_t high[MOST], rest[MOST], values[MOST], other[MOST];
+    int32_t high[MOST], rest[MOST], values[MOST], other[MOST], small[MOST];
     int64_t bounds[DIRECT_BOUNDS], predictions[MOST];
     uint8_t found[MOST];
     memcpy(high, given, n * sizeof *high);
-    (void)direct_join(high, n, low, given);
+    (void)direct_join(high, n, low, given, n);
     for (size_t i = 0; i < n; i++)
         values[i] = given[i] / 8;
+    for (size_t i = 0; i < n; i++)
+        high[i] = given[i] / (1 << 15);     /* within 2^16 */
+    direct_roots(high, n, other);
+    direct_small_roots(high, n, small);
+    require(!memcmp(other, small, n * sizeof *small), "another root");
     direct_roots(values, n, other);
-    size_t count = direct_split(values, n, low, high, rest);
+    size_t count = direct_split(values, n, low, high, rest), there = count;
     for (size_t i = 0; i < n; i++) {
         int64_t size = other[i] < 0 ? -(int64_t)other[i] : other[i];
         int64_t whole = 64 * (values[i] < 0 ? -(int64_t)values[i] : values[i]);
         require(size * size <= whole && (size + 1) * (size + 1) > whole, "wrong");
         count -= values[i] != 0;
     }
-    require(count == 0 && direct_join(high, n, low, rest) == 0, "wrong");
+    require(count == 0 && direct_join(high, n, low, rest, there) == 0, "wrong");
     require(!memcmp(high, values, n * sizeof *high), "wrong");
     for (size_t i = 0; i < DIRECT_BOUNDS; i++)
         bounds[i] = i < n && i + 1 < DIRECT_BOUNDS ? (int64_t)given[i] * (1ll << (given[i] & 31)) : INT64_MAX;
