@@ -79,7 +79,7 @@ def _chosen_quickly(q: AnyInt, g: Grid, low: int, modes: list[int]) -> Choice:
     mode = modes[0]
     if len(modes) > 1:
         part = analysis.some()
-        mode = min(modes, key=lambda mode: _way(part, low, mode)[0])
+        mode = min(modes, key=lambda mode: _bits(part, low, mode))
     if mode == RESIDUAL:
         symbols, fine, bounds = analysis.residuals, analysis.levels, np.arange(1, LEVELS)
         low = 0
@@ -197,6 +197,23 @@ def _way(a: _Known, low: int, mode: int) -> tuple[float, _Contexts]:
     return cost + low * np.count_nonzero(a.values), found
 
 
+def _bits(a: _Known, low: int, mode: int) -> float:
+    """Bits of a way of coding alone, about."""
+    if mode == RESIDUAL:
+        return _shared_bits(a.residuals, a.levels, LEVELS)
+    cuts = _cuts(a.predictions, a.values.size)
+    contexts = direct.contexts(a.predictions, cuts)
+    return _shared_bits(a.values, contexts, cuts.size + 1, low)
+
+
+def _shared_bits(values: AnyInt, fine: AnyInt, count: int, low: int = 0) -> float:
+    """Of values, once contexts share tables; with the low bits that have none."""
+    bits, _, found = shared(values, fine, count, MAX_TABLES, low)
+    if found is None:
+        bits = _contexts(values, fine, np.arange(1, count), low)[0]
+    return bits + low * np.count_nonzero(values)
+
+
 def _cuts(predictions: IntArray, size: int) -> IntArray:
     """Bounds of contexts, by some predictions from all over, for so many values."""
     wanted = np.linspace(0, 1, min(MAX_TABLES, 2 + size // 1000) + 1)[1:-1]
@@ -257,8 +274,6 @@ def estimate(q: AnyInt, g: Grid) -> tuple[float, float]:
         bits = sparse.weight_bits
         low, values = _low_bits(q), sparse.to_values()
         cuts = _cuts(sparse.predictions, q.size)
-        cost = _contexts(values, sparse.below(cuts), cuts, low)[0]
-        return bits, cost + low * np.count_nonzero(values)
+        return bits, _shared_bits(values, sparse.below(cuts), cuts.size + 1, low)
     found = fields.Fitted(g, q, every=q.size)
-    symbols = shared(found.residuals, found.levels, LEVELS, MAX_TABLES)[0]
-    return found.weight_bits, symbols
+    return found.weight_bits, _shared_bits(found.residuals, found.levels, LEVELS)

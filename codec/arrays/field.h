@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #endif
 
+#include "field_map.h"
 #include "levels.h"
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
@@ -57,9 +58,10 @@ typedef struct {
     size_t inner;               /* values of all planes' subplanes of one kind */
     size_t margin, each;        /* before and behind them, and with that */
     FieldNumbers values, errors;
-    int32_t *total;             /* (inner,) sums of a pass, */
-    uint8_t *levels;            /* (inner,) and its levels */
-    int64_t *wide;              /* (inner,) sums where 32 bits may not do; NULL until then */
+    int32_t *total;             /* (inner,) sums of a subplane, */
+    uint8_t *levels;            /* and its levels; with a map (2, inner,), of a pass */
+    int64_t *wide;              /* likewise sums where 32 bits may not do; NULL until then */
+    FieldMap map;               /* empty where rows are long */
 } Field;
 
 typedef struct {
@@ -108,8 +110,11 @@ static void field_free(Field *f)
     free(f->total);
     free(f->levels);
     free(f->wide);
+    map_free(&f->map);
     memset(f, 0, sizeof *f);
 }
+
+static int field_chart(Field *f);
 
 /* Of a shape whose values fit memory; -1 if they do not. */
 static int field_init(Field *f, int32_t channels, int32_t count, int32_t height, int32_t width)
@@ -128,9 +133,11 @@ static int field_init(Field *f, int32_t channels, int32_t count, int32_t height,
         return -1;
     f->values.all = field_zeros(field_bytes(f, 0));
     f->errors.all = field_zeros(field_bytes(f, 0));
-    f->total = malloc((f->inner + 1) * sizeof *f->total);
-    f->levels = malloc(f->inner + 1);
-    if (f->values.all && f->errors.all && f->total && f->levels)
+    int mapped = width <= MAP_COLUMNS && (int64_t)height * width <= MAP_PLACES
+                 && f->each <= INT32_MAX / 4;
+    f->total = malloc((f->inner + 1) * (mapped ? 2 : 1) * sizeof *f->total);
+    f->levels = malloc((f->inner + 1) * (mapped ? 2 : 1));
+    if (f->values.all && f->errors.all && f->total && f->levels && !(mapped && field_chart(f)))
         return 0;
     field_free(f);
     return -1;
@@ -140,6 +147,12 @@ static int field_init(Field *f, int32_t channels, int32_t count, int32_t height,
 static inline size_t field_sub(const Field *f, int32_t channel, int sub)
 {
     return ((size_t)channel * 4 + (size_t)sub) * f->each + f->margin;
+}
+
+/* From a plane to the next one. */
+static inline size_t field_plane(const Field *f)
+{
+    return (size_t)f->rows * (size_t)f->stride;
 }
 
 /* Which subplanes a pass has: 2 * (odd row) + (odd column). */
@@ -278,6 +291,55 @@ static inline int64_t levels_largest(const Levels *l, size_t n)
 #undef FIELD_NUMBER
 #undef FIELD_OF
 
+/* Makes the map of a field. The edges are found by mirroring places in place of numbers. -1: no
+   memory. */
+static int field_chart(Field *f)
+{
+    Field one = *f;
+    one.count = 1;
+    one.inner = (size_t)f->rows * (size_t)f->stride;
+    one.each = (one.inner + 2 * f->margin + FIELD_ALIGN - 1) / FIELD_ALIGN * FIELD_ALIGN;
+    size_t places = (size_t)f->height * (size_t)f->width, all = 4 * one.each, edges = 0, k = 0;
+    FieldMap *map = &f->map;
+    int32_t *numbers = malloc(all * sizeof *numbers);
+    map->number = malloc(3 * places * sizeof *map->number);
+    map->to = malloc(2 * all * sizeof *map->to);
+    if (!numbers || !map->number || !map->to) {
+        free(numbers);
+        return -1;
+    }
+    map->sum = map->number + places;
+    map->value = map->sum + places;
+    map->from = map->to + all;
+    for (size_t i = 0; i < all; i++)
+        numbers[i] = (int32_t)i;
+    for (int pass = 0; pass < FIELD_PASSES; pass++) {
+        map->start[pass] = (int32_t)k;
+        map->edges[pass] = (int32_t)edges;
+        FieldRow r = field_first(pass);
+        while (field_next(&one, &r))
+            for (int i = 0; i < r.columns; i++, k++) {
+                size_t at = r.at + (size_t)i;
+                map->number[k] = (int32_t)((size_t)r.sub * f->each + at);
+                map->sum[k] = (int32_t)((r.sub == 2) * f->inner + at);
+                map->value[k] = (int32_t)(field_row(&one, &r) + 2 * (size_t)i);
+            }
+        field_mirror_pass_32(&one, numbers, 0, pass);
+        for (size_t i = 0; i < all; i++)
+            if (numbers[i] != (int32_t)i) {
+                /* From the margin of one subplane's numbers to those of the field. */
+                size_t sub = i / one.each, own = (size_t)numbers[i] % one.each;
+                map->to[edges] = (int32_t)(sub * f->each + i % one.each) - (int32_t)f->margin;
+                map->from[edges++] = (int32_t)(sub * f->each + own) - (int32_t)f->margin;
+                numbers[i] = (int32_t)i;
+            }
+    }
+    map->start[FIELD_PASSES] = (int32_t)k;
+    map->edges[FIELD_PASSES] = (int32_t)edges;
+    free(numbers);
+    return 0;
+}
+
 static inline int32_t field_number(const FieldNumbers *of, size_t at)
 {
     return of->wide ? ((const int32_t *)of->all)[at] : ((const int16_t *)of->all)[at];
@@ -361,10 +423,7 @@ static void field_take_ordered(const Field *f, int32_t channel, const Levels *ou
             size_t from = field_sub(f, channel, r.sub) + r.at;
             for (int k = 0; k < r.columns; k++, place++) {
                 int32_t value = field_number(&f->values, from + (size_t)k);
-                if (out->wide)
-                    ((int32_t *)out->all)[place] = value;
-                else
-                    ((int16_t *)out->all)[place] = (int16_t)value;
+                levels_put_apart(out, place, 1, 1, &value, 1);
             }
         }
     }
@@ -373,6 +432,13 @@ static void field_take_ordered(const Field *f, int32_t channel, const Levels *ou
 /* Values of a pass in order to their places in a plane; they fit. */
 static void field_scatter(const Field *f, int pass, const int32_t *in, const Levels *plane)
 {
+    const int32_t *to = f->map.value;
+    size_t each = (size_t)f->height * (size_t)f->width, at = 0;
+    for (int32_t n = 0; to && n < f->count; n++, at += each)
+        for (int32_t k = f->map.start[pass]; k < f->map.start[pass + 1]; k++)
+            levels_put_apart(plane, at + (size_t)to[k], 1, 1, in++, 1);
+    if (to)
+        return;
     FieldRow r = field_first(pass);
     while (field_next(f, &r)) {
         levels_put_apart(plane, field_row(f, &r), 2, (size_t)r.columns, in, 1);

@@ -167,18 +167,26 @@ static void fit_spread(const Fit *fit, Field *f, int32_t channel, int pass, Fiel
     double s[3][4] = {{0}}, best[3] = {0};
     int32_t distance = field_distance(w);
     size_t every = fit->rows / FIT_SPREAD | 1, next = 0, row = 0;
+    FieldTerms terms[4];
+    for (int sub = 0; sub < 4; sub++)
+        terms[sub] = field_terms_of(f, channel, pass, sub, distance);
     for (size_t n = 0; n < fit->count; n++) {
         const FitRun *run = fit->runs + n;
-        size_t own = field_sub(f, channel, run->sub);
         for (; next < row + (size_t)run->count; next += every) {
             size_t at = run->at + (next - row);
-            int64_t near, before;
-            field_terms(f, channel, pass, run->sub, distance, at, &near, &before);
-            double terms[4] = {1, (double)near, (double)before,
-                               field_number(&f->errors, own + at)};
-            for (int k = 0; k < 3; k++)
-                for (int j = k; j < 4; j++)
-                    s[k][j] += terms[k] * terms[j];
+            double near, before, own;
+            (f->errors.wide ? field_around_32 : field_around_16)(
+                f->errors.all, terms + run->sub, field_sub(f, channel, run->sub), at, &near, &before,
+                &own);
+            s[0][0] += 1;
+            s[0][1] += near;
+            s[0][2] += before;
+            s[0][3] += own;
+            s[1][1] += near * near;
+            s[1][2] += near * before;
+            s[1][3] += near * own;
+            s[2][2] += before * before;
+            s[2][3] += before * own;
         }
         row += (size_t)run->count;
     }
@@ -263,15 +271,11 @@ static void fit_residuals(const Field *f, int32_t channel, int pass, int32_t *ro
         field_subtract_16(f, f->values.all, channel, pass, rounded);
 }
 
-static int fit_errors(Field *f, int32_t channel, int pass, const int32_t *residuals)
+FIELD_CLONES
+static void fit_sizes(int32_t *residuals, size_t n)
 {
-    if (field_reach(f, &f->errors, field_largest(residuals, field_pass(f, pass))))
-        return -1;
-    if (f->errors.wide)
-        field_put_sizes_32(f, f->errors.all, channel, pass, residuals);
-    else
-        field_put_sizes_16(f, f->errors.all, channel, pass, residuals);
-    return 0;
+    for (size_t i = 0; i < n; i++)
+        residuals[i] = residuals[i] < 0 ? -residuals[i] : residuals[i];
 }
 
 /* Applies the weights of a pass, and fits those of its expected errors. */
@@ -293,7 +297,8 @@ static int fit_pass(const Fit *fit, Field *f, int32_t channel, int pass, FieldWe
         fit_residuals(f, channel, pass, narrow);
     }
     levels_put(&out->residuals, start, n, narrow);
-    if (fit_errors(f, channel, pass, narrow))
+    fit_sizes(narrow, n);
+    if (field_store_errors(f, channel, pass, narrow))
         return -1;
     fit_spread(fit, f, channel, pass, w);
     field_levels(f, channel, pass, w, same, out->levels + start);

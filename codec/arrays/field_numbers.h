@@ -34,6 +34,13 @@ static void FIELD_OF(field_mirror)(const Field *f, FIELD_NUMBER *all, int32_t ch
 
 static void FIELD_OF(field_mirror_pass)(const Field *f, FIELD_NUMBER *all, int32_t channel, int pass)
 {
+    const int32_t *to = f->map.to, *from = f->map.from;
+    FIELD_NUMBER *plane = all + field_sub(f, channel, 0);
+    for (int32_t n = 0; f->map.number && n < f->count; n++, plane += field_plane(f))
+        for (int32_t k = f->map.edges[pass]; k < f->map.edges[pass + 1]; k++)
+            plane[to[k]] = plane[from[k]];
+    if (f->map.number)
+        return;
     for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++)
         FIELD_OF(field_mirror)(f, all, channel, FIELD_SUBS[pass][i]);
 }
@@ -43,7 +50,12 @@ static void FIELD_OF(field_put)(const Field *f, FIELD_NUMBER *all, int32_t chann
                                 const int32_t *restrict numbers)
 {
     FieldRow r = field_first(pass);
-    while (field_next(f, &r)) {
+    const int32_t *map = f->map.number;
+    FIELD_NUMBER *plane = all + field_sub(f, channel, 0);
+    for (int32_t n = 0; map && n < f->count; n++, plane += field_plane(f))
+        for (int32_t k = f->map.start[pass]; k < f->map.start[pass + 1]; k++)
+            plane[map[k]] = (FIELD_NUMBER)*numbers++;
+    while (!map && field_next(f, &r)) {
         FIELD_NUMBER *restrict to = all + field_sub(f, channel, r.sub) + r.at;
         for (int k = 0; k < r.columns; k++)
             to[k] = (FIELD_NUMBER)numbers[k];
@@ -52,10 +64,34 @@ static void FIELD_OF(field_put)(const Field *f, FIELD_NUMBER *all, int32_t chann
     FIELD_OF(field_mirror_pass)(f, all, channel, pass);
 }
 
+/* Takes a plane in as it is in the array, by a map. */
+static void FIELD_OF(field_map_plane)(const Field *f, FIELD_NUMBER *all, int32_t channel,
+                                      const Levels *plane)
+{
+    const int32_t *map = f->map.number, *from = f->map.value;
+    FIELD_NUMBER *to = all + field_sub(f, channel, 0);
+    int32_t each = f->map.start[FIELD_PASSES];
+    for (size_t n = 0; n < (size_t)f->count; n++, to += field_plane(f)) {
+        Levels own = levels_from(plane, n * (size_t)each);
+        if (own.wide)
+            for (int32_t k = 0; k < each; k++)
+                to[map[k]] = (FIELD_NUMBER)((const int32_t *)own.all)[from[k]];
+        else
+            for (int32_t k = 0; k < each; k++)
+                to[map[k]] = (FIELD_NUMBER)((const int16_t *)own.all)[from[k]];
+    }
+    for (int pass = 0; pass < FIELD_PASSES; pass++)
+        FIELD_OF(field_mirror_pass)(f, all, channel, pass);
+}
+
 /* Takes a plane in as it is in the array. */
 static void FIELD_OF(field_put_plane)(const Field *f, FIELD_NUMBER *all, int32_t channel,
                                       const Levels *plane)
 {
+    if (f->map.number) {
+        FIELD_OF(field_map_plane)(f, all, channel, plane);
+        return;
+    }
     for (int pass = 0; pass < FIELD_PASSES; pass++) {
         FieldRow r = field_first(pass);
         while (field_next(f, &r)) {
@@ -76,7 +112,12 @@ static void FIELD_OF(field_put_plane)(const Field *f, FIELD_NUMBER *all, int32_t
 static void FIELD_OF(field_take_plane)(const Field *f, const FIELD_NUMBER *all, int32_t channel,
                                        FIELD_NUMBER *restrict plane)
 {
-    for (int pass = 0; pass < FIELD_PASSES; pass++) {
+    const FIELD_NUMBER *one = all + field_sub(f, channel, 0);
+    int32_t each = f->map.start[FIELD_PASSES];
+    for (int32_t n = 0; each && n < f->count; n++, one += field_plane(f), plane += each)
+        for (int32_t k = 0; k < each; k++)
+            plane[f->map.value[k]] = one[f->map.number[k]];
+    for (int pass = 0; !each && pass < FIELD_PASSES; pass++) {
         FieldRow r = field_first(pass);
         while (field_next(f, &r)) {
             const FIELD_NUMBER *own = all + field_sub(f, channel, r.sub) + r.at;
@@ -92,26 +133,17 @@ static void FIELD_OF(field_subtract)(const Field *f, const FIELD_NUMBER *all, in
                                      int pass, int32_t *restrict rounded)
 {
     FieldRow r = field_first(pass);
-    while (field_next(f, &r)) {
+    const int32_t *map = f->map.number;
+    const FIELD_NUMBER *plane = all + field_sub(f, channel, 0);
+    for (int32_t n = 0; map && n < f->count; n++, plane += field_plane(f))
+        for (int32_t k = f->map.start[pass]; k < f->map.start[pass + 1]; k++, rounded++)
+            *rounded = plane[map[k]] - *rounded;
+    while (!map && field_next(f, &r)) {
         const FIELD_NUMBER *values = all + field_sub(f, channel, r.sub) + r.at;
         for (int k = 0; k < r.columns; k++)
             rounded[k] = values[k] - rounded[k];
         rounded += r.columns;
     }
-}
-
-/* Takes the sizes of the residuals of a pass in. */
-static void FIELD_OF(field_put_sizes)(const Field *f, FIELD_NUMBER *all, int32_t channel, int pass,
-                                      const int32_t *restrict residuals)
-{
-    FieldRow r = field_first(pass);
-    while (field_next(f, &r)) {
-        FIELD_NUMBER *restrict to = all + field_sub(f, channel, r.sub) + r.at;
-        for (int k = 0; k < r.columns; k++)
-            to[k] = (FIELD_NUMBER)(residuals[k] < 0 ? -residuals[k] : residuals[k]);
-        residuals += r.columns;
-    }
-    FIELD_OF(field_mirror_pass)(f, all, channel, pass);
 }
 
 /* ---- sums of what taps take: of `from`, where each begins, n numbers from `at` on */
@@ -204,4 +236,21 @@ static inline void FIELD_OF(field_floats)(float *restrict to, const FIELD_NUMBER
     else
         for (int k = 0; k < count; k++)
             to[k] = (float)from[k];
+}
+
+/* Errors around a place, as field_terms has them, and its own. all: void, so that both sizes are alike. */
+static void FIELD_OF(field_around)(const void *all, const FieldTerms *t, size_t own, size_t at,
+                                   double *near, double *before, double *error)
+{
+    const FIELD_NUMBER *errors = (const FIELD_NUMBER *)all + at;
+    int64_t sum = 0, other = 0;
+    for (int k = 0; k < t->nears; k++)
+        sum += errors[t->near[k]];
+    for (int k = 0; k < t->befores; k++)
+        other += errors[t->before[k]];
+    if (t->befores)
+        other += errors[t->before[t->befores - 1]];
+    *near = (double)sum;
+    *before = (double)other;
+    *error = (double)errors[own];
 }

@@ -12,8 +12,8 @@
 /* Sums run over parts that stay in the nearest cache while all taps are added. */
 enum { FIELD_BLOCK = 2048 };
 
-/* Sums of one subplane with 32 bits. The caller has seen that none leaves them. */
-static void field_sum(Field *f, int32_t channel, int sub, const FieldWeights *w)
+/* Sums of one subplane with 32 bits, (inner,). The caller has seen that none leaves them. */
+static void field_sum(Field *f, int32_t channel, int sub, const FieldWeights *w, int32_t *sums)
 {
     size_t from[FIELD_MAX_TAPS];
     int32_t weights[FIELD_MAX_TAPS];
@@ -23,7 +23,7 @@ static void field_sum(Field *f, int32_t channel, int sub, const FieldWeights *w)
     }
     for (size_t at = 0; at < f->inner; at += FIELD_BLOCK) {
         size_t n = f->inner - at < FIELD_BLOCK ? f->inner - at : FIELD_BLOCK;
-        int32_t *total = f->total + at;
+        int32_t *total = sums + at;
         for (size_t i = 0; i < n; i++)
             total[i] = w->bias;
         if (f->values.wide)
@@ -68,15 +68,19 @@ static void field_predict_narrow(Field *f, int32_t channel, int pass, const Fiel
         int sub = FIELD_SUBS[pass][i];
         if (!field_rows(f, sub) || !field_columns(f, sub))
             continue;
-        field_sum(f, channel, sub, w);
+        field_sum(f, channel, sub, w, f->total + (f->map.sum ? (size_t)i * f->inner : 0));
         size_t place = 0;
         FieldRow r = field_first(pass);
-        while (field_next(f, &r)) {
+        while (!f->map.sum && field_next(f, &r)) {
             if (r.sub == sub)
                 field_copy(out + place, f->total + r.at, (size_t)r.columns);
             place += (size_t)r.columns;
         }
     }
+    const int32_t *plane = f->total;
+    for (int32_t n = 0; f->map.sum && n < f->count; n++, plane += field_plane(f))
+        for (int32_t k = f->map.start[pass]; k < f->map.start[pass + 1]; k++)
+            *out++ = plane[f->map.sum[k]];
 }
 
 /* Likewise of any size, int64. -1: no memory. */
@@ -225,8 +229,8 @@ static void field_steps(const int32_t *restrict numbers, size_t n, uint16_t *res
 }
 
 /* The contexts of a subplane of small errors. */
-static void field_small_levels(Field *f, FieldTerms t, const FieldWeights *w,
-                               const FieldContexts *c)
+static void field_small_levels(const Field *f, FieldTerms t, const FieldWeights *w,
+                               const FieldContexts *c, uint8_t *levels)
 {
     int32_t expected[FIELD_BLOCK];
     uint16_t steps[FIELD_BLOCK];
@@ -240,7 +244,7 @@ static void field_small_levels(Field *f, FieldTerms t, const FieldWeights *w,
             field_expect_16(expected, f->errors.all, &t, w->spread, n);
         field_steps(expected, n, steps);
         for (size_t i = 0; i < n; i++)
-            f->levels[at + i] = c->small[steps[i]];
+            levels[at + i] = c->small[steps[i]];
         for (int k = 0; k < t.nears; k++)
             t.near[k] += n;
         for (int k = 0; k < t.befores; k++)
@@ -256,15 +260,17 @@ static void field_levels(Field *f, int32_t channel, int pass, const FieldWeights
     int64_t bound = w->spread[0] + (4 * (int64_t)w->spread[1] + 6 * (int64_t)w->spread[2])
                                        * f->errors.most;
     int small = bound < FIELD_SMALL && 6 * f->errors.most < FIELD_SMALL;
+    int mapped = small && f->map.sum;
     for (int i = 0; i < 2 && FIELD_SUBS[pass][i] >= 0; i++) {
         int sub = FIELD_SUBS[pass][i];
         if (!field_rows(f, sub) || !field_columns(f, sub))
             continue;
         if (small)
-            field_small_levels(f, field_terms_of(f, channel, pass, sub, distance), w, c);
+            field_small_levels(f, field_terms_of(f, channel, pass, sub, distance), w, c,
+                               f->levels + (mapped ? (size_t)i * f->inner : 0));
         size_t place = 0;
         FieldRow r = field_first(pass);
-        while (field_next(f, &r)) {
+        while (!mapped && field_next(f, &r)) {
             size_t n = (size_t)r.columns;
             if (r.sub == sub && small)
                 memcpy(out + place, f->levels + r.at, n);
@@ -277,6 +283,10 @@ static void field_levels(Field *f, int32_t channel, int pass, const FieldWeights
             place += n;
         }
     }
+    const uint8_t *plane = f->levels;
+    for (int32_t n = 0; mapped && n < f->count; n++, plane += field_plane(f))
+        for (int32_t k = f->map.start[pass]; k < f->map.start[pass + 1]; k++)
+            *out++ = plane[f->map.sum[k]];
 }
 
 #endif

@@ -10,17 +10,17 @@
 #include "field_predict.h"
 
 enum {
-    FIT_LEAST_ROWS = 768, FIT_MOST_ROWS = 4096, /* places that are looked at, */
+    FIT_LEAST_ROWS = 768, FIT_MOST_ROWS = 2048, /* places that are looked at, */
     FIT_SHARE = 4,                             /* one of so many, between these */
     FIT_PAIRED = 640,                           /* columns whose products are kept */
     FIT_KEPT = 1 << 22,                         /* values of such columns that are kept */
-    FIT_PICKING = 1024,                         /* of which so many, about, choose taps */
+    FIT_PICKING = 640,                         /* of which so many, about, choose taps */
     FIT_WORK = 2000,                             /* squares of taps offered · rows / places */
     FIT_LEAST = 24,                             /* taps offered all the same */
     FIT_RANKED = 256,                           /* for the order of earlier channels */
     FIT_WINDOWED = 16, FIT_CENTRED = 24,        /* earlier channels, with their window or alone */
     FIT_COLUMNS = 128,                          /* taps offered, and what is wanted */
-    FIT_LANES = 16, FIT_FLUSH = 256, FIT_SPREAD = 512
+    FIT_LANES = 16, FIT_FLUSH = 256, FIT_SPREAD = 256
 };
 #define FIT_TAP_BITS 24.0
 #define FIT_FLOOR 0.06

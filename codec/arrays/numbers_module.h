@@ -158,8 +158,8 @@ static PyObject *compare(PyObject *Py_UNUSED(self), PyObject *args)
     return good ? Py_BuildValue("dd", sum, largest) : NULL;
 }
 
-/* How many symbols or contexts are out of range. */
-static size_t count_block(const int32_t *symbols, const uint8_t *contexts, size_t n, int low,
+/* How many symbols or contexts are out of range. split: 0 as a constant, or whatever it is. */
+static inline size_t count_block(const int32_t *symbols, const uint8_t *contexts, size_t n, int low,
                           int split, size_t rows, size_t width, int64_t *to)
 {
     size_t wrong = 0;
@@ -191,8 +191,10 @@ static PyObject *count(PyObject *Py_UNUSED(self), PyObject *args)
         for (size_t at = 0; at < n; at += LEVELS_BLOCK) {
             int32_t room[LEVELS_BLOCK];
             size_t m = n - at < LEVELS_BLOCK ? n - at : LEVELS_BLOCK;
-            wrong += count_block(levels_get(&own, at, m, room), (uint8_t *)contexts.buf + at, m,
-                                 low, split, rows, (size_t)width, out.buf);
+            const int32_t *some = levels_get(&own, at, m, room);
+            const uint8_t *index = (const uint8_t *)contexts.buf + at;
+            wrong += split ? count_block(some, index, m, low, split, rows, (size_t)width, out.buf)
+                           : count_block(some, index, m, low, 0, rows, (size_t)width, out.buf);
         }
         Py_END_ALLOW_THREADS
     }

@@ -33,15 +33,16 @@ except ImportError:  # built without a C compiler
 LEAST = 2**16
 """Values of the smallest array for which it pays not to search."""
 _RANGE = 2.0**100
-_SOME, _MORE = 2**14, 2**16
-"""Values by which the dead zone, and the step, are chosen."""
+_SOME, _MORE, _SHARE = 2**14, 2**16, 8
+"""Values by which the dead zone, and the step, are chosen; the latter one in so many at most."""
 _CLIPPED = 0.02
 """The share of values at one end of the range from which on they are taken for clipped."""
 _NEAR, _HALVES = 6, 16
 """Tries at a step by the square root, and by halves."""
 _CLOSE, _AIM = 0.999, 0.9997
 """What of an error is used up when a step will do, and which part of the root is aimed at."""
-_TRIES = 4
+_TRIES, _SLACK = 4, 1.004
+"""Steps that are tried on all values; how much less than the error a first one may take."""
 _SMALL = 2**14
 """Levels below this stay within 16 bits, also with steps that are finer by a half."""
 _CHANNELS, _PLACES, _PART = 24, 2**10, 16
@@ -143,6 +144,9 @@ class Quick:
         """Values from all over; an odd distance meets no period of a power of 2."""
         return single(self.dtype, np.ascontiguousarray(self._x[:: (self._x.size // most) | 1]))
 
+    def _more(self) -> npt.NDArray[Any]:
+        return self._part(max(_SOME, min(_MORE, self._x.size // _SHARE)))
+
     def int8(self) -> Distance:
         """As Quantiser.int8."""
         return Distance(_int8(self.dtype, lambda: [self._raw], self.low, self.high))
@@ -157,7 +161,7 @@ class Quick:
             rate = _entropy(self._levels(some, step, dead))
             if rate < least:
                 best, least = dead, rate
-        more = self._part(_MORE)
+        more = self._more()
         step = self._step(more, wanted, best)
         if self._largest / step >= _FAR or lattice_of(some[some != 0]) >= step:
             return None
@@ -168,10 +172,10 @@ class Quick:
             step = self._step(more, Distance(most), best)
         axis, orders = self._way(step, best)
         levels, cut = self._room(axis, step, orders)
-        for _ in range(_TRIES):
+        for turn in range(_TRIES):
             error, _ = self._quantise(self._raw, step, best, levels, cut)
             ratio = most * self._x.size / error if error else 1.0
-            if ratio >= 1 + 1e-9:
+            if ratio >= 1 + 1e-9 and (turn or ratio < _SLACK):
                 return Levels(levels, axis, step, self._differenced(levels, axis, orders))
             step *= math.sqrt(ratio) * (1 - 1e-4)
         return None
@@ -180,7 +184,7 @@ class Quick:
         """What rounding to a type of 16 bits adds to the mean squared error, with room to spare."""
         if self.dtype in ("float32", "float64"):
             return 0.0
-        x = self._part(_MORE)
+        x = self._more()
         values = np.rint(x / step) * float(step)
         return 1.25 * float(np.square(rounded(self.dtype, values) - values).mean())
 

@@ -7,8 +7,10 @@ back what is coded.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -73,9 +75,11 @@ def _int32(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
 def _gaussian_for(symbols: npt.NDArray[np.int32]) -> int:
     """The Gaussian table that codes the symbols in the fewest bits, about."""
     sizes = np.abs(symbols.astype(np.int64))
-    squares = float(np.square(sizes, dtype=np.float64).mean())
-    guesses = math.sqrt(squares), 1.25 * float(sizes.mean()), 1.5 * float(np.median(sizes))
-    near = {int(np.abs(_log_sigmas() - math.log(max(s, 0.11))).argmin()) for s in guesses}
+    floats, middle = sizes.astype(np.float64), sizes.size // 2
+    root = math.sqrt(float(floats @ floats) / sizes.size)
+    median = float(np.partition(sizes, middle)[middle])
+    guesses = root, 1.25 * float(floats.sum()) / sizes.size, 1.5 * median
+    near = {bisect_left(_between_sigmas(), max(s, 0.11)) for s in guesses}
     if len(near) == 1:
         return near.pop()
     known = np.minimum(sizes, _PRICED)
@@ -83,8 +87,10 @@ def _gaussian_for(symbols: npt.NDArray[np.int32]) -> int:
 
 
 @lru_cache(maxsize=1)
-def _log_sigmas() -> npt.NDArray[np.float64]:
-    return np.log(gaussian_sigmas())
+def _between_sigmas() -> list[float]:
+    """Up to which deviation each Gaussian table is the nearest."""
+    sigmas = gaussian_sigmas()
+    return [math.sqrt(a * b) for a, b in pairwise(sigmas.tolist())]
 
 
 @lru_cache(maxsize=128)
