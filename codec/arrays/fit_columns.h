@@ -10,12 +10,13 @@
 #include "field_predict.h"
 
 enum {
-    FIT_LEAST_ROWS = 768, FIT_MOST_ROWS = 2048, /* places that are looked at, */
-    FIT_SHARE = 4,                             /* one of so many, between these */
+    FIT_LEAST_ROWS = 768, FIT_MOST_ROWS = 4096, /* places that are looked at, */
+    FIT_SHARE = 6,                             /* one of so many, between these */
     FIT_PAIRED = 640,                           /* columns whose products are kept */
     FIT_KEPT = 1 << 22,                         /* values of such columns that are kept */
-    FIT_PICKING = 640,                         /* of which so many, about, choose taps */
-    FIT_WORK = 2000,                             /* squares of taps offered · rows / places */
+    FIT_LEAST_PICKING = 640, FIT_MOST_PICKING = 1024,   /* of which so many, about, */
+    FIT_PICKING_SHARE = 24,                     /* one place in so many, choose taps */
+    FIT_WORK = 1000,                             /* squares of taps offered · rows / places */
     FIT_LEAST = 24,                             /* taps offered all the same */
     FIT_RANKED = 256,                           /* for the order of earlier channels */
     FIT_WINDOWED = 16, FIT_CENTRED = 24,        /* earlier channels, with their window or alone */
@@ -165,7 +166,10 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
         return -1;
     }
     fit_choose_runs(fit, f, pass, step);
-    size_t apart = fit->rows > FIT_PICKING ? fit->rows / FIT_PICKING : 1;
+    size_t picking = n / FIT_PICKING_SHARE;
+    picking = picking < FIT_LEAST_PICKING ? FIT_LEAST_PICKING
+              : picking > FIT_MOST_PICKING ? FIT_MOST_PICKING : picking;
+    size_t apart = fit->rows > picking ? fit->rows / picking : 1;
     if (apart > 1 && fit_front(fit, apart)) {
         fit_free(fit);
         return -1;
@@ -235,7 +239,7 @@ static int fit_order(const Fit *fit, int32_t channel, int32_t *found)
 static int fit_offer(const Fit *fit, const Field *f, int32_t channel, int pass, FieldTap *taps)
 {
     int count = 0;
-    size_t room = fit->picking / 6 < 4 ? 4 : fit->picking / 6;    /* with fewer, chance is found */
+    size_t room = fit->picking / 5 < 4 ? 4 : fit->picking / 5;    /* with fewer, chance is found */
     room = room < fit->room ? room : fit->room;
     for (int k = 0; pass && k < 4; k++)
         if (field_has(f, FIELD_OWN[pass][k]))
