@@ -67,7 +67,7 @@ class Grid:
         """Values in a channel."""
         return self.count * self.height * self.width
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, int, int]:
         """Values of a channel in each pass."""
         rows, columns = (self.height + 1) // 2, (self.width + 1) // 2
@@ -162,19 +162,39 @@ def outside(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
 
-@dataclass
+def _no_rows() -> npt.NDArray[np.int32]:
+    return np.zeros((0, 3), np.int32)
+
+
+@dataclass(eq=False)
 class Weights:
     """What predicts the values of one channel in one pass.
 
-    taps: (distance to an earlier channel, or 0 for its own; place in WINDOW).
-    values: weight of each tap, times 2^FRACTION. bias: in the same unit.
+    rows: (taps, 3) int32, contiguous; of each its distance to an earlier channel, or 0 for its own,
+        its place in WINDOW, and its weight, times 2^FRACTION.
+    bias: in the same unit.
     spread: weights of the three terms of the expected error: 1, neighbours', earlier channel's.
     """
 
-    taps: list[tuple[int, int]] = field(default_factory=list)
-    values: list[int] = field(default_factory=list)
+    rows: npt.NDArray[np.int32] = field(default_factory=_no_rows)
     bias: int = 0
     spread: tuple[int, int, int] = (0, 0, 0)
+
+    @staticmethod
+    def of(taps: list[tuple[int, int]], values: list[int], bias: int) -> Weights:
+        """Of distances and places, and their weights."""
+        rows = [(*tap, value) for tap, value in zip(taps, values, strict=True)]
+        return Weights(np.array(rows, np.int32).reshape(-1, 3), bias)
+
+    @property
+    def taps(self) -> list[tuple[int, int]]:
+        """Distance and place of each."""
+        return [(d, p) for d, p, _ in self.rows.tolist()]
+
+    @property
+    def values(self) -> list[int]:
+        """The weight of each."""
+        return [v for _, _, v in self.rows.tolist()]
 
 
 def allowed(g: Grid, channel: int, turn: int, tap: tuple[int, int]) -> bool:

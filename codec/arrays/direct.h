@@ -117,19 +117,19 @@ static size_t direct_split(const int32_t *restrict values, size_t n, int low,
 static int direct_join(int32_t *restrict high, size_t n, int low, const int32_t *restrict rest,
                        size_t count)
 {
-    int64_t half = low ? (int64_t)1 << (low - 1) : 0;
+    uint32_t half = (1u << low) >> 1, mask = (1u << low) - 1, most = (uint32_t)FIELD_MAX_SYMBOL >> low;
     size_t next = 0;
-    int wrong = 0;
+    uint32_t wrong = 0;
     if (!low)
         return field_largest(high, n) > FIELD_MAX_SYMBOL ? -1 : 0;
     for (size_t i = 0; count && i < n; i++) {
-        int there = high[i] != 0;
-        int64_t size = high[i] < 0 ? -(int64_t)high[i] : high[i];
-        size = ((size - there) << low) + (there ? rest[next - (next == count)] + half + 1 : 0);
-        next += (size_t)there;
-        wrong |= size > FIELD_MAX_SYMBOL || size < 0;
-        size = size > FIELD_MAX_SYMBOL || size < 0 ? 0 : size;
-        high[i] = (int32_t)(high[i] < 0 ? -size : size);
+        uint32_t sign = high[i] < 0 ? UINT32_MAX : 0, size = ((uint32_t)high[i] ^ sign) - sign;
+        uint32_t there = size != 0, more = (uint32_t)rest[next - (next == count)] + half;
+        size -= there;
+        wrong |= size >= most && there;
+        size = ((size << low) | (more & mask)) + 1;
+        next += there;
+        high[i] = (int32_t)(((size & (0u - there)) ^ sign) - sign);
     }
     return wrong ? -1 : 0;
 }

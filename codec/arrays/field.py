@@ -85,12 +85,13 @@ class _Quick:
         assert _field is not None
         self._c = _field.Field(g.channels, g.count, g.height, g.width)
         self._g, self._sizes = g, g.sizes
+        self._bounds: tuple[NDArray[int64], NDArray[int64]] | None = None
         self._others: NDArray[Any] | None = None  # where predictions are made of something else
 
     def predict(self, channel: int, turn: int, w: Weights) -> NDArray[int64]:
         """As Field.predict."""
         predictions = np.empty(self._sizes[turn], np.int64)
-        self._c.predict(channel, turn, _taps(w), w.bias, predictions)
+        self._c.predict(channel, turn, w.rows, w.bias, predictions)
         return predictions
 
     def expect(
@@ -99,7 +100,7 @@ class _Quick:
         """As Field.expect."""
         size = self._sizes[turn]
         rounded, index = np.empty(size, np.int32), np.empty(size, np.uint8)
-        self._c.expect(channel, turn, _taps(w), w.bias, *w.spread, contexts, rounded, index)
+        self._c.expect(channel, turn, w.rows, w.bias, *w.spread, contexts, rounded, index)
         return rounded, index
 
     def restore(
@@ -112,7 +113,9 @@ class _Quick:
         self, channel: int, turn: int, w: Weights, bounds: NDArray[int64]
     ) -> NDArray[uint8]:
         """As Field.contexts."""
-        return _contexts(self._c, self._sizes[turn], channel, turn, w, padded(bounds))
+        if self._bounds is None or self._bounds[0] is not bounds:
+            self._bounds = bounds, padded(bounds)  # once, as those of a stream stay
+        return _contexts(self._c, self._sizes[turn], channel, turn, w, self._bounds[1])
 
     def store(self, channel: int, turn: int, values: NDArray[int32], root: bool) -> None:
         """As Field.store."""
@@ -140,13 +143,8 @@ def _contexts(
 ) -> NDArray[uint8]:
     """As Field.contexts, by a field of the extension; bounds: `padded`."""
     index = np.empty(size, np.uint8)
-    field.contexts(channel, turn, _taps(w), w.bias, bounds, index)
+    field.contexts(channel, turn, w.rows, w.bias, bounds, index)
     return index
-
-
-def _taps(w: Weights) -> NDArray[int32]:
-    """Distance, place and weight of each, as the extension takes them."""
-    return np.array([(*tap, v) for tap, v in zip(w.taps, w.values, strict=True)], np.int32)
 
 
 class Slow:
@@ -259,11 +257,9 @@ def _weights(
     biases: npt.NDArray[np.int32],
     spreads: npt.NDArray[np.int32],
 ) -> list[list[Weights]]:
-    rows = taps.tolist()
-    found, start = [], 0
-    for count, bias, spread in zip(counts.tolist(), biases.tolist(), spreads.tolist(), strict=True):
-        own = rows[start : start + count]
-        start += count
-        values = [w for _, _, w in own]
-        found.append(Weights([(d, p) for d, p, _ in own], values, bias, tuple(spread)))
+    ends, own = np.cumsum(counts).tolist(), zip(biases.tolist(), spreads.tolist(), strict=True)
+    found = [
+        Weights(taps[end - n : end], bias, tuple(spread))
+        for end, n, (bias, spread) in zip(ends, counts.tolist(), own, strict=True)
+    ]
     return [found[i : i + context.PASSES] for i in range(0, len(found), context.PASSES)]

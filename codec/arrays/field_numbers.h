@@ -46,6 +46,7 @@ static void FIELD_OF(field_mirror_pass)(const Field *f, FIELD_NUMBER *all, int32
 }
 
 /* Takes the numbers of a pass in, in the order of coding. */
+FIELD_CLONES
 static void FIELD_OF(field_put)(const Field *f, FIELD_NUMBER *all, int32_t channel, int pass,
                                 const int32_t *restrict numbers)
 {
@@ -85,6 +86,7 @@ static void FIELD_OF(field_map_plane)(const Field *f, FIELD_NUMBER *all, int32_t
 }
 
 /* Takes a plane in as it is in the array. */
+FIELD_CLONES
 static void FIELD_OF(field_put_plane)(const Field *f, FIELD_NUMBER *all, int32_t channel,
                                       const Levels *plane)
 {
@@ -109,6 +111,7 @@ static void FIELD_OF(field_put_plane)(const Field *f, FIELD_NUMBER *all, int32_t
 }
 
 /* Gives it as it is in the array. */
+FIELD_CLONES
 static void FIELD_OF(field_take_plane)(const Field *f, const FIELD_NUMBER *all, int32_t channel,
                                        FIELD_NUMBER *restrict plane)
 {
@@ -129,6 +132,7 @@ static void FIELD_OF(field_take_plane)(const Field *f, const FIELD_NUMBER *all, 
 }
 
 /* Rounded predictions of a pass become its residuals. */
+FIELD_CLONES
 static void FIELD_OF(field_subtract)(const Field *f, const FIELD_NUMBER *all, int32_t channel,
                                      int pass, int32_t *restrict rounded)
 {

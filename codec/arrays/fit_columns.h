@@ -18,7 +18,8 @@ enum {
     FIT_PICKING_SHARE = 24,                     /* one place in so many, choose taps */
     FIT_WORK = 1000,                             /* squares of taps offered · rows / places */
     FIT_LEAST = 24,                             /* taps offered all the same */
-    FIT_RANKED = 256,                           /* for the order of earlier channels */
+    FIT_RANKED = 256,                           /* for the order of earlier channels; */
+    FIT_MANY = 256,                             /* of more channels half as many do */
     FIT_WINDOWED = 16, FIT_CENTRED = 24,        /* earlier channels, with their window or alone */
     FIT_COLUMNS = 128,                          /* taps offered, and what is wanted */
     FIT_LANES = 16, FIT_FLUSH = 256, FIT_SPREAD = 256
@@ -40,6 +41,7 @@ typedef struct {
     float *alike;                   /* (channels, FIT_RANKED) of unit length; 0 where all is one */
     float *centred;                 /* (channels, padded), less their means, */
     double *means;                  /* (channels,), which are these */
+    size_t ranked;                  /* of FIT_RANKED, those that are used */
     size_t room;                    /* taps that may be offered */
     size_t padded;                  /* rows to a multiple of FIT_LANES */
     float *columns;                 /* (FIT_COLUMNS, padded), 0 behind the rows */
@@ -178,7 +180,8 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
     for (size_t r = 0; r < fit->picking_count; r++)
         fit->picking += (size_t)fit->runs[r].count;
     fit->windows = (size_t)f->channels * 9;
-    if (fit->windows * fit->picking <= FIT_KEPT)
+    size_t there = (f->height > 1 ? 3u : 1u) * (f->width > 1 ? 3u : 1u);
+    if ((size_t)f->channels * there * fit->picking <= FIT_KEPT)
         fit->kept = calloc(fit->windows, sizeof *fit->kept);
     if (fit->windows <= FIT_PAIRED) {
         fit->picked = fit_unknown(fit->windows * fit->windows);
@@ -186,7 +189,8 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
     }
     double work = sqrt((double)FIT_WORK * (double)n / (double)fit->picking);
     fit->room = work < FIT_LEAST ? FIT_LEAST : (size_t)work;
-    size_t ranked = fit->rows < FIT_RANKED ? fit->rows : FIT_RANKED;
+    fit->ranked = f->channels > FIT_MANY ? FIT_RANKED / 2 : FIT_RANKED;
+    size_t ranked = fit->rows < fit->ranked ? fit->rows : fit->ranked;
     size_t every = ranked ? fit->rows / ranked : 1;
     for (int32_t c = 0; c < f->channels; c++) {
         float *own = fit->centred + (size_t)c * fit->padded;
@@ -203,14 +207,14 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
 }
 
 FIELD_CLONES
-static float fit_alike(const float *a, const float *b)
+static float fit_alike(const float *a, const float *b, size_t n)
 {
     float sums[16] = {0}, total = 0;
-    for (size_t i = 0; i < FIT_RANKED; i += 16)
+    for (size_t i = 0; i < n; i += 16)
         for (size_t k = 0; k < 16; k++)
             sums[k] += a[i + k] * b[i + k];
-    for (size_t k = 0; k < 16; k++)
-        total += sums[k];
+    for (size_t k = 0; k < 4; k++)
+        total += sums[k] + sums[k + 4] + (sums[k + 8] + sums[k + 12]);
     return total;
 }
 
@@ -221,7 +225,7 @@ static int fit_order(const Fit *fit, int32_t channel, int32_t *found)
     int count = 0;
     const float *own = fit->alike + (size_t)channel * FIT_RANKED;
     for (int32_t c = 0; c < channel; c++) {
-        float like = fabsf(fit_alike(fit->alike + (size_t)c * FIT_RANKED, own));
+        float like = fabsf(fit_alike(fit->alike + (size_t)c * FIT_RANKED, own, fit->ranked));
         if (!(like > 0) || (count == FIT_CENTRED && !(like > best[count - 1])))
             continue;
         int k = count < FIT_CENTRED ? count++ : count - 1;
@@ -292,7 +296,10 @@ static const float *fit_picked(Fit *fit, const Field *f, int32_t channel, int pl
         return *kept;
     if (kept && (*kept = malloc(padded * sizeof *own)))
         own = *kept;
-    fit_column(fit, f, channel, place, fit->picking_count, own);
+    if (place == FIELD_CENTRE)
+        memcpy(own, fit->centred + (size_t)channel * fit->padded, n * sizeof *own);
+    else
+        fit_column(fit, f, channel, place, fit->picking_count, own);
     memset(own + n, 0, (padded - n) * sizeof *own);
     return own;
 }

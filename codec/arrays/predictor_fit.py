@@ -58,7 +58,7 @@ def fit(g: Grid, coded: FloatArray, channel: int, turn: int) -> Weights:
     values = np.clip(np.rint(exact * (1 << FRACTION)), -MAX_WEIGHT, MAX_WEIGHT)
     bias = _bias(mean - float(values @ centre[chosen]) / (1 << FRACTION))
     kept = [i for i, v in enumerate(values) if v]
-    return Weights([offered[chosen[i]] for i in kept], [int(values[i]) for i in kept], bias)
+    return Weights.of([offered[chosen[i]] for i in kept], [int(values[i]) for i in kept], bias)
 
 
 def _bias(mean: float) -> int:

@@ -142,14 +142,14 @@ def _model_syntax(io: SymbolIo, g: Grid, model: Model) -> Model:
 def _weights_syntax(io: SymbolIo, g: Grid, weights: list[Weights]) -> list[Weights]:
     """All channels' taps, then their distances, places, weights, biases and spreads."""
     size = g.channels * PASSES
-    counts = ints(io, [len(w.taps) for w in weights], size)
+    counts = ints(io, [len(w.rows) for w in weights], size)
     if ((counts < 0) | (counts > context.MAX_TAPS)).any():
         raise _damaged("has too many taps")
     total = int(counts.sum())
-    distances = ints(io, [d for w in weights for d, _ in w.taps], total)
-    places = ints(io, [p - context.CENTRE for w in weights for _, p in w.taps], total)
-    places += context.CENTRE
-    values = ints(io, [v for w in weights for v in w.values], total)
+    rows = np.concatenate([w.rows for w in weights]) if weights else np.zeros((0, 3), np.int32)
+    distances = ints(io, rows[:, 0], total)
+    places = ints(io, rows[:, 1] - context.CENTRE, total) + context.CENTRE
+    values = ints(io, rows[:, 2], total)
     biases = ints(io, [w.bias for w in weights], size).tolist()
     spreads = np.stack([ints(io, [w.spread[i] for w in weights], size) for i in range(3)], 1)
     large = (np.abs(values) > context.MAX_WEIGHT).any()
@@ -157,10 +157,10 @@ def _weights_syntax(io: SymbolIo, g: Grid, weights: list[Weights]) -> list[Weigh
         raise _damaged("has a weight outside its range")
     if not context.all_allowed(g, np.repeat(np.arange(size), counts), distances, places):
         raise _damaged("predicts from what is not there yet")
-    taps, own = list(zip(distances.tolist(), places.tolist(), strict=True)), values.tolist()
+    taps = np.stack([distances, places, values], 1).astype(np.int32)
     ends = np.cumsum(counts).tolist()
     return [
-        Weights(taps[end - n : end], own[end - n : end], bias, tuple(spread))
+        Weights(taps[end - n : end], bias, tuple(spread))
         for end, n, bias, spread in zip(
             ends, counts.tolist(), biases, spreads.tolist(), strict=True
         )
