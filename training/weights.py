@@ -6,8 +6,9 @@ No labels are needed: what the network itself answers to crops of pictures is wh
 way=diffq each weight gets noise of one step instead of being rounded, so that the steps of tensors
 are learned, too: the answers' distance plus `penalty` times the bits of a weight. With
 way=quant-noise a random share of the weights is rounded in each step, to steps that stay. At the
-end: weights.safetensors, steps.json, and weights.bin, which is coded by these steps.
-`lictor train-weights` is the same with fewer letters.
+end: weights.safetensors, steps.json, and weights.bin, which is coded by these steps. With way=ranks
+matrices become products whose ranks are learned (ranks.py): weights.bin then has factors, and
+ranks.json says how many parts each has. `lictor train-weights` is the same with fewer letters.
 
 Source: A. Défossez et al., "Differentiable model compression via pseudo quantization noise", TMLR
 2022 (arXiv:2104.09987); P. Stock et al., "Training with quantization noise for extreme model
@@ -19,8 +20,9 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from os.path import exists
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -36,6 +38,7 @@ from lictor.datasets.pictures import load, sources
 from lictor.training import export, networks, teacher_cache
 from lictor.training import loop as steps
 from lictor.training.config import SETTINGS, listing, write
+from lictor.training.ranks import Ranked
 from lictor.training.state import State, follower, read
 from lictor.training.weights_config import Weights, configure
 
@@ -88,8 +91,8 @@ class Rounded(nn.Module):
                 found[name] = w + off * kept
         return found
 
-    def bits(self) -> Tensor:
-        """About those of a weight: as of a Laplacian of each matrix's mean size, on its grid."""
+    def price(self) -> Tensor:
+        """About the bits of a weight: as of a Laplacian of each matrix's mean size, on its grid."""
         own, total, count = self.steps(), torch.zeros(()), 0
         for name, w in zip(self.names, self.weights, strict=True):
             if name in own:
@@ -97,6 +100,10 @@ class Rounded(nn.Module):
                 total = total + 0.5 * w.numel() * torch.log2(1 + spread**2)
                 count += w.numel()
         return total / max(count, 1)
+
+    def told(self) -> float:
+        """The bits of a weight, about."""
+        return self.price().item()
 
 
 _LAPLACE = 2 * np.e
@@ -125,22 +132,37 @@ def _state(of: nn.Module) -> dict[str, Tensor]:
 
 
 # ------------------------------------------------------------------------------- data
-def crops(config: Weights) -> tuple[Tensor, Tensor]:
-    """Crops to train on and to watch, uint8 (N, 3, side, side)."""
-    found = load(sources(config.data), 1, config.memory * 1e9)
-    made = teacher_cache.random_crops(found, config.crops, config.seed)
-    x = torch.stack([torch.from_numpy(np.ascontiguousarray(c.transpose(2, 0, 1))) for c in made])
-    if config.side != teacher_cache.VIEW:
-        wide = F.interpolate(x.float(), size=config.side, mode="area")
-        x = wide.round().to(torch.uint8)
+def inputs(config: Weights) -> tuple[Tensor, Tensor]:
+    """Crops to train on and to watch, uint8 (N, 3, side, side); or what was named, of any type."""
+    x = _given(config) if ":" in config.data and not exists(config.data) else crops(config)
     held = min(max(round(config.hold_out * len(x)), 1), len(x) // 2)
     if len(x) - held < config.batch:
         raise ValueError(f"{len(x)} crops are less than a batch of {config.batch} and some")
     return x[held:], x[:held]
 
 
+def _given(config: Weights) -> Tensor:
+    found = networks.called(config.data, "data")
+    if not isinstance(found, Tensor) or not found.ndim:
+        raise ValueError(f"data={config.data} gives no tensor of examples")
+    return found[: config.crops]
+
+
+def crops(config: Weights) -> Tensor:
+    """Random parts of pictures."""
+    found = load(sources(config.data), 1, config.memory * 1e9)
+    made = teacher_cache.random_crops(found, config.crops, config.seed)
+    x = torch.stack([torch.from_numpy(np.ascontiguousarray(c.transpose(2, 0, 1))) for c in made])
+    if config.side != teacher_cache.VIEW:
+        wide = F.interpolate(x.float(), size=config.side, mode="area")
+        x = wide.round().to(torch.uint8)
+    return x
+
+
 def shown(config: Weights, x: Tensor) -> Tensor:
-    """Crops as the network sees them."""
+    """Crops as the network sees them; other inputs than uint8 as they are."""
+    if x.dtype != torch.uint8:
+        return x
     return (x.float() / 255 - config.mean) / config.spread
 
 
@@ -165,12 +187,14 @@ def distance(config: Weights, now: Tensor, before: Tensor) -> Tensor:
 def train(config: Weights) -> None:
     """Run to the end."""
     run, of = steps.begin(config), network(config)
-    kept, held = crops(config)
+    kept, held = inputs(config)
     wanted, watched = answers(config, of, kept), answers(config, of, held)
-    model: Any = Rounded(of, start(config, of), config)
+    model: Any = learned(config, of)
+    quick = [model.logs] if isinstance(model, Rounded) else []
+    slow = [p for p in model.parameters() if all(p is not q for q in quick)]
     groups = [
-        {"params": list(model.weights), "relative": 1.0},
-        {"params": [model.logs], "relative": config.step_rate / config.learning_rate},
+        {"params": slow, "relative": 1.0},
+        {"params": quick, "relative": config.step_rate / config.learning_rate},
     ]
     state = State(model, follower(model), torch.optim.Adam(groups, lr=config.learning_rate))
     if config.resume:
@@ -181,43 +205,58 @@ def train(config: Weights) -> None:
         given = model.given(config.way)
         now = functional_call(of, given, (shown(config, kept[picked]),))
         found = distance(config, now, wanted[picked])
-        return found + config.penalty * model.bits() if config.way == "diffq" else found
+        return found if config.way == "quant-noise" else found + config.penalty * model.price()
 
     steps.run(state, config, len(kept), loss_of, lambda: watch(state, config, of, held, watched))
+
+
+def learned(config: Weights, of: nn.Module) -> Rounded | Ranked:
+    """The weights that are trained, as they begin. Raises ValueError."""
+    return Ranked(of, config) if config.way == "ranks" else Rounded(of, start(config, of), config)
 
 
 @torch.inference_mode()
 def watch(state: State, config: Weights, of: nn.Module, held: Tensor, wanted: Tensor) -> None:
     """How the averaged weights, rounded, do on held-out crops: a line, here and in watch.csv."""
-    average: Any = state.average
+    average, model = cast(Any, (state.average, state.model))
+    if isinstance(average, Ranked):
+        average.shrink()
+        model.shrink(average)
     given = average.given("rounded")
     parts = held.split(TOGETHER)
     now = torch.cat([functional_call(of, given, (shown(config, p),)) for p in parts])
-    away, bits = distance(config, now, wanted).item(), average.bits().item()
+    away, cost = distance(config, now, wanted).item(), average.told()
+    what = "values" if config.way == "ranks" else "bits"
     path = Path(config.out) / "watch.csv"
     new = not path.exists()
     with path.open("a", newline="") as file:
         out = csv.writer(file)
         if new:
-            out.writerow(("step", "minutes", "bits", "distance"))
-        out.writerow((state.step, f"{state.spent:.2f}", f"{bits:.4f}", f"{away:.6f}"))
-    print(f"step {state.step}: about {bits:.3f} bits a weight, distance {away:.4f}", flush=True)
+            out.writerow(("step", "minutes", what, "distance"))
+        out.writerow((state.step, f"{state.spent:.2f}", f"{cost:.4f}", f"{away:.6f}"))
+    print(f"step {state.step}: about {cost:.3f} {what} a weight, distance {away:.4f}", flush=True)
 
 
 # ------------------------------------------------------------------------------- end
 def finish(config: Weights) -> Path:
     """The weights, their steps, and the coded file, whose path is returned."""
     run, of = Path(config.out), network(config)
-    model = Rounded(of, start(config, of), config)
+    model = learned(config, of)
     model.load_state_dict(read(run)["average"])
-    found = {k: s.item() for k, s in model.steps().items()}
-    own = dict(zip(model.names, model.weights, strict=True))
+    if isinstance(model, Ranked):
+        own, name = model.given("all"), "ranks.json"
+        found: dict[str, Any] = dict(zip(model.matrices, model.parts(), strict=True))
+        quantiser: Any = "factors"
+    else:
+        own, name = dict(zip(model.names, model.weights, strict=True)), "steps.json"
+        found = {k: s.item() for k, s in model.steps().items()}
+        quantiser = Stepped(found)
     state = {k: own[k].detach() if k in own else v for k, v in _state(of).items()}
     data = save({k: v.contiguous() for k, v in state.items()})
     (run / "weights.safetensors").write_bytes(data)
-    (run / "steps.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (run / name).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     path = run / "weights.bin"
-    path.write_bytes(encode_weights(data, quality=config.quality, quantiser=Stepped(found)))
+    path.write_bytes(encode_weights(data, quality=config.quality, quantiser=quantiser))
     return path
 
 

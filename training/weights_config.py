@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lictor.training import config as common
 from lictor.training.memory_config import InMemory, check
 
-WAYS = ("diffq", "quant-noise")
+WAYS = ("diffq", "quant-noise", "ranks")
 ANSWERS = ("classes", "values")
 
 
@@ -16,7 +16,7 @@ class Weights(InMemory):
     """Settings of a run."""
 
     # data
-    data: str = ""  # pictures, as `lictor train` takes them
+    data: str = ""  # pictures, as `lictor train` takes them; or MODULE:NAME of what gives a tensor
     crops: int = 1024  # parts of pictures whose answers the network gives once, and learns again
     side: int = 224  # of what the network is shown
     mean: float = 0.5  # of values 0…1, taken away …
@@ -28,8 +28,11 @@ class Weights(InMemory):
     answers: str = "classes"  # classes: divergence of their shares; values: squared error
 
     # loss
-    way: str = "diffq"  # diffq: noise, steps are learned; quant-noise: some weights are rounded
-    penalty: float = 0.05  # diffq: what a bit of each weight costs, in nats
+    way: str = (
+        "diffq"  # diffq: noise, steps learned; quant-noise: some are rounded; ranks: products
+    )
+    penalty: float = 0.05  # diffq: what a bit of each weight costs, in nats; ranks: of all norms
+    least: float = 0.02  # ranks: of a matrix' largest part, what the last one has at least
     share: float = 0.5  # quant-noise: of weights that are rounded in a step
     quality: float = 40.0  # of the steps at the start, as `encode_weights` has it
     start: str = ""  # steps.json of another run to start from instead
@@ -58,7 +61,7 @@ def configure(arguments: list[str]) -> Weights:
     check(
         config,
         at_least={"crops": 2, "side": 8, "penalty": 0, "quality": 0},
-        shares=("share",),
+        shares=("share", "least"),
         positive=("spread", "step_rate", "memory"),
     )
     return config

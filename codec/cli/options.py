@@ -219,8 +219,8 @@ quantiser = click.option(
     "--quantiser",
     metavar="NAME",
     help="Weights with -q or --bits: what makes whole numbers of steps of them, plain, trellis, "
-    "deepcabac, nested or factors; with a --calibration diagonal or feedback, too.  [default: "
-    "trellis; with a --calibration feedback]",
+    "deepcabac, nested, factors or qswd; with a --calibration diagonal, feedback or lord, too.  "
+    "[default: trellis; with a --calibration feedback]",
 )
 by_data = together(
     click.option(

@@ -32,6 +32,7 @@ from lictor.codec.weights.quantisers import POINTS, RATE, Coded, Known, in_trell
 Array = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Halves = npt.NDArray[np.int8]
 _EXACT = 2.0**53
 """Sums of whole numbers below this are exact as float64, in any order."""
 _MOST = 2**26
@@ -46,8 +47,8 @@ def _part(tensor: Tensor, rows: int, columns: int) -> Tensor:
 class Product:
     """Two factors, and what is added to their product.
 
-    left: (rows, rank), without steps of rows and columns. right: (rank, columns), those of rows
-    even and not below 0: powers of two. rest: of the tensor's shape, or None.
+    left: (rows, rank), without steps of columns. right: (rank, columns), steps of rows even and not
+    below 0: powers of two. rest: of the tensor's shape, or None.
     """
 
     left: Quantised
@@ -56,8 +57,9 @@ class Product:
 
     def decoded(self, tensor: Tensor) -> Floats:
         """The values that a decoder gives. Raises OverflowError for sums that are not exact."""
-        left, right = _integers(_points(self.left), _points(self.right), self.right.rows)
+        left, right = _integers(points(self.left), points(self.right), self.right.rows)
         found = _product(left, right, _step(self.left.step, self.right.step))
+        _scaled(found, self.left.rows, self.right.columns)
         with np.errstate(over="ignore", invalid="ignore"):
             if self.rest:
                 found += grid.decoded(_part(tensor, *found.shape), self.rest)
@@ -90,7 +92,8 @@ class Product:
         return record, data
 
 
-def _points(given: Quantised) -> npt.NDArray[np.int32]:
+def points(given: Quantised) -> npt.NDArray[np.int32]:
+    """Steps of a grid, in a trellis or not."""
     if not given.trellis:
         return given.levels
     odd = trellis.odd_of_matrix(given.levels)
@@ -114,6 +117,15 @@ def _product(left: Doubles, right: Doubles, step: np.float32) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):
         found: Floats = (left @ right).astype(np.float32) * step
     return found
+
+
+def _scaled(found: Floats, rows: Halves | None, columns: Halves | None) -> None:
+    """Values by the half octaves of their columns and rows, in place."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if columns is not None:
+            found *= grid.factors(columns)
+        if rows is not None:
+            found *= grid.factors(rows)[:, None]
 
 
 def _step(left: float, right: float) -> np.float32:
@@ -144,6 +156,8 @@ class Opened:
             raise CorruptFile("a product has sums that are too large; get another copy") from None
         steps = [float(np.uint32(g.step).view(np.float32)) for g in (record.left, record.right)]
         self._step = _step(*steps)
+        self._by_rows = grid.steps_of(record.left.row_steps, rows)
+        self._by_columns = grid.steps_of(record.right.column_steps, columns)
         rest = record.rest
         self._rest = grid.coding_of(rest, _part(tensor, rows, columns)) if rest else None
         at += record.right.size
@@ -165,7 +179,11 @@ class Opened:
         start = number * self._record.values
         count = out.size // grid.ITEMS[self._dtype]
         first, last = start // self._columns, (start + count) // self._columns
-        found = _product(self._left[first:last], self._right, self._step).reshape(-1)
+        square = _product(self._left[first:last], self._right, self._step)
+        _scaled(
+            square, None if self._by_rows is None else self._by_rows[first:last], self._by_columns
+        )
+        found = square.reshape(-1)
         if self._rest and self._record.rest:
             chunk = self._record.rest.chunks[number]
             data = self._data[self._starts[number] : self._starts[number + 1]]
@@ -185,8 +203,7 @@ def _checked(record: Factors, tensor: Tensor) -> tuple[int, int]:
     chunks = whole and record.values % columns == 0
     chunks = chunks and len(record.product) == -(-tensor.values // record.values)
     chunks = chunks and (rest is None or rest.values == record.values)
-    other = record.left.row_steps, record.left.column_steps, record.right.column_steps
-    if not chunks or any(map(len, other)):
+    if not chunks or len(record.left.column_steps):
         raise CorruptFile("the factors of a tensor do not go together; get another copy")
     return rows, columns
 
@@ -212,29 +229,34 @@ def factored(values: Floats, known: Known) -> Coded | None:
     step = known.step * known.unknown
     worth = RATE * (step / POINTS) ** 2
     tensor = Tensor(known.name, "F32", known.shape, 0, 4 * values.size)
-    left, sizes, right = _singular(values)
-    best: tuple[float, Coded] = _figure(values, whole, tensor, worth), whole
-    for rank, hoped, rest in _ranks(sizes, values.shape, step, worth):
-        if not rank or hoped > _HOPE * best[0]:
+    left, sizes, right = singular(values)
+    best: tuple[float, Coded] = figure(values, whole, tensor, worth), whole
+    for rank, hoped, rest in ranks(sizes, values.shape, step, worth):
+        if not rank or hoped > HOPE * best[0]:
             continue
         own = _product_of(values, left[:, :rank], sizes[:rank], right[:rank], step, rest)
         if own is not None:
-            best = min(best, (_figure(values, own, tensor, worth), own), key=lambda pair: pair[0])
+            best = min(best, (figure(values, own, tensor, worth), own), key=lambda pair: pair[0])
     return best[1]
 
 
-_HOPE = 1.05
+HOPE = 1.05
 """Estimates are so much off that a product is tried that looks worse by this."""
 
 
-def _figure(values: Floats, own: Coded, tensor: Tensor, worth: float) -> float:
-    """Bits, and the error in what bits are worth."""
-    record, chunks = own.encode(tensor, map)
+def figure(values: Floats, own: Coded, tensor: Tensor, worth: float) -> float:
+    """Bits, and the squared error in what bits are worth."""
     error = float(np.square(own.decoded(tensor) - values, dtype=np.float64).sum())
-    return error / worth + 8 * (len(form.write_head(record)) + sum(map(len, chunks)))
+    return error / worth + coded_bits(own, tensor)
 
 
-def _singular(values: Floats) -> tuple[Doubles, Doubles, Doubles]:
+def coded_bits(own: Coded, tensor: Tensor) -> int:
+    """Those of a record, and of its chunks."""
+    record, chunks = own.encode(tensor, map)
+    return 8 * (len(form.write_head(record)) + sum(map(len, chunks)))
+
+
+def singular(values: Floats) -> tuple[Doubles, Doubles, Doubles]:
     """Singular vectors of the shorter side: left ones times the singular values, these, right."""
     w = values.astype(np.float64)
     tall = w.shape[0] >= w.shape[1]
@@ -251,7 +273,7 @@ def _bits(spread: Any) -> Any:
     return 0.5 * np.log2(1 + np.pi * np.e / 6 * np.square(spread))
 
 
-def _ranks(
+def ranks(
     sizes: Doubles, shape: tuple[int, ...], step: float, worth: float
 ) -> list[tuple[int, float, bool]]:
     """Ranks worth a try, without a rest and with one, and about what figures they have."""
@@ -277,15 +299,15 @@ def _product_of(
     fine = step / POINTS
     shifts = np.rint(np.log2(sizes[0] / np.maximum(sizes, sizes[0] * 2.0**-20))).astype(np.int8)
     own = np.float32(fine / sizes[0])
-    if not np.isfinite(own) or own < _TINIEST:
+    if not np.isfinite(own) or own < TINIEST:
         return None
-    b = _in_trellis((right / (float(own) * 2.0 ** shifts[:, None])).astype(np.float32))
+    b = in_steps((right / (float(own) * 2.0 ** shifts[:, None])).astype(np.float32))
     if b is None:
         return None
     given = Quantised(b, float(own), rows=2 * shifts, trellis=True)
-    back = _points(given) * (float(own) * 2.0 ** shifts[:, None])
+    back = points(given) * (float(own) * 2.0 ** shifts[:, None])
     fitted = np.linalg.lstsq(back.T, values.T.astype(np.float64), rcond=1e-9)[0].T
-    a = _in_trellis((fitted / fine).astype(np.float32))
+    a = in_steps((fitted / fine).astype(np.float32))
     if a is None:
         return None
     made = Product(Quantised(a, fine, trellis=True), given)
@@ -296,14 +318,15 @@ def _product_of(
         return None
     if not rest:
         return made
-    more = _in_trellis((values - found) / np.float32(fine))
+    more = in_steps((values - found) / np.float32(fine))
     return None if more is None else Product(made.left, given, Quantised(more, fine, trellis=True))
 
 
-_TINIEST = 1e-30
+TINIEST = 1e-30
 
 
-def _in_trellis(scaled: Floats) -> npt.NDArray[np.int32] | None:
+def in_steps(scaled: Floats) -> npt.NDArray[np.int32] | None:
+    """Levels in a trellis, of values in steps; None for what is too large."""
     if not np.abs(scaled).max() < grid.MOST:
         return None
     return trellis.of_matrix(scaled, RATE)

@@ -53,14 +53,19 @@ def quantise(
     if not np.abs(scaled).max() < MOST:
         return None
     if feedback:
-        levels = _with_feedback(values, scales, curvature, rate)
+        levels = made_up_for(values, scales, curvature, rate)
     else:
         levels = trellis.of_matrix(scaled, rate)
     return Quantised(levels, step, rows, columns, trellis=True)
 
 
-def _with_feedback(values: Floats, scales: Floats, curvature: Curvature, rate: float) -> Ints:
-    """Column by column; the tables are those that levels without feedback would have."""
+def made_up_for(values: Floats, scales: Floats, curvature: Curvature, rate: float) -> Ints:
+    """Levels in a trellis, whose errors the columns that follow make up for.
+
+    Column by column; the tables are those that levels without feedback would have.
+
+    values, scales: (rows, columns), of each value its step. rate: as of `quantise`.
+    """
     rows, columns = values.shape
     first = trellis.of_matrix(values / scales, rate)
     tables, _ = grid_tables.choose(first, trellis.odd_of_matrix(first))

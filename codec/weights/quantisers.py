@@ -71,13 +71,19 @@ class Coded(Protocol):
 Quantiser = Callable[[Floats, Known], Coded | None]
 QUANTISERS: dict[str, Quantiser] = {}
 DEFAULT, CALIBRATED = "trellis", "feedback"
-NEEDING = frozenset(("diagonal", "feedback"))
+NEEDING = frozenset(("diagonal", "feedback", "lord"))
 """Those that are for networks that were calibrated."""
 RATE = 0.4
 """Squared steps of a trellis' grid that a bit is worth: what one more would save."""
 POINTS = 1.7
 """A trellis' grid is so much finer than a plain one of the same error."""
-PLUGINS = {"deepcabac": "cabac", "nested": "layered", "factors": "factors"}
+PLUGINS = {
+    "deepcabac": "cabac",
+    "nested": "layered",
+    "factors": "factors",
+    "lord": "lord",
+    "qswd": "qswd",
+}
 """Quantisers in modules of their own, which are imported when they are asked for."""
 
 

@@ -24,15 +24,20 @@ def tensor(dtype: str, shape: tuple[int, ...]) -> Tensor:
     return Tensor("t", dtype, shape, 0, math.prod(shape) * grid.ITEMS[dtype])
 
 
-def made(rng: np.random.Generator, rows: int, columns: int, rank: int, rest: bool) -> Product:
+def made(
+    rng: np.random.Generator, rows: int, columns: int, rank: int, rest: bool, scaled: bool = False
+) -> Product:
     def levels(*shape: int) -> np.ndarray:
         return rng.integers(-40, 41, shape).astype(np.int32)
 
+    def halves(count: int) -> np.ndarray | None:
+        return rng.integers(-3, 4, count).astype(np.int8) if scaled else None
+
     shifts = (2 * rng.integers(0, 9, rank)).astype(np.int8)
-    left = Quantised(levels(rows, rank), 0.3, trellis=bool(rng.integers(2)))
-    right = Quantised(levels(rank, columns), 0.01, rows=shifts)
-    halves = rng.integers(-3, 4, rows).astype(np.int8)
-    more = Quantised(levels(rows, columns), 0.7, rows=halves) if rest else None
+    left = Quantised(levels(rows, rank), 0.3, halves(rows), trellis=bool(rng.integers(2)))
+    right = Quantised(levels(rank, columns), 0.01, shifts, halves(columns))
+    own = rng.integers(-3, 4, rows).astype(np.int8)
+    more = Quantised(levels(rows, columns), 0.7, rows=own) if rest else None
     return Product(left, right, more)
 
 
@@ -50,22 +55,25 @@ def whole(record: form.Factors, data: bytes, own: Tensor) -> np.ndarray:
     st.sampled_from(grid.TYPES),
     st.lists(st.integers(1, 30), min_size=2, max_size=3),
     st.booleans(),
+    st.booleans(),
     st.integers(0, 999),
 )
 @settings(max_examples=40, deadline=None)
-def test_whole_numbers_are_multiplied(dtype, shape, rest, seed):
+def test_whole_numbers_are_multiplied(dtype, shape, rest, scaled, seed):
     own, rng = tensor(dtype, tuple(shape)), np.random.default_rng(seed)
     rows, columns = grid.matrix(own)
     rank = max(1, min(rows, columns) // 2)
-    product = made(rng, rows, columns, rank, rest)
+    product = made(rng, rows, columns, rank, rest, scaled)
     record, chunks = product.encode(own, map)
     back = whole(record, b"".join(chunks), own)
     assert np.array_equal(back, product.decoded(own))
-    a, b = (factors._points(g).astype(object) for g in (product.left, product.right))
+    a, b = (factors.points(g).astype(object) for g in (product.left, product.right))
     assert product.right.rows is not None
     scales = np.array([2 ** int(r // 2) for r in product.right.rows], object)
     sums = ((a * scales) @ b).astype(np.float64)  # of Python's integers
     want = sums.astype(np.float32) * (np.float32(0.3) * np.float32(0.01))
+    if product.left.rows is not None and product.right.columns is not None:
+        want = want * grid.factors(product.right.columns) * grid.factors(product.left.rows)[:, None]
     if product.rest:
         want = want + grid.decoded(tensor("F32", (rows, columns)), product.rest)
     assert np.array_equal(
@@ -149,6 +157,8 @@ _CHANGES = (
     lambda r: replace(r, left=replace(r.left, values=1)),
     lambda r: replace(r, left=r.right, right=r.left),
     lambda r: replace(r, left=replace(r.left, row_steps=r.right.row_steps)),
+    lambda r: replace(r, left=replace(r.left, column_steps=r.right.row_steps)),
+    lambda r: replace(r, right=replace(r.right, column_steps=r.right.row_steps)),
     lambda r: replace(r, right=replace(r.right, row_steps=grid.packed_steps(_steps(1)))),
     lambda r: replace(r, right=replace(r.right, row_steps=grid.packed_steps(_steps(-2)))),
     lambda r: replace(r, right=replace(r.right, row_steps=grid.packed_steps(_steps(126)))),

@@ -13,9 +13,10 @@ from PIL import Image
 from safetensors.torch import load, load_file, save_file
 from torch import nn
 
-from lictor.codec import decode_weights
+from lictor.codec import decode_weights, weights_info
 from lictor.codec.cli.main import cli
 from lictor.training import weights
+from lictor.training.ranks import Ranked
 from lictor.training.weights_config import Weights
 
 MADE = """
@@ -36,6 +37,19 @@ def several():
         def forward(self, x):
             return x, x
     return Two()
+
+def square():
+    torch.manual_seed(0)
+    made = nn.Sequential(nn.Linear(40, 64), nn.ReLU(), nn.Linear(64, 30))
+    with torch.no_grad():
+        made[2].weight[:] = torch.randn(30, 3) @ torch.randn(3, 64) + 1e-3 * torch.randn(30, 64)
+    return made
+
+def values():
+    return torch.randn(40, 40, generator=torch.Generator().manual_seed(1))
+
+def none():
+    return [1, 2]
 """
 QUICK = (
     "crops=12",
@@ -146,6 +160,64 @@ def test_weights_and_steps_of_another_network_are_refused(place: Path, capsys):
     (place / "steps.json").write_text('{"x": 0.5}')
     assert weights.main(arguments(place, f"start={place / 'steps.json'}")) == 2
     assert "no step for" in capsys.readouterr().err
+
+
+def test_ranks_are_found_and_coded_as_products(place: Path):
+    module = next(place.glob("made_*.py")).stem
+    named = [f"data={module}:values", "way=ranks", "learning_rate=1e-3", "steps=30", "penalty=0.3"]
+    named += ["answers=values", "watch_every=0.0001", "quality=60"]
+    assert weights.main(arguments(place, *named, made="square")) == 0
+    run = place / "run"
+    ranks = json.loads((run / "ranks.json").read_text())
+    assert set(ranks) == {"0.weight", "2.weight"}
+    assert ranks["0.weight"] > 20 > 6 > ranks["2.weight"]
+    now = load_file(run / "weights.safetensors")
+    assert torch.linalg.matrix_rank(now["2.weight"], rtol=1e-5) == ranks["2.weight"]
+    data = (run / "weights.bin").read_bytes()
+    methods = {t["name"]: t["method"] for t in weights_info(data).tensors}
+    assert methods["2.weight"] == f"factors of rank {ranks['2.weight']}"
+    off = load(decode_weights(data))["2.weight"] - now["2.weight"]
+    assert off.square().mean() < 0.05 * now["2.weight"].square().mean()
+    rows = (run / "watch.csv").read_text().splitlines()
+    assert rows[0] == "step,minutes,values,distance"
+    shares = [float(row.split(",")[2]) for row in rows[1:]]
+    assert shares == sorted(shares, reverse=True)  # ranks that are gone do not come back
+    more = ["resume=true", "steps=32"]
+    assert weights.main(arguments(place, *named, *more, made="square")) == 0
+
+
+def test_products_begin_as_their_matrices_and_lose_their_last_parts_first():
+    of = nn.Linear(40, 20)
+    model = Ranked(of, Weights(way="ranks"))
+    assert torch.allclose(model.given("all")["weight"], of.weight, atol=1e-6)
+    assert abs(model.price().item() - 1) < 1e-5
+    ranks = {int(torch.linalg.matrix_rank(model.given("ranks")["weight"])) for _ in range(60)}
+    assert min(ranks) < 5 and max(ranks) == 20
+    assert torch.equal(model.given("ranks")["bias"], of.bias)
+    model.price().backward()
+    left, right = model.left[0], model.right[0]
+    pulls = ((left.grad * left).sum(0) + (right.grad * right).sum(1)) / left.square().sum(0)
+    assert bool((pulls.diff() > 0).all())
+    assert model.told() == 1
+    with torch.no_grad():
+        left[:, 7:] = 0
+    model.shrink()
+    assert model.parts() == [7]
+    assert model.told() == 7 * 60 / 800
+
+
+def test_thin_matrices_stay_whole():
+    of = nn.Sequential(nn.Conv2d(64, 64, 3, groups=64), nn.Conv2d(64, 64, 1))
+    model = Ranked(of, Weights(way="ranks"))
+    assert model.matrices == ["1.weight"]
+    assert model.given("ranks")["1.weight"].shape == (64, 64, 1, 1)
+    assert torch.equal(model.given("ranks")["0.weight"], of[0].weight)
+
+
+def test_what_gives_no_examples_is_refused(place: Path, capsys):
+    module = next(place.glob("made_*.py")).stem
+    assert weights.main(arguments(place, f"data={module}:none", made="square")) == 2
+    assert "no tensor of examples" in capsys.readouterr().err
 
 
 def test_settings_are_listed():

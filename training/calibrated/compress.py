@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lictor.codec import decode_weights, encode_weights
 from lictor.codec.weights import quantisers
 from lictor.codec.weights.curvature import Calibration
-from lictor.codec.weights.quantisers import Coded, Floats, Known
+from lictor.codec.weights.quantisers import Coded, Floats, Known, Quantiser
 from lictor.training.calibrated.corrections import corrections
 from lictor.training.calibrated.moments import Forward
 
@@ -25,6 +25,7 @@ def compress(
     quality: float,
     calibration: Calibration,
     steps: Mapping[str, float] | None = None,
+    quantiser: str | Quantiser = quantisers.CALIBRATED,
     forward: Forward | None = None,
     name: Callable[[str], str] = str,
     threads: int = 1,
@@ -40,6 +41,7 @@ def compress(
         calibration: what `calibrate` measured.
         steps: factors of tensors' steps by their names in the file, 1 for others: as
             `lictor.training.calibrated.measured_steps` finds them.
+        quantiser: as of `encode_weights`.
         forward: what shows a network a batch; None for network(batch).
         name: from names in the file to names in the network.
         threads: that code the chunks of a tensor.
@@ -47,7 +49,7 @@ def compress(
     Returns:
         The weight file.
     """
-    once = Once(steps or {})
+    once = Once(steps or {}, quantiser)
     options: dict[str, Any] = {"quality": quality, "quantiser": once, "threads": threads}
     data = encode_weights(source, calibration=calibration, **options)
     batch = together(batches)
@@ -83,18 +85,21 @@ def together(batches: Sequence[Any]) -> Tensor | None:
 
 
 class Once:
-    """A quantiser that does for each tensor once what "feedback" does, which takes time.
+    """A quantiser that does for each tensor once what another does, which takes time.
 
-    steps: factors of tensors' steps, by names.
+    steps: factors of tensors' steps, by names. quantiser: the other one.
     """
 
-    def __init__(self, steps: Mapping[str, float]) -> None:
+    def __init__(
+        self, steps: Mapping[str, float], quantiser: str | Quantiser = quantisers.CALIBRATED
+    ) -> None:
         self._steps = steps
+        self._quantise = quantisers.named(quantiser)
         self._made: dict[str, Coded | None] = {}
 
     def __call__(self, values: Floats, known: Known) -> Coded | None:
         """As a quantiser is called."""
         if known.name not in self._made:
             own = replace(known, step=known.step * self._steps.get(known.name, 1.0))
-            self._made[known.name] = quantisers.with_feedback(values, own)
+            self._made[known.name] = self._quantise(values, own)
         return self._made[known.name]
