@@ -16,7 +16,6 @@ expected latents instead of gradient steps on noisy samples (docs/effort.md comp
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -39,20 +38,35 @@ if TYPE_CHECKING:
     from lictor.models.base import Output
     from lictor.models.progress import Progress
 
-_TEMPERATURE = (5.0, 0.5)
-"""In bits, at the first and at the last iteration."""
+_HOTTEST, _COLDEST, _COOLING = 3.0, 0.1, 4.0
+"""In bits, at the first and at the last iteration; over so many iterations, where that is more."""
 
-_STIFFNESS = (1.2, 1.8)
-"""Curvature assumed, at first and at last, over that of one symbol: many move at once."""
+_SEEN_TEMPERATURE = 5.0, 0.5
+"""In bits, of what eyes see."""
 
-_DAMPING, _DAMPING_IF_FEW, _FEW = 0.2, 0.3, 20
-"""Part of the way that y goes in an iteration, and in one of few."""
+_STIFFNESS, _FURTHEST = (0.64, 0.96), 1.0
+"""Curvature assumed, first and last, over that measured; how many symbols far a step may go."""
+
+_SEEN_STIFFNESS, _SEEN_FURTHEST = (0.9, 1.3), 0.7
+"""Of what eyes see, less quadratic; over the curvature of one symbol alone."""
+
+_DAMPING = 0.5
+"""Part of the way that y goes in an iteration."""
+
+_SEEN_DAMPING, _SEEN_DAMPING_IF_FEW, _FEW = 0.2, 0.3, 20
+"""The same of what eyes see, and in one of few."""
 
 _UNEVEN = (0.02, 50.0)
 """Least and most curvature of a place, over the mean of all."""
 
-_SEEN_STIFFNESS, _FURTHEST = (0.9, 1.3), 0.7
-"""Of what eyes see, less quadratic: its stiffness, and how many symbols far a step may go."""
+_STIFF = (0.75, 10.0)
+"""Least and most curvature along the steps of a channel, over that of one symbol."""
+
+_STIFF_FIRST = 2.0
+"""The same before anything was measured."""
+
+_STIFF_NEWS, _STIFF_TRUST = 0.5, 0.02
+"""Part of a new measurement in it; how much of the mean of all channels is mixed into each."""
 
 _RATE_PULL = 1.5
 """Largest gradient, in bits, of the rate of later symbols: narrow Gaussians know no bound."""
@@ -246,12 +260,13 @@ class Search:
     def __init__(self, model: Searchable, picture: Picture, weight: float, y: Tensor) -> None:
         self.model, self.picture, self.weight = model, picture, weight
         seen = picture.visible is not None
-        self.furthest = _FURTHEST if seen else math.inf
+        self.furthest = _SEEN_FURTHEST if seen else _FURTHEST
         self.stiffness = _SEEN_STIFFNESS if seen else _STIFFNESS
-        self.curvature = self._seen_curvature(y) if seen else self._curvature(y)
+        self.curvature = _evened(self._seen_curvature(y) if seen else self._curvature(y))
+        self.steps = None if seen else Steps(self.curvature)
 
     def _curvature(self, y: Tensor) -> Tensor:
-        """Second derivative of the squared error's price along each channel of y, (M,).
+        """Second derivative of the squared error's price along each value of y, (1, h, w, M).
 
         For random signs v, the square of J'v is in expectation the diagonal of J'J (Hutchinson).
         """
@@ -261,15 +276,10 @@ class Search:
         if self.picture.worth is not None:
             signs = signs * self.picture.worth.sqrt()
         (seen,) = torch.autograd.grad(x_hat, y, signs)
-        per_channel = seen.square().mean(dim=(0, 1, 2)) * (2 * self.weight * 255**2 / 3)
-        return per_channel.clamp(min=1e-3 * float(per_channel.max()))
+        return seen.square() * (2 * self.weight * 255**2 / 3)
 
     def _seen_curvature(self, y: Tensor) -> Tensor:
-        """The same of what eyes see, in each place, too, (1, h, w, M).
-
-        A channel's share of it is taken to be the same everywhere, as a place's for all channels:
-        single values are far too random.
-        """
+        """The same of what eyes see."""
         picture = self.picture
         assert picture.visible is not None
         y = y.round().requires_grad_()
@@ -279,37 +289,53 @@ class Search:
             x_hat, picture.padded, lambda like: _signs(like, generator), picture.worth
         )
         (seen,) = torch.autograd.grad(signed, y)
-        found = seen.square() * (2 * self.weight * picture.padded[0, 0].numel())
-        of_channels = found.mean(dim=(0, 1, 2))
-        of_channels = of_channels.clamp(min=1e-3 * float(of_channels.max()))
-        of_places = F.avg_pool2d(found.sum(3) / of_channels.sum(), 3, 1, 1, count_include_pad=False)
-        return of_places.clamp(*_UNEVEN)[..., None] * of_channels
+        return seen.square() * (2 * self.weight * picture.padded[0, 0].numel())
 
     def _by_error(self, y_hat: Tensor) -> Tensor:
         """The gradient of the distortion's price."""
         y_hat = y_hat.detach().requires_grad_()
         x_hat = self.picture.synthesised(self.model, y_hat)
         (found,) = torch.autograd.grad(self.weight * self.picture.error(x_hat), y_hat)
+        if self.steps is not None:
+            self.steps.follow(y_hat.detach(), found)
         return found
 
     def run(self, state: State, count: int, progress: Progress | None) -> State:
         """The state after `count` iterations, with y on the symbols it stands for."""
-        damping = _DAMPING if count > _FEW else _DAMPING_IF_FEW
         mean = torch.zeros_like(state.z)
         for i in range(count):
             done = i / max(count - 1, 1)
-            curvature = self.curvature * _between(self.stiffness, done)
-            y_hat, pull, side = self._gradients(state, _between(_TEMPERATURE, done), curvature)
+            curvature = self._stiff(done)
+            y_hat, pull, side = self._gradients(
+                state, _between(self._temperature(count), done), curvature
+            )
             step = (pull / curvature).clamp(-self.furthest, self.furthest)
-            state.y = torch.lerp(state.y, y_hat - step, damping)
+            state.y = torch.lerp(state.y, y_hat - step, self._damping(count))
             side_step = _SIDE_STEP * max(0.0, 1 - done / _SIDE_REST)
             mean = torch.lerp(mean, side, _SIDE_NEWS)
             state.z = state.z - side_step * mean / (mean.abs() + _SIDE_BITS)
             if progress is not None:
                 progress(i + 1, count)
         with torch.no_grad():
-            y_hat, _, _ = self._quantise(state, 0.0, self.curvature * self.stiffness[1])
+            y_hat, _, _ = self._quantise(state, 0.0, self._stiff(1.0))
         return State(y_hat, state.z.round())
+
+    def _temperature(self, count: int) -> tuple[float, float]:
+        """At the first and at the last of so many iterations."""
+        if self.picture.visible is None:
+            return _HOTTEST, max(_COLDEST, _COOLING / count)
+        return _SEEN_TEMPERATURE
+
+    def _damping(self, count: int) -> float:
+        """Part of the way that y goes in one of so many iterations."""
+        if self.picture.visible is None:
+            return _DAMPING
+        return _SEEN_DAMPING if count > _FEW else _SEEN_DAMPING_IF_FEW
+
+    def _stiff(self, done: float) -> Tensor:
+        """The curvature that steps go by."""
+        measured = 1.0 if self.steps is None else self.steps.stiffness
+        return self.curvature * (_between(self.stiffness, done) * measured)
 
     @torch.inference_mode()
     def bits(self, state: State) -> float:
@@ -359,6 +385,47 @@ class Search:
         side_bits = gaussian.bits(z, model.side_scale(z, quality)).sum()
         cells = model.walk(state.y.shape, model.h_s(z, quality), quality, code)
         return from_cells(cells), side_bits + bits, leaves
+
+
+class Steps:
+    """How much more curvature there is along the steps that y took than along single values.
+
+    Many values move at once, and what they do to a pixel adds up: twice to thrice where there are
+    few bits, hardly where there are many. The gradients before and after a step tell (a secant, as
+    Barzilai and Borwein, 1988, take it for the length of steps), in each channel.
+    """
+
+    def __init__(self, curvature: Tensor) -> None:
+        self.curvature, self.last = curvature, None
+        self.rise = self.run = torch.zeros_like(curvature[0, 0, 0])
+        self.stiffness: Tensor | float = _STIFF_FIRST
+
+    last: tuple[Tensor, Tensor] | None
+
+    def follow(self, y_hat: Tensor, gradient: Tensor) -> None:
+        """A step led to y_hat, where the price has this gradient."""
+        if self.last is not None:
+            step, change = y_hat - self.last[0], gradient - self.last[1]
+            rise = (step * change).sum((0, 1, 2))
+            run = (step.square() * self.curvature).sum((0, 1, 2))
+            self.rise = self.rise * (1 - _STIFF_NEWS) + rise
+            self.run = self.run * (1 - _STIFF_NEWS) + run
+            little = _STIFF_TRUST * self.run.mean() + 1e-9
+            of_all = self.rise.sum() / (self.run.sum() + 1e-9)
+            found = (self.rise + little * of_all) / (self.run + little)
+            self.stiffness = found.clamp(*_STIFF)
+        self.last = y_hat, gradient
+
+
+def _evened(found: Tensor) -> Tensor:
+    """Curvatures (1, h, w, M), each of which is random, as what channels and places have.
+
+    A channel's share is taken to be the same everywhere, as a place's for all channels.
+    """
+    of_channels = found.mean(dim=(0, 1, 2))
+    of_channels = of_channels.clamp(min=1e-3 * float(of_channels.max()))
+    of_places = F.avg_pool2d(found.sum(3) / of_channels.sum(), 3, 1, 1, count_include_pad=False)
+    return of_places.clamp(*_UNEVEN)[..., None] * of_channels
 
 
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
