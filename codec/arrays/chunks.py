@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lictor.codec.arrays.methods.chunked import MOST_CHUNKS, MOST_WORKERS, Chunked, slices
+from lictor.codec.arrays.methods.chunked import (
+    MOST_CHUNKS,
+    MOST_WORKERS,
+    Chunk,
+    Chunked,
+    slices,
+)
 from lictor.codec.errors import InvalidOption
 from lictor.codec.format.arrays import Array
 from lictor.codec.runtime.pool import workers
@@ -73,11 +79,11 @@ def encode(
     cut, rows = planned
     places = list(slices(raw.shape, cut, rows))
 
-    def code(place: tuple[slice, ...]) -> Array:
+    def code(place: tuple[slice, ...]) -> Chunk:
         with np.errstate(all="ignore"):  # which holds in one thread
-            return one(np.ascontiguousarray(raw[place]))
+            return Chunked.packed(one(np.ascontiguousarray(raw[place])))
 
     most = min(MOST_WORKERS, max(1, len(places) // _AT_ONCE))
     with workers(len(places), OwnThreads(), most) as (pool, _):
-        parts = [task.result() for task in [pool.submit(code, place) for place in places]]
-    return Chunked.encode(Array(name, dtype, raw.shape), cut, rows, parts)
+        coded = [task.result() for task in [pool.submit(code, place) for place in places]]
+    return Chunked(name, dtype, raw.shape, cut=cut, rows=rows, chunks=coded)

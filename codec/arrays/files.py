@@ -111,8 +111,7 @@ def write(arrays: Any, file: IO[bytes], kind: str, texts: Mapping[str, str] | No
     if kind == ".safetensors":
         from lictor.codec.arrays import safetensors
 
-        native = {name or "array": _native(_whole(a)) for name, a in named.items()}
-        file.write(safetensors.save(native, texts))
+        safetensors.write({name or "array": a for name, a in named.items()}, file, texts)
         return
     if any(not _is_of_numpy(a) for a in named.values()):
         raise UnsupportedArray(f"{kind} files {NO_BFLOAT16}")
@@ -128,10 +127,6 @@ def _is_of_numpy(array: Any) -> bool:
     return isinstance(array, np.ndarray) or getattr(array, "dtype", None) in _OF_NUMPY
 
 
-def _whole(array: Any) -> Any:
-    return array[...] if hasattr(array, "parts") else array
-
-
 def _write_npy(array: Any, file: IO[bytes]) -> None:
     """Part after part, if it has such."""
     if not hasattr(array, "parts"):
@@ -145,13 +140,6 @@ def _write_npy(array: Any, file: IO[bytes]) -> None:
     np.lib.format.write_array_header_1_0(file, told)
     for part in array.parts():
         file.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
-
-
-def _native(array: Any) -> Any:
-    """An array in the byte order of this machine, as tensors have it."""
-    if isinstance(array, np.ndarray):
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
-    return array
 
 
 def _write_npz(named: Mapping[str, Any], file: IO[bytes]) -> None:

@@ -22,7 +22,7 @@ from lictor.codec.arrays.dtypes import as_array
 from lictor.codec.errors import UnsupportedArray
 from lictor.codec.format import arrays as form
 
-_BFLOAT16, _READ = "BF16", 2**20
+_READ = 2**20
 
 
 class Lazily(Mapping[str, Any]):
@@ -61,7 +61,7 @@ def opened(name: str) -> tuple[Any, str, dict[str, str]]:
         header = file.read(8)
         header += file.read(min(int.from_bytes(header, "little"), os.path.getsize(name)))
     texts = files.metadata
-    if not safetensors.types(header) <= {*safetensors.OF_NUMPY, _BFLOAT16}:
+    if not safetensors.types(header) <= {*safetensors.OF_NUMPY, safetensors.BFLOAT16}:
         with open(name, "rb") as file:
             arrays = files.read(file.read(), found)
         return arrays, found, texts(header, found)
@@ -107,13 +107,12 @@ def _tensors(name: str, header: bytes) -> Lazily:
 
 
 def _tensor(data: mmap.mmap, start: int, told: Mapping[str, Any]) -> Any:
-    """A view, but a tensor of bfloat16, and what does not lie as numbers do in memory."""
+    """A view, but a copy of what does not lie as numbers do in memory."""
     shape, (first, _) = tuple(told["shape"]), told["data_offsets"]
-    wide = told["dtype"] == _BFLOAT16
+    wide = told["dtype"] == safetensors.BFLOAT16
     kind = np.dtype("<u2" if wide else safetensors.OF_NUMPY[told["dtype"]])
     if not math.prod(shape):
         return as_array("bfloat16", np.zeros(shape, kind)) if wide else np.zeros(shape, kind)
     found: npt.NDArray[Any] = np.ndarray(shape, kind, data, start + first)
-    if wide:
-        return as_array("bfloat16", found.copy())
-    return found if found.flags.aligned else found.copy()
+    found = found if found.flags.aligned else found.copy()
+    return as_array("bfloat16", found) if wide else found

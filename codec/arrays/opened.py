@@ -90,12 +90,16 @@ class Streamed(OpenArray):
 
     def parts(self) -> Iterator[Any]:
         """All of it as arrays that follow one another in memory, a few chunks each."""
+        return (self._given(part) for part in self.raw_parts())
+
+    def raw_parts(self) -> Iterator[npt.NDArray[Any]]:
+        """Likewise, in the byte order of this machine; bfloat16 as uint16."""
         a = self._array
         if not isinstance(a, Chunked) or math.prod(a.shape[: a.cut]) != 1:
-            yield self[...]
+            yield self._whole()
             return
         for first in range(0, a.shape[a.cut], rows := a.rows * MOST_WORKERS):
-            yield self._given(a.window(first, min(first + rows, a.shape[a.cut])))
+            yield a.window(first, min(first + rows, a.shape[a.cut]))
 
     @property
     def kind(self) -> np.dtype[Any]:

@@ -10,6 +10,7 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, ClassVar
 
 from lictor.codec.errors import (
@@ -227,9 +228,34 @@ def positive(io: Reader | Writer, name: str, value: float) -> float:
 
 def write(file: File) -> bytes:
     """The bytes of a file. A value that the format cannot hold raises ValueError."""
-    io = Writer()
-    file_syntax(io, file, None)
-    return bytes(io.data)
+    whole = _Whole()
+    file_syntax(whole, file, None)
+    return whole.bytes()
+
+
+class _Whole(Writer):
+    """Elements to bytes that are not copied in the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._file = BytesIO()
+
+    @property
+    def position(self) -> int:
+        return self._file.tell()
+
+    def raw(self, name: str, value: Bytes, size: int) -> Bytes:
+        if len(value) != size:
+            raise self.complaint(f"{name} has {len(value)} bytes, not {size}")
+        self._file.write(value)
+        return value
+
+    def since(self, start: int) -> Bytes:
+        return self._file.getbuffer()[start:]
+
+    def bytes(self) -> bytes:
+        """All that was written."""
+        return self._file.getvalue()
 
 
 def bounds(io: Reader | Writer, low: float, high: float, form: str) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,8 +42,10 @@ def bits_of(tensor: Any) -> tuple[str, npt.NDArray[Any]]:
 
 
 def of_bfloat16(raw: npt.NDArray[Any]) -> Any:
-    """The tensor of bits, uint16."""
-    return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
+    """The tensor of bits, uint16, which shares their memory."""
+    with warnings.catch_warnings():  # of what may not be written to, and will not be
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
 
 
 def of_array(array: Any) -> Any:

@@ -191,6 +191,25 @@ def test_metadata_of_safetensors_there_and_back(tmp_path: Path) -> None:
     assert set(said.split(", ")) == set(texts)  # safetensors writes them in an order of its own
 
 
+def test_safetensors_are_those_of_their_own_writer() -> None:
+    from io import BytesIO
+
+    from safetensors.torch import save
+
+    from lictor.codec.arrays import files
+
+    tensors = {
+        **{"b": torch.arange(5), "a": torch.randn(3, 2), "é": torch.randn(2, 3).bfloat16()},
+        **{"flag": torch.tensor(True), "none": torch.zeros(0, 4), "c": torch.randn(7).double()},
+        **{"bytes": torch.arange(3, dtype=torch.uint8), "half": torch.randn(5).half()},
+    }
+    for texts in ({}, {"format": "pt"}):
+        ours = BytesIO()
+        given = {k: v if v.dtype == torch.bfloat16 else v.numpy() for k, v in tensors.items()}
+        files.write(given, ours, ".safetensors", texts)
+        assert ours.getvalue() == save(tensors, texts or None)
+
+
 @pytest.mark.parametrize("texts", [{"a": 1}, {2: "b"}])
 def test_metadata_are_texts(texts: dict[Any, Any]) -> None:
     with pytest.raises(UnsupportedArray, match="metadata are texts"):

@@ -66,16 +66,13 @@ class Chunked(Array):
         for chunk, size in zip(self.chunks, sizes, strict=True):
             chunk.payload = io.raw("chunk", chunk.payload, size)
 
-    @classmethod
-    def encode(cls, whole: Array, cut: int, rows: int, parts: list[Array]) -> Chunked:
-        """Of chunks that are coded. whole: name, type and shape."""
-        found = cls(whole.name, whole.dtype, whole.shape, cut=cut, rows=rows)
-        for part in parts:
-            io = Writer()
-            part.syntax(io)
-            payload = bytes(io.data)
-            found.chunks.append(Chunk(part.code, payload, zlib.crc32(payload)))
-        return found
+    @staticmethod
+    def packed(part: Array) -> Chunk:
+        """A chunk that is coded, as the file has it."""
+        io = Writer()
+        part.syntax(io)
+        payload = bytes(io.data)
+        return Chunk(part.code, payload, zlib.crc32(payload))
 
     def places(self, number: int) -> tuple[int, int]:
         """The first row of a chunk, and the first that is not of it."""
