@@ -425,6 +425,7 @@ static PyMethodDef functions[] = {
     {"quantise", quantise, METH_VARARGS, "Integers of numbers; see quick.py."},
     {"scale", scale, METH_VARARGS, "Numbers of integers; see quick.py."},
     {"grid", grid, METH_VARARGS, "The error of a grid; see quick.py."},
+    {"missed", missed, METH_VARARGS, "What guesses are off by; see low_rank_exact.py."},
     {"trim", trim, METH_NOARGS, "Freed memory to the system; see quick.py."},
     {"compare", compare, METH_VARARGS, "How far apart arrays are; see quick.py."},
     {NULL, NULL, 0, NULL},

@@ -82,11 +82,25 @@ static void fit_centre(float *column, size_t n, float mean)
         column[r] -= mean;
 }
 
+FIELD_CLONES
+static float fit_mean(const float *column, size_t n)
+{
+    float sums[FIT_LANES] = {0}, total = 0;
+    size_t i = 0;
+    for (; i + FIT_LANES <= n; i += FIT_LANES)
+        for (size_t k = 0; k < FIT_LANES; k++)
+            sums[k] += column[i + k];
+    for (; i < n; i++)
+        sums[0] += column[i];
+    for (size_t k = 0; k < FIT_LANES; k++)
+        total += sums[k];
+    return total / (float)n;
+}
+
 /* What a tap takes in the places of the first `runs`, less its mean, which is given back. */
 static double fit_column(const Fit *fit, const Field *f, int32_t channel, int place, size_t runs,
                          float *column)
 {
-    double sum = 0;
     size_t rows = 0;
     size_t at[4];
     for (int sub = 0; sub < 4; sub++)
@@ -100,10 +114,9 @@ static double fit_column(const Fit *fit, const Field *f, int32_t channel, int pl
             field_floats_16(column + rows, (int16_t *)f->values.all + from, run->count);
         rows += (size_t)run->count;
     }
-    for (size_t r = 0; r < rows; r++)
-        sum += column[r];
-    fit_centre(column, rows, (float)(sum / (double)rows));
-    return sum / (double)rows;
+    float mean = rows ? fit_mean(column, rows) : 0;
+    fit_centre(column, rows, mean);
+    return mean;
 }
 
 /* Brings every `apart`th of the runs to the front, in order; the rest follow. */
@@ -296,9 +309,10 @@ static const float *fit_picked(Fit *fit, const Field *f, int32_t channel, int pl
         return *kept;
     if (kept && (*kept = malloc(padded * sizeof *own)))
         own = *kept;
-    if (place == FIELD_CENTRE)
+    if (place == FIELD_CENTRE) {
         memcpy(own, fit->centred + (size_t)channel * fit->padded, n * sizeof *own);
-    else
+        fit_centre(own, n, fit_mean(own, n));   /* over the first places, which is another one */
+    } else
         fit_column(fit, f, channel, place, fit->picking_count, own);
     memset(own + n, 0, (padded - n) * sizeof *own);
     return own;

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ import numpy.typing as npt
 from lictor.codec.arrays.context import FloatArray, IntArray, outside, parts
 from lictor.codec.arrays.dtypes import single
 from lictor.codec.arrays.low_rank_fit import MEAN_BITS, Components, principal
+
+_field: ModuleType | None
+try:
+    from lictor.codec.arrays import _field
+except ImportError:  # built without a C compiler
+    _field = None
 
 F32 = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -49,7 +56,7 @@ _VIOLATIONS, _HELD = 12, 2
 """Rounds in which a channel's weights are held where it is clipped; in which components are."""
 _BLOCK = 2**17
 """Values that are worked on together."""
-_JUDGED, _TRIES, _AIMS = 2**18, 4, (0.9998, 0.999, 0.997, 0.99)
+_JUDGED, _TRIES, _AIMS = 2**18, 4, (0.9998, 0.999, 0.997, 0.99, 0.97, 0.93)
 """Values by which a step is sought, and tries at it; then the part of the root that is aimed at, as
 means, which are rounded to parts of the step, make the error rise and fall with it."""
 
@@ -106,18 +113,24 @@ class Planes:
         outer, channels, inner = self.whole.shape
         for places, where in parts((outer, channels, inner), _BLOCK):
             own = np.moveaxis(self.whole[where], 1, 0).reshape(self.channels, -1)
-            yield places, self._single(own)
+            yield places, np.ascontiguousarray(self._single(own))
 
     def seen(self, x: F32) -> Flags:
         """Where values are as they were."""
         return (x > self.low) & (x < self.high)
 
-    def missed(self, x: F32, guess: F32) -> F32:
-        """What is seen, less what is guessed; elsewhere as far as that is within the bounds."""
-        off = x - guess
-        off[(x <= self.low) & (off > 0)] = 0
-        off[(x >= self.high) & (off < 0)] = 0
-        return off
+    def missed(self, x: F32, guess: F32) -> float:
+        """The sum of the squares of what is missed, which takes the place of a guess.
+
+        That is what is seen, less what is guessed; elsewhere as far as that is within the bounds.
+        x, guess: contiguous.
+        """
+        if _field is not None:
+            return _field.missed(x, guess, self.low, self.high)
+        np.subtract(x, guess, out=guess)
+        guess[(x <= self.low) & (guess > 0)] = 0
+        guess[(x >= self.high) & (guess < 0)] = 0
+        return float(np.vdot(guess, guess))
 
 
 @dataclass(frozen=True)
@@ -218,19 +231,19 @@ class _Sample:
         rows: those that are known, of the first channels. z: components of places where all these
             are seen.
         """
-        found, known = list(rows), list(self._order[: len(rows)])
+        found, known, design = list(rows), list(self._order[: len(rows)]), _design(z)
         for c in self._order[len(rows) :]:
             if len(known) >= _KNOWN * len(z) + _MORE:
                 break
             seen = np.flatnonzero(self._seen[c, places])
             if seen.size >= _ENOUGH * len(z) + 4:
-                found.append(_fitted(z, self._x[c, places], seen))
+                found.append(_fitted(design, self._x[c, places], seen))
                 known.append(c)
         return np.array(found), np.array(known, np.int64)
 
     def _all(self, z: FloatArray) -> Maps:
         """All channels, by all places."""
-        channels, single = len(self._order), z.astype(np.float32)
+        channels, single = len(self._order), _design(z.astype(np.float32))
         rows = np.zeros((channels, len(z) + 1))
         for c in range(channels):
             seen = np.flatnonzero(self._seen[c])
@@ -243,10 +256,10 @@ class _Sample:
     def _scarce(self, z: FloatArray, c: int) -> FloatArray:
         """Of a channel that is seldom seen: where it is, and where it else came inside."""
         seen, x = self._seen[c], self._x[c].astype(np.float64)
-        best, least = np.append(np.zeros(len(z)), x.mean()), np.inf
+        best, least, design = np.append(np.zeros(len(z)), x.mean()), np.inf, _design(z)
         taken = seen
         for _ in range(_VIOLATIONS if seen.any() else 0):
-            row = _fitted(z, x, np.flatnonzero(taken), most=x.size)
+            row = _fitted(design, x, np.flatnonzero(taken), most=x.size)
             guess = (row[:-1] @ z + row[-1]).clip(self._planes.low, self._planes.high)
             error, taken = float(np.square(guess - x).sum()), seen | (guess != x)
             if error < least:
@@ -256,16 +269,23 @@ class _Sample:
         return best
 
 
+def _design(z: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Components of places (K, places) as rows, each with a 1 behind them."""
+    found = np.ones((z.shape[1], len(z) + 1), z.dtype)
+    found[:, :-1] = z.T
+    return found
+
+
 def _fitted(
-    z: npt.NDArray[Any], x: npt.NDArray[Any], places: IntArray, most: int | None = None
+    design: npt.NDArray[Any], x: npt.NDArray[Any], places: IntArray, most: int | None = None
 ) -> FloatArray:
     """Weights, then a mean, by least squares from some of the places."""
-    some = places[:: max(1, places.size // (most or _EACH * len(z) + _MORE))]
-    design = np.ones((len(z) + 1, some.size), z.dtype)
-    design[:-1] = z[:, some]
-    gram = (design @ design.T).astype(np.float64)
+    wanted = most or _EACH * (design.shape[1] - 1) + _MORE
+    some = places[:: max(1, places.size // wanted)]
+    own = design[some]
+    gram = (own.T @ own).astype(np.float64)
     gram[np.diag_indices(len(gram))] += _RIDGE * some.size
-    found: FloatArray = np.linalg.solve(gram, design @ x[some].astype(z.dtype))
+    found: FloatArray = np.linalg.solve(gram, x[some].astype(own.dtype) @ own)
     return found
 
 
@@ -277,13 +297,16 @@ def _white(z: FloatArray) -> FloatArray:
     return found
 
 
-def masked(weights: FloatArray, x: npt.NDArray[Any], seen: Flags) -> FloatArray:
+def masked(
+    weights: FloatArray, x: npt.NDArray[Any], seen: Flags, near: FloatArray | None = None
+) -> FloatArray:
     """The components of places by least squares from what is seen, (K, places).
 
     By conjugate gradients (Hestenes and Stiefel 1952), all places at once: with orthonormal columns
     they need a step for each value that is not seen, at most.
 
     weights: (channels, K). x: (channels, places), less the means. seen: likewise.
+    near: components that are nearly right, to begin with.
     """
     q, r = np.linalg.qr(weights)
     v, there = q.astype(np.float32), seen.astype(np.float32)
@@ -291,6 +314,10 @@ def masked(weights: FloatArray, x: npt.NDArray[Any], seen: Flags) -> FloatArray:
     left = v.T @ ((x - v @ y) * there)
     size = np.einsum("kn,kn->n", left, left)
     least = _CLOSE * max(float(size.max()), 1e-30)
+    if near is not None:
+        y = (r @ near).astype(np.float32)
+        left = v.T @ ((x - v @ y) * there)
+        size = np.einsum("kn,kn->n", left, left)
     going, towards = np.arange(size.size), left
     for _ in range(_STEPS):
         far = np.flatnonzero(size > least)
@@ -322,11 +349,17 @@ def resolve(planes: Planes, maps: Maps, mse: float) -> Components:
     all_weights, all_means = weights.astype(np.float32), maps.mean[:, None].astype(np.float32)
     inverse = np.linalg.pinv(weights).astype(np.float32)
     z = np.empty((len(rows), planes.places), np.float32)
+    known = maps.z.shape[1] == planes.places  # of all places, in order
+    near = np.linalg.pinv(weights) @ maps.weights if known else None
     for places, x in planes.blocks():
         few = x[some]
-        part = masked(own, few - means, planes.seen(few)).astype(np.float32)
+        start = None if near is None else near @ maps.z[:, places]
+        part = masked(own, few - means, planes.seen(few), start).astype(np.float32)
         for _ in range(_HELD):
-            part += inverse @ planes.missed(x, all_weights @ part + all_means)
+            guess = all_weights @ part
+            guess += all_means
+            planes.missed(x, guess)
+            part += inverse @ guess
         z[:, places] = part
     return Components(z.T, rows, shifts, maps.mean, planes.low, planes.high)
 
@@ -340,8 +373,8 @@ def step_for(planes: Planes, parts: Components, mse: float) -> float | None:
     def off(x: F32, z: npt.NDArray[Any]) -> float:
         mean = np.rint(parts.mean / (step * finest)) * (step * finest)
         guess = weights @ (np.rint(z / np.float32(step)) * np.float32(step))
-        left = planes.missed(x, guess + mean[:, None].astype(np.float32))
-        return float(np.vdot(left, left))
+        guess += mean[:, None].astype(np.float32)
+        return planes.missed(x, guess)
 
     step = math.sqrt(12 * mse * planes.channels / len(parts.rows))
     for _ in range(_TRIES):

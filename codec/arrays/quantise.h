@@ -304,6 +304,31 @@ GRID(grid_double, double)
 COMPARE(compare_float, float)
 COMPARE(compare_double, double)
 
+/* What guesses are off by takes their place, and the sum of its squares: nothing where x is the least
+   or the largest that there is and a guess is beyond that. */
+FIELD_CLONES
+static double quantise_missed(const float *restrict x, float *restrict guess, size_t n, float low,
+                              float high)
+{
+    double sum[QUANTISE_LANES] = {0}, whole = 0;
+    for (size_t at = 0; at < n; at += QUANTISE_BLOCK) {
+        size_t m = n - at < QUANTISE_BLOCK ? n - at : QUANTISE_BLOCK, i = 0;
+        for (size_t k = at; k < at + m; k++) {
+            float off = x[k] - guess[k];
+            off = x[k] <= low && off > 0 ? 0 : off;
+            guess[k] = x[k] >= high && off < 0 ? 0 : off;
+        }
+        for (; i + QUANTISE_LANES <= m; i += QUANTISE_LANES)
+            for (size_t k = 0; k < QUANTISE_LANES; k++)
+                sum[k] += (double)guess[at + i + k] * guess[at + i + k];
+        for (; i < m; i++)
+            sum[0] += (double)guess[at + i] * guess[at + i];
+    }
+    for (size_t k = 0; k < QUANTISE_LANES; k++)
+        whole += sum[k];
+    return whole;
+}
+
 static double grid_sum(const Numbers *x, size_t n, double step, double zero, double most)
 {
     float room[NUMBERS_BLOCK];
