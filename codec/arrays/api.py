@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lictor.codec import quality as qualities
-from lictor.codec.arrays import chunks, methods, quick, rate_search
+from lictor.codec.arrays import chunks, field, methods, quick, rate_search
 from lictor.codec.arrays.dtypes import AnyArray, as_array, bits_of, is_big_endian, to_float64
 from lictor.codec.arrays.info import view
 from lictor.codec.arrays.lossless import packed_size
@@ -347,10 +347,12 @@ def _quickly(
     else:
         near = way.int8() if target.mse is None else Distance.of_mse(target.mse)
         promise = Promise(distance=near)
-        mixed = Mixed.quickly(way, near) if way.is_clipped() and not near.unit else None
+        mixed = None
+        if way.is_clipped() and not near.unit:
+            mixed = Mixed.quickly(way, near)
+            field.trim(raw.size)
         if mixed is not None:
             mixed.name = name
-            quick.trim(raw.size)
             yield mixed, promise
         found = way.within(near)
     if found is None:
@@ -364,7 +366,7 @@ def _quickly(
     array.axis = -1 if found.axis is None else found.axis
     array.patch, array.coded, array.step = found.patch, coded, found.step
     del found, way, coded  # whose integers take half the memory of the array
-    quick.trim(raw.size)
+    field.trim(raw.size)
     yield array, promise
 
 

@@ -23,6 +23,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "field_map.h"
 #include "levels.h"
@@ -88,6 +91,14 @@ static void *field_zeros(size_t bytes)
     return found == MAP_FAILED ? NULL : found;
 #else
     return calloc(bytes, 1);
+#endif
+}
+
+/* What was freed goes back to the system, too, where the allocator would keep it. */
+static void field_trim(void)
+{
+#if defined(__GLIBC__)
+    (void)malloc_trim(0);
 #endif
 }
 

@@ -28,6 +28,7 @@ except ImportError:  # built without a C compiler
     _field = None
 
 _LONGEST = 2**30
+_TRIMMED = 2**20
 IDENTITY = np.arange(LEVELS, dtype=np.uint8)
 
 
@@ -76,6 +77,12 @@ def of(g: Grid) -> Field:
 def available() -> bool:
     """Whether the C extension is here."""
     return _field is not None
+
+
+def trim(values: int) -> None:
+    """Gives memory that an array took back to the system, if it was large."""
+    if _field is not None and values >= _TRIMMED:
+        _field.trim()
 
 
 class _Quick:

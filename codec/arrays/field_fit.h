@@ -336,6 +336,8 @@ static int fit_field(Field *f, FitResult *out)
     memset(fits, 0, sizeof fits);
     for (int pass = 0; !error && pass < FIELD_PASSES; pass++)
         error = fit_all(&fits[pass], f, pass, weights, out->taps) != 0;
+    if (units * plane >= FIT_LARGE)
+        field_trim();   /* before errors take as much */
     out->used = 0;
     for (size_t unit = 0; !error && unit < units; unit++) {
         FieldWeights *w = weights + unit;

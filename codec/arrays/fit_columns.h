@@ -22,6 +22,7 @@ enum {
     FIT_MANY = 256,                             /* of more channels half as many do */
     FIT_WINDOWED = 16, FIT_CENTRED = 24,        /* earlier channels, with their window or alone */
     FIT_COLUMNS = 128,                          /* taps offered, and what is wanted */
+    FIT_LARGE = 3 << 18,                        /* values, times passes, of what is no small field */
     FIT_LANES = 16, FIT_FLUSH = 256, FIT_SPREAD = 256
 };
 #define FIT_TAP_BITS 24.0
@@ -44,7 +45,7 @@ typedef struct {
     size_t ranked;                  /* of FIT_RANKED, those that are used */
     size_t room;                    /* taps that may be offered */
     size_t padded;                  /* rows to a multiple of FIT_LANES */
-    float *columns;                 /* (FIT_COLUMNS, padded), 0 behind the rows */
+    float *columns;                 /* (FIT_COLUMNS, padded), room for those that are not kept */
     size_t windows;                 /* channels * 9, */
     float **kept;                   /* (windows,) their columns of `picking`, once needed; or NULL */
     float *picked, *paired;         /* (windows, windows) mean products, NAN until known; or NULL */
@@ -172,7 +173,7 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
         return 0;
     fit->runs = malloc(most * sizeof *fit->runs);
     fit->padded = (most + FIT_LANES - 1) / FIT_LANES * FIT_LANES;
-    fit->columns = calloc(fit->padded * FIT_COLUMNS, sizeof *fit->columns);
+    fit->columns = malloc(fit->padded * FIT_COLUMNS * sizeof *fit->columns);
     fit->alike = calloc((size_t)f->channels * FIT_RANKED, sizeof *fit->alike);
     fit->centred = calloc((size_t)f->channels * fit->padded, sizeof *fit->centred);
     fit->means = malloc((size_t)f->channels * sizeof *fit->means);

@@ -11,10 +11,6 @@
 #include "merge.h"
 #include "quantise.h"
 
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
-
 /* Whether a buffer holds just `count` aligned values of a size. */
 static int holds(const Py_buffer *buffer, size_t count, size_t size)
 {
@@ -257,11 +253,9 @@ static PyObject *merge(PyObject *Py_UNUSED(self), PyObject *args)
 /* trim(): gives memory that was freed back to the system, where its allocator would keep it */
 static PyObject *trim(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args))
 {
-#if defined(__GLIBC__)
     Py_BEGIN_ALLOW_THREADS
-    (void)malloc_trim(0);
+    field_trim();
     Py_END_ALLOW_THREADS
-#endif
     return Py_NewRef(Py_None);
 }
 

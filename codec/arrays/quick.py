@@ -54,7 +54,6 @@ _NEARLY, _LARGER = 1.05, 6
 """Ways that cost no more than so many times the best are tried again, with so much more."""
 
 
-_TRIMMED = 2**20
 _BLOCK = 2**18
 """Values of 16 bits that are made wide together."""
 
@@ -393,12 +392,6 @@ def kept(promise: Promise, dtype: str, raw: npt.NDArray[Any], back: npt.NDArray[
     if not (math.isfinite(total) and largest < promise.bound * (1 - 1e-9)):
         return False
     return near is None or (near.unit == 0 and total < near.mse * raw.size * (1 - 1e-9))
-
-
-def trim(values: int) -> None:
-    """Gives memory that an array took back to the system, if it was large."""
-    if _field is not None and values >= _TRIMMED:
-        _field.trim()
 
 
 def _kind(x: npt.NDArray[Any]) -> int:

@@ -216,6 +216,8 @@ def _encode(q: AnyInt, g: Grid, quick: bool) -> tuple[Model, bytes]:
     if q.size and max(int(q.max()), -int(q.min())) > MAX_SYMBOL:
         raise Uncodable("a level of the tensor is out of range")
     found = analysis.choose(q, g, quick)
+    if quick:
+        fields.trim(q.size)
     model = Model(found.weights, found.mode, found.low, found.bounds, found.shapes)
     encoder = Encoder(checksum=False)
     io = Push(encoder)
