@@ -10,9 +10,10 @@
 
 EfficientNet-Lite0: the divergence (KL) of its answers from what they were, and how many first
 answers are the same, of 200 pictures: those of a tar, and the last of another, of whose others
-calibrations (--data) see 96; with --measured-steps, too, steps are by what each tensor was measured
-to cost. MiniLM: of the 10 of 250 texts nearest to each of 200, how many are found. SmolLM2: KL of
-the next token, and perplexity, of 1,024 tokens. All bytes of a file count, by all of its values.
+calibrations (--data) see 96, or as many as --calibrating says; with --measured-steps, too, steps
+are by what each tensor was measured to cost; with --tune, biases and normalisations learn. MiniLM:
+of the 10 of 250 texts nearest to each of 200, how many are found. SmolLM2: KL of the next token,
+and perplexity, of 1,024 tokens. All bytes of a file count, by all of its values.
 Calibrations of texts see others than are measured. --other NAME:BYTES:FILE measures a .safetensors
 file that another codec gave back from so many bytes. int8 has a scale a row; Q4 blocks of 32 with a
 scale, as GGUF's Q4_0; HQQ groups of 64 with a scale and a zero, the best by its own rule, in 4 and
@@ -91,7 +92,9 @@ class Lite0(Task):
         last = more[len(own) - _MEASURED :] if len(own) < _MEASURED else []
         self._pictures = torch.cat([*own, *last][:_MEASURED])
         rest = more[: len(more) - len(last)]
-        chosen = np.random.default_rng(0).permutation(len(rest))[:_CALIBRATING]
+        chosen = np.random.default_rng(0).permutation(len(rest))[
+            : given.calibrating or _CALIBRATING
+        ]
         self.examples = [rest[i] for i in chosen]
 
     def answers(self) -> torch.Tensor:
@@ -135,7 +138,7 @@ class MiniLm(Task):
             self.module = AutoModel.from_pretrained(folder).eval()
         texts = docstrings()
         self._texts = sorted(texts[:250], key=len)
-        self.examples = texts[-_CALIBRATING:]
+        self.examples = texts[-(given.calibrating or _CALIBRATING) :]
 
     def forward(self, module: torch.nn.Module, batch: Any) -> torch.Tensor:
         """Answers to examples."""
@@ -187,9 +190,10 @@ class SmolLm2(Task):
             (self._ids, measured, 512),
             (self.examples, calibrating, 256),
         ):
+            each = 1 if target is self._ids else max(1, (given.calibrating or 8) // 4)
             for text in list(found.values())[: 2 if target is self._ids else 4]:
-                ids = tokenizer(text, return_tensors="pt").input_ids[:, : 2 * length]
-                target += list(ids.split(length, 1))[: 1 if target is self._ids else 2]
+                ids = tokenizer(text, return_tensors="pt").input_ids
+                target += list(ids.split(length, 1))[:each]
 
     def forward(self, module: torch.nn.Module, batch: Any) -> torch.Tensor:
         """Answers to examples."""
@@ -317,6 +321,7 @@ def measured(task: Task, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             quality=quality,
             calibration=calibration,
             steps=steps,
+            tune=(divergence_of_each if task.classes else squares) if given.tune else None,
             forward=task.forward,
         )
 
@@ -356,8 +361,10 @@ def main() -> None:
     parser.add_argument("network", choices=["lite0", "minilm", "smollm2"])
     parser.add_argument("-q", "--quality", type=float, action="append", default=[])
     parser.add_argument("--data", action="store_true", help="calibrate")
+    parser.add_argument("--calibrating", type=int, help="pictures, texts or parts of texts")
     parser.add_argument("--measured-steps", action="store_true", help="with --data")
     parser.add_argument("--ours", action="store_true", help="no other ways")
+    parser.add_argument("--tune", action="store_true", help="vectors, with --data")
     parser.add_argument("--pictures", nargs=2, metavar="TAR", help="measured, and calibrating")
     parser.add_argument("--other", action="append", default=[], metavar="NAME:BYTES:FILE")
     given = parser.parse_args()

@@ -232,7 +232,7 @@ by_data = together(
     click.option(
         "--data",
         metavar="FOLDER|MODULE:NAME",
-        help="Weights: pictures, or what gives batches. A third calibrates, the rest measures.",
+        help="Weights: pictures, or what gives batches. Half calibrate, the rest measures.",
     ),
     click.option(
         "--shown",

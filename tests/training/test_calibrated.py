@@ -17,6 +17,7 @@ from lictor.training.calibrated.compress import compress
 from lictor.training.calibrated.corrections import corrections
 from lictor.training.calibrated.moments import calibrate
 from lictor.training.calibrated.steps import squares
+from lictor.training.calibrated.tuning import tuned
 
 
 def network() -> nn.Module:
@@ -149,3 +150,91 @@ def test_compress_loses_next_to_nothing_of_much() -> None:
             for own in (state, made.state_dict())
         )
         assert torch.allclose(got, want, rtol=0.02)
+
+
+def rounded(made: nn.Module) -> dict[str, torch.Tensor]:
+    state = {k: v.clone() for k, v in made.state_dict().items()}
+    for value in state.values():
+        if value.ndim > 1:
+            value.copy_((value / 0.08).round() * 0.08)
+    return state
+
+
+@pytest.mark.parametrize("distance", [divergence_of_each, squares])
+def test_vectors_learn_what_rounding_lost(distance) -> None:
+    made = network()
+    before, state = {k: v.clone() for k, v in made.state_dict().items()}, rounded(made)
+    found = tuned(made, state, list(examples(600, 3).split(1)), distance)
+    names = {"1.weight", "1.bias", "4.weight", "4.bias", "5.bias", "9.bias"}
+    assert found.keys() == names
+    assert all(v.dtype == np.float32 and v.ndim == 1 for v in found.values())
+    x, new = examples(200, 7), state | {k: torch.from_numpy(v) for k, v in found.items()}
+    assert divergence(made, new, x) < 0.95 * divergence(made, state, x)
+    again = made.state_dict()
+    assert all(torch.equal(own, again[name]) for name, own in before.items())
+    assert not any(p.grad is not None for p in made.parameters())
+
+
+def test_what_is_right_stays() -> None:
+    made = network()
+    found = tuned(made, made.state_dict(), list(examples(32, 3).split(1)), divergence_of_each)
+    for name, values in found.items():
+        assert np.allclose(values, made.state_dict()[name].numpy(), atol=2e-3)
+
+
+def test_networks_without_vectors_have_nothing_to_learn() -> None:
+    made = nn.Sequential(nn.Flatten(), nn.Linear(768, 10, bias=False))
+    shown = list(examples(8, 3).split(1))
+    assert tuned(made, made.state_dict(), shown, squares) == {}
+    assert tuned(network(), network().state_dict(), [], squares) == {}
+
+
+def test_gradients_that_are_not_finite_move_nothing() -> None:
+    made = network()
+    shown = [torch.full((1, 3, 16, 16), torch.inf)]
+    found = tuned(made, rounded(made), shown, divergence_of_each)
+    assert np.array_equal(found["9.bias"], made.state_dict()["9.bias"].numpy())
+
+
+def test_a_file_has_what_was_learned() -> None:
+    made = network()
+    data, shown = save(made.state_dict()), list(examples(480, 5).split(1))
+    own = {"quality": 22, "calibration": calibrate(made, shown[:48])}
+    plain, learned = (
+        load(decode_weights(compress(data, made, shown, tune=tune, **own)))
+        for tune in (None, divergence_of_each)
+    )
+    assert torch.equal(plain["9.weight"], learned["9.weight"])
+    assert not torch.equal(plain["9.bias"], learned["9.bias"])
+    x = examples(200, 9)
+    assert divergence(made, learned, x) < divergence(made, plain, x)
+
+
+class Tied(nn.Module):
+    """A table of words that answers, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words = nn.Embedding(40, 24)
+        self.norm = nn.LayerNorm(24)
+        self.head = nn.Linear(24, 40, bias=False)
+        self.head.weight = self.words.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head(self.norm(self.words(ids).cumsum(1)))
+
+
+def test_tied_tensors_are_calibrated_and_rounded_by_either_name() -> None:
+    made = Tied().eval()
+    ids = torch.randint(40, (64, 12), generator=torch.Generator().manual_seed(2))
+    shown = list(ids.split(1))
+    calibration = calibrate(made, shown)
+    assert calibration.layers["words.weight"] is calibration.layers["head.weight"]
+    state = {k: v.clone() for k, v in made.state_dict().items() if k != "head.weight"}
+    data = compress(
+        save(state), made, shown, quality=30, calibration=calibration, tune=divergence_of_each
+    )
+    back = load(decode_weights(data))
+    assert back.keys() == state.keys()
+    assert not torch.equal(back["norm.weight"], state["norm.weight"])

@@ -13,8 +13,10 @@ from lictor.codec import decode_weights, encode_weights
 from lictor.codec.weights import quantisers
 from lictor.codec.weights.curvature import Calibration
 from lictor.codec.weights.quantisers import Coded, Floats, Known, Quantiser
+from lictor.training.calibrated.answers import Distance
 from lictor.training.calibrated.corrections import corrections
 from lictor.training.calibrated.moments import Forward
+from lictor.training.calibrated.tuning import tuned
 
 
 def compress(
@@ -26,6 +28,7 @@ def compress(
     calibration: Calibration,
     steps: Mapping[str, float] | None = None,
     quantiser: str | Quantiser = quantisers.CALIBRATED,
+    tune: Distance | None = None,
     forward: Forward | None = None,
     name: Callable[[str], str] = str,
     threads: int = 1,
@@ -35,13 +38,15 @@ def compress(
     Args:
         source: the .safetensors file, its path or its bytes.
         network: with these weights, in eval mode.
-        batches: examples for corrections; tensors are shown all at once, and without tensors,
-            nothing is corrected.
+        batches: examples for corrections; tensors are shown all at once, of more than 288 batches
+            the first, and of what is no tensors, means and variances stay.
         quality: as of `encode_weights`.
         calibration: what `calibrate` measured.
         steps: factors of tensors' steps by their names in the file, 1 for others: as
             `lictor.training.calibrated.measured_steps` finds them.
         quantiser: as of `encode_weights`.
+        tune: of answers from those wanted, as of `measured_steps`; vectors learn to make it small
+            on all batches. None: they do not.
         forward: what shows a network a batch; None for network(batch).
         name: from names in the file to names in the network.
         threads: that code the chunks of a tensor.
@@ -53,35 +58,47 @@ def compress(
     options: dict[str, Any] = {"quality": quality, "quantiser": once, "threads": threads}
     data = encode_weights(source, calibration=calibration, **options)
     batch = together(batches)
-    if batch is None:
+    if batch is None and tune is None:
         return data
     from safetensors.torch import load
 
     first = load(decode_weights(data))
     # Vectors as they were: those of the file suit one another, and not what will be moved.
     rounded = {name(key): value for key, value in first.items() if value.ndim > 1}
-    state = network.state_dict()
-    state |= {key: value for key, value in rounded.items() if key in state}
-
-    def run(own: nn.Module) -> None:
-        if forward:
-            forward(own, batch)
-        else:
-            own(batch)
-
-    changed = corrections(network, state, run)
+    state = _with(network.state_dict(), rounded)
+    changed = {} if batch is None else corrections(network, state, _showing(batch, forward))
+    if tune:
+        state |= {key: torch.from_numpy(value) for key, value in changed.items()}
+        changed |= tuned(network, state, batches, tune, forward=forward)
     own = {key: changed[name(key)] for key in first if name(key) in changed}
     again = replace(calibration, replaced=calibration.replaced | own)
     return encode_weights(source, calibration=again, **options)
 
 
+def _with(state: dict[str, Tensor], rounded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A network's tensors, some of them replaced; those that are tied to one, too."""
+    tied = {state[key].data_ptr(): value for key, value in rounded.items() if key in state}
+    return {
+        key: rounded[key] if key in rounded else tied.get(own.data_ptr(), own)
+        for key, own in state.items()
+    }
+
+
+def _showing(batch: Any, forward: Forward | None) -> Callable[[nn.Module], Any]:
+    return lambda own: forward(own, batch) if forward else own(batch)
+
+
 def together(batches: Sequence[Any]) -> Tensor | None:
-    """All examples as one batch; None if they are no tensors of one shape."""
+    """Examples as one batch; None if they are no tensors of one shape."""
     if not batches or not all(isinstance(b, Tensor) for b in batches):
         return None
     if len({b.shape[1:] for b in batches}) > 1:
         return None
-    return torch.cat(list(batches))
+    return torch.cat(list(batches[:_TOGETHER]))
+
+
+_TOGETHER = 288
+"""Batches that are shown at once, as memory allows."""
 
 
 class Once:

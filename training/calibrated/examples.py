@@ -21,10 +21,10 @@ from lictor.datasets.pictures import Picture, load, sources
 from lictor.training import networks
 
 FEWEST = 8
-MOST = 384
+MOST = 768
 """Examples: at least, and those of a folder at most."""
 _MEMORY = 1e9
-_CALIBRATING = 1 / 3
+_CALIBRATING = 1 / 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Examples:
 
 
 def split(batches: Iterable[Any], seed: int = 0) -> Examples:
-    """A third of what there is to calibrate with, the others to measure by, drawn at random.
+    """Half of what there is to calibrate with, the others to measure by, drawn at random.
 
     Raises InvalidOption for fewer than FEWEST.
     """

@@ -13,8 +13,8 @@ from lictor.codec.weights.curvature import Calibration, Curvature
 
 Forward = Callable[[nn.Module, Any], Tensor]
 """A network and one batch to its answers, (examples, ...)."""
-_PLACES = 64
-"""Of a layer that has many, how many of an example's are taken for moments."""
+_PLACES, _WORDS = 64, 256
+"""Of a convolution's places, and of other layers' rows, how many of an example are taken."""
 
 
 def calibrate(
@@ -59,7 +59,10 @@ def calibrate(
             hook.remove()
         network.zero_grad()
     found = {f"{name}.weight": layer.curvature() for name, layer in layers.items() if layer.count}
-    return Calibration(found)
+    # Of tensors that are tied, a file may have another name.
+    first = {id(p): name for name, p in network.named_parameters()}
+    tied = {first[id(layers[n].module.weight)]: n for n in layers if layers[n].count}
+    return Calibration(found | {name: found[f"{n}.weight"] for name, n in tied.items()})
 
 
 def _loss(answers: Tensor, classes: bool, generator: torch.Generator) -> Tensor:
@@ -106,7 +109,7 @@ class _Layer:
         """What weights are multiplied with: (groups, samples, columns)."""
         if isinstance(self.module, nn.Linear):
             rows = x.reshape(-1, x.shape[-1])
-            return rows[self._chosen(len(rows), _PLACES * len(x))][None]
+            return rows[self._chosen(len(rows), _WORDS * len(x))][None]
         size = self.module.kernel_size
         if max(size) > 1:
             x = functional.unfold(

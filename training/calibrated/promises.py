@@ -93,6 +93,7 @@ class Task:
             quality=quality,
             calibration=self._calibration,
             steps=self._steps,
+            tune=answers.divergence if self.classes else squares,
             forward=self.forward,
             name=self.name,
             threads=self.threads,
@@ -136,7 +137,7 @@ def reach(
     Args:
         source: the bytes of the .safetensors file.
         network: with these weights, in eval mode.
-        examples: batches as `forward` takes them, best of one example each. A third calibrates,
+        examples: batches as `forward` takes them, best of one example each. Half calibrate,
             the others measure; or `Examples`, which are split already.
         most: how far answers may be from their own, on the mean of what measures.
         distance: of answers found from those wanted, (examples, ...), to (examples,).
