@@ -10,7 +10,7 @@ const FILES = [
   "src/index.js", "src/jobs.js", "src/lictor.wasm", "src/metadata.js", "src/methods.js",
   "src/network.js", "src/overfit.js", "src/pixels.js", "src/png.js", "src/reader.js", "src/session.js",
   "src/slope.js", "src/tile_encoders.js", "src/vp8l.js", "src/vp8l_write.js", "src/wasm.js",
-  "src/weights.js", "src/weights_file.js", "src/worker.js", "src/write.js",
+  "src/weights.js", "src/weights_file.js", "src/wiener.js", "src/worker.js", "src/write.js",
 ];
 
 self.addEventListener("install", (event) => {

@@ -49,6 +49,7 @@ LINEAR = 9
 LOSSLESS = 10
 OVERFIT = 11
 NETWORKS = 12
+WIENER = 13
 _KNOWN_OPTIONAL = {
     LATENTS: False,
     PADDING: True,
@@ -62,6 +63,7 @@ _KNOWN_OPTIONAL = {
     LOSSLESS: False,
     OVERFIT: False,
     NETWORKS: False,
+    WIENER: False,
 }
 """Kinds of section, and whether a reader may skip them."""
 CODED = frozenset((LATENTS, LINEAR, LOSSLESS, OVERFIT))
@@ -80,6 +82,7 @@ NAMES = {
     LOSSLESS: "lossless blocks",
     OVERFIT: "overfitted grids",
     NETWORKS: "networks of the picture",
+    WIENER: "Wiener filter",
 }
 """What users read of the kinds of section."""
 
@@ -458,8 +461,8 @@ def _check_sections(io: Reader, header: Header, sections: list[Section]) -> None
         seen.add(section.kind)
     if (TILES in seen) != tiled:
         raise io.complaint("the tile table is not the first section")
-    if not header.network and seen & {TILES, LATENTS}:
-        raise io.complaint("there are latents of no network")
+    if not header.network and seen & {TILES, LATENTS, WIENER}:
+        raise io.complaint("there are latents, or a filter, of no network")
     if not CODED & seen:
         raise io.complaint("nothing in it says what its samples are")
     if (OVERFIT in seen) != (NETWORKS in seen):

@@ -168,6 +168,11 @@ RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         lambda: photo("coffee.png", 200, 100, 110, 80),
         {"quality": 60, "model": "overfit", "method": "auto", "effort": 1},
     ),
+    "wiener": (lambda: photo("coffee.png", 60, 60, 192, 128), {"quality": 85, "effort": 1}),
+    "wiener-gray16-alpha": (
+        lambda: with_alpha(sixteen_bits(photo("camera.png", 40, 0, 360, 320))),
+        {"quality": 65, "effort": 1},
+    ),
     "column": (lambda: photo("chelsea.png", 200, 50, 2, 131), {"quality": 80}),
 }
 

@@ -7,6 +7,7 @@ import { BLOCK, blocksOf, checkTile, KIND, OVERLAYS, parse } from "./format.js";
 import { inflate, partOf, readAlpha, readQuality, readSignalling } from "./metadata.js";
 import { CELL } from "./network.js";
 import { showOverfit } from "./overfit.js";
+import { filter, readWiener } from "./wiener.js";
 
 /** What a browser may be asked to hold: 100 megapixels. */
 export const MOST_PIXELS = 1e8;
@@ -86,7 +87,9 @@ async function decodeColours(session, file, progress) {
     const entry = await session.shelf.entryOf(header);
     const network = await session.network(entry, { progress });
     model = entry.name;
+    const sent = file.sections.get(KIND.wiener), wiener = sent && readWiener(sent, channels);
     showLatents(network, file, readQuality(file, session.coders), colours);
+    if (wiener) filter(colours, header, channels, header.depth, wiener);
   } else if (header.mapped) {
     readQuality(file, session.coders);
   }

@@ -22,7 +22,7 @@ const MAX_SECTION = 2 ** 40;
 
 export const KIND = /** @type {const} */ ({
   latents: 1, padding: 2, alpha: 3, icc: 4, exif: 5, tiles: 6, map: 7, colour: 8, linear: 9,
-  lossless: 10, overfit: 11, networks: 12,
+  lossless: 10, overfit: 11, networks: 12, wiener: 13,
 });
 
 /** What users read of the kinds of section, and whether a reader may skip them. */
@@ -39,6 +39,7 @@ const SECTIONS = new Map(/** @type {[number, [string, boolean]][]} */ ([
   [KIND.lossless, ["lossless blocks", false]],
   [KIND.overfit, ["overfitted grids", false]],
   [KIND.networks, ["networks of the picture", false]],
+  [KIND.wiener, ["Wiener filter", false]],
 ]));
 
 /** Methods that code blocks, the lowest first. */
@@ -249,8 +250,8 @@ function checkSections(header, kinds) {
   }
   const has = (/** @type {number} */ kind) => kinds.includes(kind);
   if (has(KIND.tiles) && !tiled) throw damaged("the tile table is not the first section");
-  if (!header.network && (has(KIND.tiles) || has(KIND.latents))) {
-    throw damaged("there are latents of no network");
+  if (!header.network && [KIND.tiles, KIND.latents, KIND.wiener].some(has)) {
+    throw damaged("there are latents, or a filter, of no network");
   }
   if (!header.network && !OVERLAYS.some((name) => has(KIND[name]))) {
     throw damaged("nothing in it says what its samples are");
