@@ -45,10 +45,11 @@ enum {
     FIELD_CENTRE = 4,
     FIELD_MAX_SYMBOL = 1 << 28,
     FIELD_ALIGN = 16,
+    FIELD_HUGE = 1 << 22,   /* bytes that large pages are asked for */
     FIELD_RUN = 2       /* numbers that an encoder looks at side by side */
 };
 
-/* Numbers of all places, (channels, 4, each). */
+/* Numbers of all places, (channels, subs, each). */
 typedef struct {
     void *all;      /* int16_t, or int32_t if `wide` */
     int wide;
@@ -58,6 +59,7 @@ typedef struct {
 typedef struct {
     int32_t channels, count, height, width;
     int32_t rows, stride;       /* of a subplane, edges and all */
+    size_t subs;                /* subplanes that there are: 4, or fewer of planes of one row or column */
     size_t inner;               /* values of all planes' subplanes of one kind */
     size_t margin, each;        /* before and behind them, and with that */
     FieldNumbers values, errors;
@@ -79,7 +81,7 @@ typedef struct {
 
 static size_t field_bytes(const Field *f, int wide)
 {
-    return (size_t)f->channels * 4 * f->each * (wide ? sizeof(int32_t) : sizeof(int16_t));
+    return (size_t)f->channels * f->subs * f->each * (wide ? sizeof(int32_t) : sizeof(int16_t));
 }
 
 /* They go back to the system as soon as they are dropped: what lies between other things would stay
@@ -88,7 +90,13 @@ static void *field_zeros(size_t bytes)
 {
 #if defined(MAP_ANONYMOUS)
     void *found = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return found == MAP_FAILED ? NULL : found;
+    if (found == MAP_FAILED)
+        return NULL;
+#if defined(MADV_HUGEPAGE)
+    if (bytes >= FIELD_HUGE)
+        (void)madvise(found, bytes, MADV_HUGEPAGE);     /* or each page is another fault */
+#endif
+    return found;
 #else
     return calloc(bytes, 1);
 #endif
@@ -137,6 +145,7 @@ static int field_init(Field *f, int32_t channels, int32_t count, int32_t height,
     f->width = width;
     f->rows = height > 1 ? (height + 3) / 2 : 1;
     f->stride = width > 1 ? (width + 3) / 2 : 1;
+    f->subs = (height > 1 ? 2u : 1u) * (width > 1 ? 2u : 1u);
     f->inner = (size_t)count * (size_t)f->rows * (size_t)f->stride;
     f->margin = ((size_t)f->stride + 2 + FIELD_ALIGN - 1) / FIELD_ALIGN * FIELD_ALIGN;
     f->each = (f->inner + 2 * f->margin + FIELD_ALIGN - 1) / FIELD_ALIGN * FIELD_ALIGN;
@@ -157,7 +166,7 @@ static int field_init(Field *f, int32_t channels, int32_t count, int32_t height,
 /* Where the numbers of a subplane begin. */
 static inline size_t field_sub(const Field *f, int32_t channel, int sub)
 {
-    return ((size_t)channel * 4 + (size_t)sub) * f->each + f->margin;
+    return ((size_t)channel * f->subs + (size_t)(sub >> (f->width == 1))) * f->each + f->margin;
 }
 
 /* From a plane to the next one. */
@@ -310,7 +319,7 @@ static int field_chart(Field *f)
     one.count = 1;
     one.inner = (size_t)f->rows * (size_t)f->stride;
     one.each = (one.inner + 2 * f->margin + FIELD_ALIGN - 1) / FIELD_ALIGN * FIELD_ALIGN;
-    size_t places = (size_t)f->height * (size_t)f->width, all = 4 * one.each, edges = 0, k = 0;
+    size_t places = (size_t)f->height * (size_t)f->width, all = f->subs * one.each, edges = 0, k = 0;
     FieldMap *map = &f->map;
     int32_t *numbers = malloc(all * sizeof *numbers);
     map->number = malloc(3 * places * sizeof *map->number);
@@ -331,7 +340,7 @@ static int field_chart(Field *f)
         while (field_next(&one, &r))
             for (int i = 0; i < r.columns; i++, k++) {
                 size_t at = r.at + (size_t)i;
-                map->number[k] = (int32_t)((size_t)r.sub * f->each + at);
+                map->number[k] = (int32_t)((size_t)(r.sub >> (f->width == 1)) * f->each + at);
                 map->sum[k] = (int32_t)((r.sub == 2) * f->inner + at);
                 map->value[k] = (int32_t)(field_row(&one, &r) + 2 * (size_t)i);
             }
@@ -362,7 +371,7 @@ static int field_reach(const Field *f, FieldNumbers *of, int64_t most)
     of->most = most > of->most ? most : of->most;
     if (of->wide || most <= INT16_MAX)
         return 0;
-    size_t n = (size_t)f->channels * 4 * f->each;
+    size_t n = (size_t)f->channels * f->subs * f->each;
     int32_t *wide = field_zeros(field_bytes(f, 1));
     if (!wide)
         return -1;
