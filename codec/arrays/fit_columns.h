@@ -39,7 +39,8 @@ typedef struct {
     size_t picking;                 /* the first of them choose taps */
     FitRun *runs;                   /* they come in runs, which lie together in memory */
     size_t count, picking_count;    /* of runs */
-    float *alike;                   /* (channels, FIT_RANKED) of unit length; 0 where all is one */
+    float *alike;                   /* (channels, FIT_RANKED) of unit length; 0 where all is one, */
+    float *like;                    /* (channels,) and how alike they are to one of them */
     float *centred;                 /* (channels, padded), less their means, */
     double *means;                  /* (channels,), which are these */
     size_t ranked;                  /* of FIT_RANKED, those that are used */
@@ -56,6 +57,7 @@ typedef struct {
 static void fit_release(Fit *fit)
 {
     free(fit->alike);
+    free(fit->like);
     free(fit->centred);
     free(fit->means);
     free(fit->columns);
@@ -64,7 +66,7 @@ static void fit_release(Fit *fit)
     free(fit->kept);
     free(fit->picked);
     free(fit->paired);
-    fit->alike = fit->centred = fit->columns = fit->picked = fit->paired = NULL;
+    fit->alike = fit->like = fit->centred = fit->columns = fit->picked = fit->paired = NULL;
     fit->means = NULL;
     fit->kept = NULL;
 }
@@ -177,7 +179,9 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
     fit->alike = calloc((size_t)f->channels * FIT_RANKED, sizeof *fit->alike);
     fit->centred = calloc((size_t)f->channels * fit->padded, sizeof *fit->centred);
     fit->means = malloc((size_t)f->channels * sizeof *fit->means);
-    if (!fit->runs || !fit->columns || !fit->alike || !fit->centred || !fit->means) {
+    fit->like = malloc((size_t)f->channels * sizeof *fit->like);
+    if (!fit->runs || !fit->columns || !fit->alike || !fit->centred || !fit->means
+        || !fit->like) {
         fit_free(fit);
         return -1;
     }
@@ -220,16 +224,20 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
     return 0;
 }
 
+/* How alike each of the first channels is to one. */
 FIELD_CLONES
-static float fit_alike(const float *a, const float *b, size_t n)
+static void fit_alike(const float *restrict all, int32_t count, const float *restrict own, size_t n,
+                      float *restrict out)
 {
-    float sums[16] = {0}, total = 0;
-    for (size_t i = 0; i < n; i += 16)
-        for (size_t k = 0; k < 16; k++)
-            sums[k] += a[i + k] * b[i + k];
-    for (size_t k = 0; k < 4; k++)
-        total += sums[k] + sums[k + 4] + (sums[k + 8] + sums[k + 12]);
-    return total;
+    for (int32_t c = 0; c < count; c++, all += FIT_RANKED) {
+        float sums[16] = {0}, total = 0;
+        for (size_t i = 0; i < n; i += 16)
+            for (size_t k = 0; k < 16; k++)
+                sums[k] += all[i + k] * own[i + k];
+        for (size_t k = 0; k < 4; k++)
+            total += sums[k] + sums[k + 4] + (sums[k + 8] + sums[k + 12]);
+        out[c] = fabsf(total);
+    }
 }
 
 /* The earlier channels most alike, the best first; how many were found. */
@@ -237,9 +245,9 @@ static int fit_order(const Fit *fit, int32_t channel, int32_t *found)
 {
     float best[FIT_CENTRED];
     int count = 0;
-    const float *own = fit->alike + (size_t)channel * FIT_RANKED;
+    fit_alike(fit->alike, channel, fit->alike + (size_t)channel * FIT_RANKED, fit->ranked, fit->like);
     for (int32_t c = 0; c < channel; c++) {
-        float like = fabsf(fit_alike(fit->alike + (size_t)c * FIT_RANKED, own, fit->ranked));
+        float like = fit->like[c];
         if (!(like > 0) || (count == FIT_CENTRED && !(like > best[count - 1])))
             continue;
         int k = count < FIT_CENTRED ? count++ : count - 1;

@@ -94,7 +94,7 @@ def _damaged(what: str) -> CorruptFile:
 
 def packed_size(raw: npt.NDArray[Any]) -> float:
     """About the bytes of an array that is packed, from parts of it."""
-    flat, size = raw.reshape(-1), 2**11
+    flat, size = raw.reshape(-1), 2**10
     starts = range(0, flat.size - size + 1, max(size, (flat.size // 4) | 1))
     packed = sum(len(pack(flat[start : start + size])) for start in starts)
     return packed / (len(starts) * size) * flat.size
