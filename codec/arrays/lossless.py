@@ -93,8 +93,11 @@ def _damaged(what: str) -> CorruptFile:
 
 
 def packed_size(raw: npt.NDArray[Any]) -> float:
-    """About the bytes of an array that is packed, from parts of it."""
-    flat, size = raw.reshape(-1), 2**10
-    starts = range(0, flat.size - size + 1, max(size, (flat.size // 4) | 1))
+    """About the bytes of an array that is packed, from parts of it.
+
+    Of what has periods of powers of 2, as have pictures of a batch, parts begin at other places.
+    """
+    flat, size = raw.reshape(-1), 2**9
+    starts = range(0, flat.size - size + 1, max(size, (flat.size // 7) | 1))
     packed = sum(len(pack(flat[start : start + size])) for start in starts)
     return packed / (len(starts) * size) * flat.size
