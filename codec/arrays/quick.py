@@ -45,7 +45,7 @@ _TRIES, _SLACK = 4, 1.004
 """Steps that are tried on all values; how much less than the error a first one may take."""
 _SMALL = 2**14
 """Levels below this stay within 16 bits, also with steps that are finer by a half."""
-_CHANNELS, _PLACES, _PART = 24, 2**10, 32
+_CHANNELS, _PLACES, _PART = 12, 2**10, 32
 """What of an array tells its axis: channels, and places of each, one in so many of all at most."""
 _MOST_CHANNELS = 2**13
 _SMOOTH, _PROMISING = 2**13, 0.1
