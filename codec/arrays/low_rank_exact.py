@@ -41,7 +41,7 @@ _CLEAR = 0.9
 """Of the channels of a block, the share that its rank has to stay below."""
 _SEEN_EACH, _SEEN_MORE = 1.5, 8
 """Places where a whole block is seen, for each of its channels, and more."""
-_EACH, _KNOWN, _MORE = 2, 1.5, 16
+_EACH, _KNOWN, _MORE = 1, 1.5, 16
 """Places that weights are fitted to, and channels that components are solved from, for each
 component, and more."""
 _ENOUGH = 1.3

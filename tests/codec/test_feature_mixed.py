@@ -273,3 +273,16 @@ def write_golden() -> None:
 
 if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
     write_golden()
+
+
+def test_what_components_miss_is_that_of_numpy(monkeypatch) -> None:
+    rng = np.random.default_rng(2)
+    x = np.clip(rng.normal(size=(7, 1031)), 0, 1).astype(np.float32)
+    guess = rng.normal(size=x.shape).astype(np.float32)
+    planes = low_rank_exact.Planes("float32", x[None], 0.0, 1.0)
+    ours, other = guess.copy(), guess.copy()
+    total = planes.missed(x, ours)
+    monkeypatch.setattr(low_rank_exact, "_field", None)
+    assert np.isclose(planes.missed(x, other), total, rtol=1e-5)
+    assert np.array_equal(ours, other)
+    assert not ours[(x == 0) & (guess < 0)].any() and not ours[(x == 1) & (guess > 1)].any()
