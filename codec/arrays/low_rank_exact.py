@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from lictor.codec.arrays.context import FloatArray, IntArray, outside, parts
 from lictor.codec.arrays.dtypes import single
+from lictor.codec.arrays.field import trim
 from lictor.codec.arrays.low_rank_fit import MEAN_BITS, Components, principal
 
 _field: ModuleType | None
@@ -54,8 +55,8 @@ _CLOSE, _THINNED = 1e-7, 0.7
 places that are not below which the others are left out."""
 _VIOLATIONS, _HELD = 12, 2
 """Rounds in which a channel's weights are held where it is clipped; in which components are."""
-_BLOCK = 2**17
-"""Values that are worked on together."""
+_BLOCK, _SOLVED = 2**17, 2**15
+"""Values that are worked on together, and of which components are found together."""
 _JUDGED, _TRIES, _AIMS = 2**18, 4, (0.9998, 0.999, 0.997, 0.99, 0.97, 0.93)
 """Values by which a step is sought, and tries at it; then the part of the root that is aimed at, as
 means, which are rounded to parts of the step, make the error rise and fall with it."""
@@ -117,7 +118,9 @@ class Planes:
 
     def seen(self, x: F32) -> Flags:
         """Where values are as they were."""
-        return (x > self.low) & (x < self.high)
+        found: Flags = x > self.low
+        found &= x < self.high
+        return found
 
     def missed(self, x: F32, guess: F32) -> float:
         """The sum of the squares of what is missed, which takes the place of a guess.
@@ -216,12 +219,15 @@ class _Sample:
 
     def _solved(self, weights: FloatArray, mean: FloatArray, known: IntArray) -> FloatArray:
         """The components of all places, by some channels."""
-        count, each = self._x.shape[1], max(1, _BLOCK // known.size)
+        count, each = self._x.shape[1], max(1, _SOLVED // known.size)
         parts = (slice(start, start + each) for start in range(0, count, each))
         found = [
             masked(weights, self._x[known, part] - mean, self._seen[known, part]) for part in parts
         ]
-        return np.concatenate(found, 1)
+        whole = np.concatenate(found, 1)
+        del found
+        trim(self._x.size)
+        return whole
 
     def _solvable(
         self, z: FloatArray, places: IntArray, rows: FloatArray
@@ -250,18 +256,18 @@ class _Sample:
             if seen.size >= _ENOUGH * len(z):
                 rows[c] = _fitted(single, self._x[c], seen)
             else:
-                rows[c] = self._scarce(z, c)
+                rows[c] = self._scarce(single, c)
         return Maps(rows[:, :-1], rows[:, -1], self._order, z)
 
-    def _scarce(self, z: FloatArray, c: int) -> FloatArray:
+    def _scarce(self, design: F32, c: int) -> FloatArray:
         """Of a channel that is seldom seen: where it is, and where it else came inside."""
-        seen, x = self._seen[c], self._x[c].astype(np.float64)
-        best, least, design = np.append(np.zeros(len(z)), x.mean()), np.inf, _design(z)
+        seen, x = self._seen[c], self._x[c]
+        best, least = np.append(np.zeros(design.shape[1] - 1), x.mean(dtype=np.float64)), np.inf
         taken = seen
         for _ in range(_VIOLATIONS if seen.any() else 0):
             row = _fitted(design, x, np.flatnonzero(taken), most=x.size)
-            guess = (row[:-1] @ z + row[-1]).clip(self._planes.low, self._planes.high)
-            error, taken = float(np.square(guess - x).sum()), seen | (guess != x)
+            guess = (design @ row.astype(np.float32)).clip(self._planes.low, self._planes.high)
+            error, taken = float(np.square(guess - x).sum(dtype=np.float64)), seen | (guess != x)
             if error < least:
                 best, least = row, error
             if taken.sum() < _ENOUGH * len(row):  # too few to tell
