@@ -45,8 +45,9 @@ _TRIES, _SLACK = 4, 1.004
 """Steps that are tried on all values; how much less than the error a first one may take."""
 _SMALL = 2**14
 """Levels below this stay within 16 bits, also with steps that are finer by a half."""
-_CHANNELS, _PLACES, _PART = 12, 2**10, 32
-"""What of an array tells its axis: channels, and places of each, one in so many of all at most."""
+_CHANNELS, _PLACES, _PART, _HALVED = 24, 2**10, 32, 2**19
+"""What of an array tells its axis: channels, and places of each, one in so many of all at most; of
+arrays of fewer values than the last, half as many channels."""
 _MOST_CHANNELS = 2**13
 _SMOOTH, _PROMISING = 2**13, 0.1
 """Values by which orders of differences are chosen; how many bits more they may seem to take."""
@@ -308,10 +309,11 @@ class Quick:
     ) -> float:
         """Bits a value of a part, what its channels' weights take shared out over all places."""
         shape, size = list(self._raw.shape), self._raw.size
+        some = (_CHANNELS if size >= _HALVED else _CHANNELS // 2) * times
         if axis is not None:
-            shape[axis] = min(shape[axis], _CHANNELS * times)
+            shape[axis] = min(shape[axis], some)
         channels = 1 if axis is None else shape[axis]
-        most = max(_PLACES, min(_PLACES * _CHANNELS, size // _PART) * times // channels)
+        most = max(_PLACES, min(_PLACES * some, size // _PART * times) // channels)
         part = self._part_levels(self._middle(shape, most, axis), step, dead)
         if any(orders):
             part = differences.inner(differences.differences(part, orders), orders)
