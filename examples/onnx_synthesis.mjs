@@ -11,9 +11,10 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 import { pullLatents } from "../web/src/decode.js";
-import { parse } from "../web/src/format.js";
+import { KIND, parse } from "../web/src/format.js";
 import { readQuality } from "../web/src/metadata.js";
 import { Session } from "../web/src/session.js";
+import { filter, readWiener } from "../web/src/wiener.js";
 
 const [graphs, source, target] = process.argv.slice(2);
 const required = createRequire(pathToFileURL(`${process.cwd()}/`));
@@ -46,5 +47,8 @@ for (let y = 0; y < height; y++)
   for (let x = 0; x < width; x++)
     for (let c = 0; c < 3; c++)
       pixels[3 * (y * width + x) + c] = Math.round(255 * picture.data[c * plane + y * wide + x]);
+// What a search fitted to this picture.
+const sent = file.sections.get(KIND.wiener);
+if (sent) filter(pixels, file.header, 3, 8, readWiener(sent, 3));
 writeFileSync(target, Buffer.concat([Buffer.from(`P6 ${width} ${height} 255\n`), pixels]));
 console.log(`${entry.name}, ${width}x${height}, ${channels} channels of latents`);
