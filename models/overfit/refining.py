@@ -26,8 +26,6 @@ Floats = NDArray[np.float32]
 
 _GRIDS = range(5)
 """Those whose symbols are tried, number and level alike: the others have few."""
-_ROUNDS = 4
-"""In each, one symbol is tried in every quarter of every cell."""
 _CELL, _QUARTER = 12, 6
 """Sides, in symbols. A change in the middle quarter does next to nothing outside of its cell:
 contexts reach 3 symbols, and what filters add farther away is little."""
@@ -35,7 +33,7 @@ _FLOOR = 2.0**-21
 """Of probabilities, as fit_context.h has it."""
 
 
-def refined(fit: Fit, symbols: Floats, parameters: Floats, weights: Weights) -> Floats:
+def refined(fit: Fit, symbols: Floats, parameters: Floats, weights: Weights, rounds: int) -> Floats:
     """Symbols of less loss, or the same.
 
     Args:
@@ -43,10 +41,11 @@ def refined(fit: Fit, symbols: Floats, parameters: Floats, weights: Weights) -> 
         symbols: of all grids, one after another, whole numbers of -64…63.
         parameters: of the networks, as the file has them.
         weights: of the loss.
+        rounds: in each, one symbol is tried in every quarter of every cell of a grid.
     """
     search = _Search(fit, symbols, parameters, weights)
     for grid in _GRIDS:
-        search.refine(grid)
+        search.refine(grid, rounds)
     return search.symbols
 
 
@@ -59,12 +58,12 @@ class _Search:
         ends = [0, *np.cumsum([rows * columns for rows, columns in fit.shapes])]
         self.parts = [slice(*pair) for pair in pairwise(ends)]
 
-    def refine(self, grid: int) -> None:
+    def refine(self, grid: int, rounds: int) -> None:
         """Go through one grid."""
         before, part = self.symbols.copy(), self.parts[grid]
         expected, moves = self._expected(grid)
         costs = self._costs(before, grid)
-        for corner in [*np.ndindex(2, 2)] * _ROUNDS:
+        for corner in [*np.ndindex(2, 2)] * rounds:
             cells = _Cells(self.fit.shapes[grid], (_QUARTER * corner[0], _QUARTER * corner[1]))
             chosen = cells.chosen(expected)
             if not chosen.any():

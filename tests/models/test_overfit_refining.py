@@ -57,7 +57,7 @@ def test_contexts_tell_what_the_twin_says(name: str):
 def test_the_loss_falls(name: str, sides: tuple[int, int]):
     fit, symbols, parameters = _problem(name, sides)
     given = symbols.copy()
-    found = refining.refined(fit, symbols, parameters, WEIGHTS)
+    found = refining.refined(fit, symbols, parameters, WEIGHTS, 4)
     assert (symbols == given).all()
     assert np.abs(found - symbols).max() <= 1
     before, after = (_loss(fit, which, parameters) for which in (symbols, found))
@@ -69,7 +69,7 @@ def test_the_loss_falls(name: str, sides: tuple[int, int]):
 def test_symbols_stay_within_their_range():
     fit, symbols, parameters = _problem("s", (70, 70))
     symbols = np.where(np.arange(symbols.size) % 2, 63, -64).astype(np.float32)
-    found = refining.refined(fit, symbols, parameters, fitting.Weights(0, 1))
+    found = refining.refined(fit, symbols, parameters, fitting.Weights(0, 1), 4)
     assert found.min() >= sizes.LEAST_SYMBOL
     assert found.max() <= sizes.MOST_SYMBOL
 
