@@ -59,7 +59,7 @@ def fitted(
     depth = 8 * samples.itemsize
     every = 1 + samples.size // (_SEEN * samples.shape[2])
     activity = np.concatenate([_activity(part, depth)[::every] for _, part in _bands(samples)])
-    best, most = None, 0.0
+    best, most, plain = None, 0.0, _worth(samples, wanted, worth)
     for count in _CLASSES:
         shares = np.quantile(activity, np.arange(1, count) / count)
         thresholds = sorted({int(share) for share in shares if share >= 1})
@@ -67,7 +67,7 @@ def fitted(
         tried = [_taps(*squares, thresholds, precision) for precision in form.PRECISIONS]
         found = max(tried, key=lambda one: one[1])[0]
         payload = form.write(found)
-        saved = _worth(samples, wanted, worth) - _worth(filtered(samples, found), wanted, worth)
+        saved = plain - _worth(filtered(samples, found), wanted, worth)
         saved -= 8 * len(payload) + _SECTION_BITS
         if saved > most:
             best, most = (found, payload, saved), saved
