@@ -31,7 +31,8 @@ from lictor.codec.weights import mixed
 from lictor.codec.weights.curvature import Calibration
 from lictor.codec.weights.equalised import Equalised
 from lictor.codec.weights.mixed import Mixed, Stepped
-from lictor.training.calibrated import calibrate, compress
+from lictor.training.calibrated import calibrate, compress, divergence, measured_steps
+from lictor.training.calibrated.steps import squares
 
 Row = tuple[str, float, float, dict[str, float]]
 """Method, bits a weight of the whole file, and of its matrices alone, and scores."""
@@ -129,6 +130,18 @@ class Study:
             calibration=self.calibration,
             quantiser=quantiser,
         )
+
+    def by_all(self, source: bytes, quality: float, quantiser: str) -> bytes:
+        """A file by all that data can say: steps that were measured, and vectors that learn."""
+        classes = self.net.name == "lite0"
+        own: dict[str, Any] = {"calibration": self.calibration, "forward": _forward}
+        shown: list[Any] = self.shown
+        if classes:  # as pictures alone, which are shown together
+            own["forward"], shown = None, [x for (x,) in shown]
+        distance = divergence if classes else squares
+        steps = measured_steps(source, self.net.module, shown, distance=distance, **own)
+        given = {"quality": quality, "quantiser": quantiser, "steps": steps, "tune": distance}
+        return compress(source, self.net.module, shown, **given, **own)
 
     @cached_property
     def moments(self) -> dict[str, np.ndarray]:
@@ -245,20 +258,29 @@ def methods(study: Study, source: bytes, quality: float) -> dict[str, Callable[[
             f"{name}, with data": partial(with_data, f"{name}, with data", name)
             for name in ("diagonal", "feedback", "lord")
         },
+        **{
+            f"{name}, all of ours": lambda n=name: study.row(
+                f"{n}, all of ours", study.by_all(source, quality, n)
+            )
+            for name in ("feedback", "lord")
+        },
         "low rank, 3/4": partial(factored, study, "low rank, 3/4", finer, 0.75, 0.0),
         "sparse factors": partial(factored, study, "sparse factors", finer, 1.0, 0.5),
     }
 
 
 def trained(study: Study, run: Path, quality: float) -> list[Row]:
-    """A run's file, and its weights coded by plain levels of its steps, and with feedback."""
+    """A run's file, and its weights coded by plain levels of its steps, and with data."""
     data = (run / "weights.safetensors").read_bytes()
     found = [study.row(f"{run.name}", (run / "weights.bin").read_bytes())]
     if (run / "steps.json").exists():
         steps = Stepped(json.loads((run / "steps.json").read_text()), "plain")
         plain = encode_weights(data, quality=quality, quantiser=steps)
         found.append(study.row(f"{run.name}, plain", plain))
-    return [*found, study.row(f"{run.name}, feedback", study.with_data(data, quality, "feedback"))]
+    with_data = ("feedback", "lord") if (run / "ranks.json").exists() else ("feedback",)
+    for way in with_data:
+        found.append(study.row(f"{run.name}, {way}", study.with_data(data, quality, way)))
+    return found
 
 
 def table(found: list[Row]) -> str:
@@ -295,8 +317,9 @@ def main() -> None:
             found.append(made())
             print(json.dumps([quality, *found[-1]]), flush=True)
     for run in a.trained:
-        found += trained(study, run, (a.quality or [40.0])[0])
-        print(json.dumps(found[-3:]), flush=True)
+        rows = trained(study, run, (a.quality or [40.0])[0])
+        print(json.dumps(rows), flush=True)
+        found += rows
     print(table(found))
 
 

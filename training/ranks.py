@@ -1,16 +1,23 @@
 """Ranks that are trained: each matrix is a product, whose parts beyond those it needs die out.
 
 A matrix begins as its singular vectors, largest first. In each step one matrix has only its first b
-parts, b drawn from all it has, so that first parts learn to do without later ones; and a penalty on
-norms of all parts from b on, for each b, draws the last ones to zero. Parts that became small
-against the largest are taken away for good, now and then. So each matrix finds its own rank.
+parts, so that first parts learn to do without later ones; and a penalty on norms of all parts from
+b on, for each b, draws the last ones to zero. Parts that became small against the largest are taken
+away for good, now and then. So each matrix finds its own rank.
+
+Two things are otherwise than in the paper, for a network that is good already and little time. b is
+drawn from the upper half of a matrix' rank: with less a good network answers nothing of which there
+is anything to learn. And the penalty is no part of the loss, whose gradients Adam divides by their
+size, but an operator after each of its steps, which makes norms less by as much as they cost.
 
 Source: S. Horváth et al., "Maestro: Uncovering low-rank structures via trainable decomposition",
-ICML 2024 (arXiv:2308.14929). Here the penalty counts as a share of what it was at the start, a
-matrix by its values, so that it has no unit.
+ICML 2024 (arXiv:2308.14929). The operator: R. Jenatton et al., "Proximal methods for hierarchical
+sparse coding", JMLR 12, 2011.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +27,6 @@ from lictor.training.weights_config import Weights
 
 _THIN = 16
 """Rows or columns with fewer of which a matrix stays whole: a product is hardly smaller."""
-_FLAT = 1e-12
-"""Squared norms below are none, so that their root has a gradient."""
 
 
 class Ranked(nn.Module):
@@ -31,7 +36,6 @@ class Ranked(nn.Module):
     """
 
     ranks: Tensor
-    at_start: Tensor
 
     def __init__(self, of: nn.Module, config: Weights) -> None:
         super().__init__()
@@ -45,8 +49,6 @@ class Ranked(nn.Module):
         self.right = nn.ParameterList(right for _, right in pairs)
         # Floats, as all that averaged weights follow.
         self.register_buffer("ranks", torch.tensor([float(len(r)) for r in self.right]))
-        at_start = [_tails(*pair) for pair in zip(self.left, self.right, strict=True)]
-        self.register_buffer("at_start", torch.tensor([float(t.detach().sum()) for t in at_start]))
         self.least = config.least
 
     def parts(self) -> list[int]:
@@ -61,20 +63,10 @@ class Ranked(nn.Module):
         for at, name in enumerate(self.matrices):
             rank = parts[at]
             if at == chosen:
-                rank = int(torch.randint(rank, ())) + 1
+                rank -= int(torch.randint(rank // 2 + 1, ()))
             whole = self.left[at][:, :rank] @ self.right[at][:rank]
             found[name] = whole.reshape(self.shapes[name])
         return found
-
-    def price(self) -> Tensor:
-        """Norms of all parts from each on, a share of those at the start."""
-        total, count = torch.zeros(()), 0
-        for at, rank in enumerate(self.parts()):
-            own = self.left[at].shape[0] * self.right[at].shape[1]
-            left, right = self.left[at][:, :rank], self.right[at][:rank]
-            total = total + own * _tails(left, right).sum() / self.at_start[at]
-            count += own
-        return total / max(count, 1)
 
     @torch.no_grad()
     def shrink(self, by: Ranked | None = None) -> None:
@@ -107,9 +99,43 @@ def _singular(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return (u * root).contiguous(), (root[:, None] * v).contiguous()
 
 
-def _tails(left: Tensor, right: Tensor) -> Tensor:
-    """Norms of both factors' parts from each on, (rank,)."""
-    squares = left.square().sum(0), right.square().sum(1)
-    sums = [own.flip(0).cumsum(0) + _FLAT for own in squares]
-    found: Tensor = sums[0].sqrt() + sums[1].sqrt()
-    return found
+class Proximal(torch.optim.Adam):
+    """Adam, after whose steps the norms of last parts are made less.
+
+    groups: as of Adam, one for each tensor of `model`. penalty: of what a step moves a part by, on
+    average, what the norm of the last parts loses, a share of the rank for each of them.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], model: Ranked, penalty: float) -> None:
+        super().__init__(groups)
+        self._model, self._penalty = model, penalty
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """As of Adam."""
+        found = super().step(closure)
+        rates = {group["params"][0]: group["lr"] for group in self.param_groups}
+        model = self._model
+        for rank, left, right in zip(model.parts(), model.left, model.right, strict=True):
+            for factor, own in ((left, left.T[:rank]), (right, right[:rank])):
+                most = self._penalty * rates[factor] * (own.shape[1] / rank) ** 0.5
+                shares = nested(own.norm(dim=1).tolist(), most)
+                own.mul_(torch.tensor(shares)[:, None])
+        return found
+
+
+def nested(norms: list[float], most: float) -> list[float]:
+    """What the operator of `most` · Σ_b |parts from b on| leaves of each part, 0 to 1.
+
+    Groups that hold one another: from the smallest on, each loses `most` of its norm.
+    """
+    left, kept = 0.0, []
+    for norm in reversed(norms):
+        whole = (norm**2 + left**2) ** 0.5
+        left = max(whole - most, 0.0)
+        kept.append(left / whole if whole else 0.0)
+    shares, share = [], 1.0
+    for own in reversed(kept):
+        share *= own
+        shares.append(share)
+    return shares

@@ -38,7 +38,7 @@ from lictor.datasets.pictures import load, sources
 from lictor.training import export, networks, teacher_cache
 from lictor.training import loop as steps
 from lictor.training.config import SETTINGS, listing, write
-from lictor.training.ranks import Ranked
+from lictor.training.ranks import Proximal, Ranked
 from lictor.training.state import State, follower, read
 from lictor.training.weights_config import Weights, configure
 
@@ -190,13 +190,7 @@ def train(config: Weights) -> None:
     kept, held = inputs(config)
     wanted, watched = answers(config, of, kept), answers(config, of, held)
     model: Any = learned(config, of)
-    quick = [model.logs] if isinstance(model, Rounded) else []
-    slow = [p for p in model.parameters() if all(p is not q for q in quick)]
-    groups = [
-        {"params": slow, "relative": 1.0},
-        {"params": quick, "relative": config.step_rate / config.learning_rate},
-    ]
-    state = State(model, follower(model), torch.optim.Adam(groups, lr=config.learning_rate))
+    state = State(model, follower(model), _optimiser(model, config))
     if config.resume:
         state.restore(run)
     write(config, run / SETTINGS)
@@ -205,9 +199,22 @@ def train(config: Weights) -> None:
         given = model.given(config.way)
         now = functional_call(of, given, (shown(config, kept[picked]),))
         found = distance(config, now, wanted[picked])
-        return found if config.way == "quant-noise" else found + config.penalty * model.price()
+        return found + config.penalty * model.price() if config.way == "diffq" else found
 
     steps.run(state, config, len(kept), loss_of, lambda: watch(state, config, of, held, watched))
+
+
+def _optimiser(model: Rounded | Ranked, config: Weights) -> torch.optim.Optimizer:
+    """Each tensor moves in proportion to its size: those of a network differ by octaves."""
+    groups: list[dict[str, Any]] = [
+        {"params": [p], "relative": p.detach().square().mean().sqrt().item()}
+        for p in model.parameters()
+    ]
+    if isinstance(model, Ranked):
+        return Proximal(groups, model, config.penalty)
+    of_steps = next(group for group in groups if group["params"][0] is model.logs)
+    of_steps["relative"] = config.step_rate / config.learning_rate
+    return torch.optim.Adam(groups)
 
 
 def learned(config: Weights, of: nn.Module) -> Rounded | Ranked:

@@ -31,7 +31,8 @@ class Weights(InMemory):
     way: str = (
         "diffq"  # diffq: noise, steps learned; quant-noise: some are rounded; ranks: products
     )
-    penalty: float = 0.05  # diffq: what a bit of each weight costs, in nats; ranks: of all norms
+    penalty: float = 0.05  # diffq: what a bit of each weight costs, in nats; ranks: what last parts
+    # lose in a step, of what it moves them by
     least: float = 0.02  # ranks: of a matrix' largest part, what the last one has at least
     share: float = 0.5  # quant-noise: of weights that are rounded in a step
     quality: float = 40.0  # of the steps at the start, as `encode_weights` has it
@@ -39,7 +40,7 @@ class Weights(InMemory):
 
     # schedule
     minutes: float = 10.0  # training time
-    learning_rate: float = 3e-5
+    learning_rate: float = 5e-4  # of each tensor's root mean square
     step_rate: float = 0.03  # diffq: learning rate of the steps' logarithms
 
     # run

@@ -16,7 +16,7 @@ from torch import nn
 from lictor.codec import decode_weights, weights_info
 from lictor.codec.cli.main import cli
 from lictor.training import weights
-from lictor.training.ranks import Ranked
+from lictor.training.ranks import Proximal, Ranked, nested
 from lictor.training.weights_config import Weights
 
 MADE = """
@@ -190,20 +190,42 @@ def test_products_begin_as_their_matrices_and_lose_their_last_parts_first():
     of = nn.Linear(40, 20)
     model = Ranked(of, Weights(way="ranks"))
     assert torch.allclose(model.given("all")["weight"], of.weight, atol=1e-6)
-    assert abs(model.price().item() - 1) < 1e-5
     ranks = {int(torch.linalg.matrix_rank(model.given("ranks")["weight"])) for _ in range(60)}
-    assert min(ranks) < 5 and max(ranks) == 20
+    assert min(ranks) == 10 and max(ranks) == 20
     assert torch.equal(model.given("ranks")["bias"], of.bias)
-    model.price().backward()
     left, right = model.left[0], model.right[0]
-    pulls = ((left.grad * left).sum(0) + (right.grad * right).sum(1)) / left.square().sum(0)
-    assert bool((pulls.diff() > 0).all())
+    before = left.detach().norm(dim=0)
+    groups = [{"params": [p], "lr": 1e-2} for p in model.parameters()]
+    Proximal(groups, model, 0.5).step()
+    shares = left.detach().norm(dim=0) / before
+    assert bool((shares.diff() < 0).all()) and 0.99 < shares[0] < 1
+    with torch.no_grad():
+        right[15:] = 1e-5
+    Proximal(groups, model, 0.5).step()
+    assert not right[15:].any() and bool(right[:15].any(1).all())
     assert model.told() == 1
     with torch.no_grad():
         left[:, 7:] = 0
     model.shrink()
     assert model.parts() == [7]
     assert model.told() == 7 * 60 / 800
+
+
+@pytest.mark.parametrize("most", [0.0, 0.1, 0.7, 5.0])
+def test_what_a_penalty_leaves_is_the_least_of_both(most: float):
+    x = np.random.default_rng(0).normal(size=(6, 4)) / np.arange(1, 7)[:, None]
+
+    def cost(kept: np.ndarray) -> float:
+        tails = sum(np.linalg.norm(kept[b:]) for b in range(len(kept)))
+        return 0.5 * float(np.square(kept - x).sum()) + most * tails
+
+    shares = nested(np.linalg.norm(x, axis=1).tolist(), most)
+    assert shares == sorted(shares, reverse=True) and 0 <= shares[-1] <= shares[0] <= 1
+    best = np.array(shares)[:, None] * x
+    rng = np.random.default_rng(1)
+    for size in (1e-3, 1e-2, 1e-1):
+        assert all(cost(best) <= cost(best + size * rng.normal(size=x.shape)) for _ in range(30))
+        assert cost(best) <= cost((1 - size) * best) and cost(best) <= cost((1 + size) * best)
 
 
 def test_thin_matrices_stay_whole():
