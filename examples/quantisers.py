@@ -5,8 +5,9 @@
 
 Each method writes whole files at some qualities, which are decoded and scored as weight_quality.py
 does. Prints a table: bits a weight of the file, and the scores. --trained adds runs of
-`lictor train-weights`: their files, and their weights with plain levels and with feedback.
-weight_networks.py says what must be installed.
+`lictor train-weights`: their files, and their weights with plain levels and with feedback. --start
+writes steps that were measured, for such a run to start from. weight_networks.py says what must be
+installed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from weight_networks import Network, State
 from weight_quality import arguments, network
 
 from lictor.codec import decode_weights, encode_weights, weights_info
-from lictor.codec.weights import mixed
+from lictor.codec.weights import lossy, mixed
+from lictor.codec.weights import source as sources
 from lictor.codec.weights.curvature import Calibration
 from lictor.codec.weights.equalised import Equalised
 from lictor.codec.weights.mixed import Mixed, Stepped
@@ -303,12 +305,17 @@ def main() -> None:
     )
     parser.add_argument("--quality", type=float, action="append", help="repeat for several")
     parser.add_argument("--method", action="append", help="only this one; repeat for several")
+    parser.add_argument("--start", type=Path, help="steps.json to write, of the first quality")
     parser.add_argument("--trained", type=Path, action="append", default=[], help="folder of a run")
     a = parser.parse_args()
     torch.set_num_threads(1)
     net = network(a.network, a.scored, a.others)
     source = net.file(a.out).read_bytes()
     study = Study(net, a.out)
+    if a.start:
+        step = lossy.step_of(lossy.scale_of(sources.opened(source)), (a.quality or [40.0])[0])
+        steps = {k: step * v for k, v in study.factors.items()}
+        a.start.write_text(json.dumps(steps, indent=1) + "\n")
     found: list[Row] = []
     for quality in a.quality or [50.0, 37.5]:
         for name, made in methods(study, source, quality).items():
@@ -320,7 +327,8 @@ def main() -> None:
         rows = trained(study, run, (a.quality or [40.0])[0])
         print(json.dumps(rows), flush=True)
         found += rows
-    print(table(found))
+    if found:
+        print(table(found))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ away for good, now and then. So each matrix finds its own rank.
 Two things are otherwise than in the paper, for a network that is good already and little time. b is
 drawn from the upper half of a matrix' rank: with less a good network answers nothing of which there
 is anything to learn. And the penalty is no part of the loss, whose gradients Adam divides by their
-size, but an operator after each of its steps, which makes norms less by as much as they cost.
+size, but an operator after each of its steps, which makes norms less.
 
 Source: S. Horváth et al., "Maestro: Uncovering low-rank structures via trainable decomposition",
 ICML 2024 (arXiv:2308.14929). The operator: R. Jenatton et al., "Proximal methods for hierarchical
@@ -102,8 +102,11 @@ def _singular(matrix: Tensor) -> tuple[Tensor, Tensor]:
 class Proximal(torch.optim.Adam):
     """Adam, after whose steps the norms of last parts are made less.
 
-    groups: as of Adam, one for each tensor of `model`. penalty: of what a step moves a part by, on
-    average, what the norm of the last parts loses, a share of the rank for each of them.
+    What a matrix loses goes with how little its gradients say to it, as those of the loss and of
+    a penalty would be held against each other without Adam.
+
+    groups: as of Adam, one for each tensor of `model`. penalty: of what a step moves a part by,
+    what the last parts' norm loses, a share of the rank for each, in the matrix in the middle.
     """
 
     def __init__(self, groups: list[dict[str, Any]], model: Ranked, penalty: float) -> None:
@@ -113,15 +116,26 @@ class Proximal(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """As of Adam."""
-        found = super().step(closure)
+        found, model = super().step(closure), self._model
         rates = {group["params"][0]: group["lr"] for group in self.param_groups}
-        model = self._model
-        for rank, left, right in zip(model.parts(), model.left, model.right, strict=True):
+        pairs = list(zip(model.left, model.right, strict=True))
+        pulls = torch.tensor([max(self._pull(f) * rates[f] for f in pair) for pair in pairs])
+        shares = (pulls.median() / pulls).clamp(1 / _APART, _APART).nan_to_num(1)
+        for (left, right), rank, share in zip(pairs, model.parts(), shares.tolist(), strict=True):
             for factor, own in ((left, left.T[:rank]), (right, right[:rank])):
-                most = self._penalty * rates[factor] * (own.shape[1] / rank) ** 0.5
-                shares = nested(own.norm(dim=1).tolist(), most)
-                own.mul_(torch.tensor(shares)[:, None])
+                most = self._penalty * share * rates[factor] * (own.shape[1] / rank) ** 0.5
+                kept = nested(own.norm(dim=1).tolist(), most)
+                own.mul_(torch.tensor(kept)[:, None])
         return found
+
+    def _pull(self, factor: Tensor) -> float:
+        """The size of its gradients."""
+        own = self.state.get(factor)
+        return float(own["exp_avg_sq"].mean().sqrt()) if own else 0.0
+
+
+_APART = 16
+"""By how much what matrices lose differs from the middle at most."""
 
 
 def nested(norms: list[float], most: float) -> list[float]:
