@@ -211,6 +211,19 @@ def test_products_begin_as_their_matrices_and_lose_their_last_parts_first():
     assert model.told() == 7 * 60 / 800
 
 
+def test_matrices_to_which_gradients_say_little_lose_more():
+    model = Ranked(nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 32)), Weights(way="ranks"))
+    groups = [{"params": [p], "lr": 1e-3} for p in model.parameters()]
+    optimiser = Proximal(groups, model, 4.0)
+    before = [left.detach().norm() for left in model.left]
+    for size, pair in zip((1e-4, 1.0), zip(model.left, model.right, strict=True), strict=True):
+        for factor in pair:
+            factor.grad = size * torch.randn_like(factor)
+    optimiser.step()
+    little, much = (1 - x.detach().norm() / b for x, b in zip(model.left, before, strict=True))
+    assert little > 2 * much
+
+
 @pytest.mark.parametrize("most", [0.0, 0.1, 0.7, 5.0])
 def test_what_a_penalty_leaves_is_the_least_of_both(most: float):
     x = np.random.default_rng(0).normal(size=(6, 4)) / np.arange(1, 7)[:, None]
