@@ -25,12 +25,12 @@ static int holds(const Py_buffer *b, uint64_t count, size_t size)
     return (uint64_t)b->len / size >= count;
 }
 
-/* Whether packed weights and their bias are those of a matrix. */
+/* Whether packed weights and their bias, if there is one, are those of a matrix. */
 static int is_matrix(const Py_buffer *weight, const Py_buffer *bias, Py_ssize_t inputs,
                      Py_ssize_t outputs, size_t size)
 {
     uint64_t columns = ((uint64_t)outputs + 2 * PANEL - 1) / (2 * PANEL) * (2 * PANEL);
-    return holds(bias, columns, size) && columns < (uint64_t)MOST
+    return columns < (uint64_t)MOST && (!bias || holds(bias, columns, size))
            && holds(weight, columns * (uint64_t)inputs, size);
 }
 
@@ -146,27 +146,34 @@ static PyObject *depthwise(PyObject *Py_UNUSED(self), PyObject *args)
     return given(fits, enough, b, 4);
 }
 
+/* Whether these are the extent of a block, height, width, channels, and places of it. */
+static int block_fits(const Py_ssize_t n[5])
+{
+    return small(n, 5) && n[0] <= MOST / (n[1] + 1) && n[4] <= n[0] * n[1] && n[2] > 0;
+}
+
 /* block(x, entered, height, width, channels, taps, bias, leave, bias, expand, bias, project, bias,
-   cap, out, first, last, path): places first…last - 1 of what a residual block gives. */
+   cap, out, kept, first, last, path): places first…last - 1 of what a residual block gives. kept:
+   what goes into its gate, or empty. */
 static PyObject *block(PyObject *Py_UNUSED(self), PyObject *args)
 {
     enum { X, ENTERED, TAPS, TAPS_BIAS, LEAVE, LEAVE_BIAS, EXPAND, EXPAND_BIAS, PROJECT,
-           PROJECT_BIAS, CAP, OUT, BUFFERS };
+           PROJECT_BIAS, CAP, OUT, KEPT, BUFFERS };
     Py_buffer b[BUFFERS];
     Py_ssize_t n[5]; /* height, width, channels, first, last */
     int path, enough = 1;
-    if (!PyArg_ParseTuple(args, "y*y*nnny*y*y*y*y*y*y*y*y*w*nni", &b[X], &b[ENTERED], &n[0], &n[1],
+    if (!PyArg_ParseTuple(args, "y*y*nnny*y*y*y*y*y*y*y*y*w*w*nni", &b[X], &b[ENTERED], &n[0], &n[1],
                           &n[2], &b[TAPS], &b[TAPS_BIAS], &b[LEAVE], &b[LEAVE_BIAS], &b[EXPAND],
-                          &b[EXPAND_BIAS], &b[PROJECT], &b[PROJECT_BIAS], &b[CAP], &b[OUT], &n[3],
-                          &n[4], &path))
+                          &b[EXPAND_BIAS], &b[PROJECT], &b[PROJECT_BIAS], &b[CAP], &b[OUT],
+                          &b[KEPT], &n[3], &n[4], &path))
         return NULL;
     Py_ssize_t channels = n[2];
     const size_t size = sizeof(float);
-    int fits = small(n, 5) && n[0] <= MOST / (n[1] + 1) && n[4] <= n[0] * n[1] && channels > 0;
+    int fits = block_fits(n);
     uint64_t all = fits ? (uint64_t)(n[0] * n[1]) * (uint64_t)channels : 0;
     fits = fits && holds(&b[X], all, size) && holds(&b[ENTERED], all, size)
-           && holds(&b[OUT], all, size) && holds(&b[TAPS], 9 * (uint64_t)channels, size)
-           && holds(&b[TAPS_BIAS], (uint64_t)channels, size)
+           && holds(&b[OUT], all, size) && (!b[KEPT].len || holds(&b[KEPT], 2 * all, size))
+           && holds(&b[TAPS], 9 * (uint64_t)channels, size) && holds(&b[TAPS_BIAS], (uint64_t)channels, size)
            && holds(&b[CAP], (uint64_t)channels, size)
            && is_matrix(&b[LEAVE], &b[LEAVE_BIAS], channels, channels, size)
            && is_matrix(&b[EXPAND], &b[EXPAND_BIAS], channels, 2 * channels, size)
@@ -185,7 +192,74 @@ static PyObject *block(PyObject *Py_UNUSED(self), PyObject *args)
         enough = room != NULL;
         if (enough)
             ON_PATH(path, float_block, &k, b[X].buf, b[ENTERED].buf, (size_t)n[3], (size_t)n[4],
-                    b[OUT].buf, room);
+                    b[OUT].buf, b[KEPT].len ? b[KEPT].buf : NULL, room);
+        free(room);
+        Py_END_ALLOW_THREADS
+    }
+    return given(fits, enough, b, BUFFERS);
+}
+
+/* back_to_spatial(wide, grad, height, width, channels, leave, expand, project, cap, past, mixed,
+   first, last, path): places first…last - 1 of the way back through a block; gradient_paths.h. */
+static PyObject *back_to_spatial(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    enum { WIDE_, GRAD, LEAVE, EXPAND, PROJECT, CAP, PAST, MIXED, BUFFERS };
+    Py_buffer b[BUFFERS];
+    Py_ssize_t n[5]; /* height, width, channels, first, last */
+    int path, enough = 1;
+    if (!PyArg_ParseTuple(args, "y*y*nnny*y*y*y*w*w*nni", &b[WIDE_], &b[GRAD], &n[0], &n[1], &n[2],
+                          &b[LEAVE], &b[EXPAND], &b[PROJECT], &b[CAP], &b[PAST], &b[MIXED], &n[3],
+                          &n[4], &path))
+        return NULL;
+    const size_t size = sizeof(float);
+    int fits = block_fits(n);
+    uint64_t channels = (uint64_t)n[2], all = fits ? (uint64_t)(n[0] * n[1]) * channels : 0;
+    fits = fits && holds(&b[WIDE_], 2 * all, size) && holds(&b[GRAD], all, size)
+           && holds(&b[PAST], all, size) && holds(&b[MIXED], all, size)
+           && holds(&b[CAP], channels, size) && is_matrix(&b[LEAVE], NULL, n[2], n[2], size)
+           && is_matrix(&b[EXPAND], NULL, 2 * n[2], n[2], size)
+           && is_matrix(&b[PROJECT], NULL, n[2], n[2], size);
+    if (fits) {
+        BlockBack k = {{n[0], n[1], (size_t)n[2], 3, 1, 1, NULL, NULL},
+                       NULL, b[LEAVE].buf, b[EXPAND].buf, b[PROJECT].buf, b[CAP].buf};
+        Py_BEGIN_ALLOW_THREADS
+        float *room = malloc(TILE * 3 * (size_t)channels * size);
+        enough = room != NULL;
+        if (enough)
+            ON_PATH(path, float_back_to_spatial, &k, b[WIDE_].buf, b[GRAD].buf, (size_t)n[3],
+                    (size_t)n[4], b[PAST].buf, b[MIXED].buf, room);
+        free(room);
+        Py_END_ALLOW_THREADS
+    }
+    return given(fits, enough, b, BUFFERS);
+}
+
+/* back_to_input(entered, mixed, height, width, channels, taps, nothing, enter, past, first, last,
+   path): places first…last - 1 of the rest of that way. nothing: zeros, a number each channel. */
+static PyObject *back_to_input(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    enum { ENTERED, MIXED, TAPS, NOTHING, ENTER, PAST, BUFFERS };
+    Py_buffer b[BUFFERS];
+    Py_ssize_t n[5]; /* height, width, channels, first, last */
+    int path, enough = 1;
+    if (!PyArg_ParseTuple(args, "y*y*nnny*y*y*w*nni", &b[ENTERED], &b[MIXED], &n[0], &n[1], &n[2],
+                          &b[TAPS], &b[NOTHING], &b[ENTER], &b[PAST], &n[3], &n[4], &path))
+        return NULL;
+    const size_t size = sizeof(float);
+    int fits = block_fits(n);
+    uint64_t channels = (uint64_t)n[2], all = fits ? (uint64_t)(n[0] * n[1]) * channels : 0;
+    fits = fits && holds(&b[ENTERED], all, size) && holds(&b[MIXED], all, size)
+           && holds(&b[PAST], all, size) && holds(&b[TAPS], 9 * channels, size)
+           && holds(&b[NOTHING], channels, size) && is_matrix(&b[ENTER], NULL, n[2], n[2], size);
+    if (fits) {
+        BlockBack k = {{n[0], n[1], (size_t)n[2], 3, 1, 1, b[TAPS].buf, b[NOTHING].buf},
+                       b[ENTER].buf, NULL, NULL, NULL, NULL};
+        Py_BEGIN_ALLOW_THREADS
+        float *room = malloc(TILE * (size_t)channels * size);
+        enough = room != NULL;
+        if (enough)
+            ON_PATH(path, float_back_to_input, &k, b[ENTERED].buf, b[MIXED].buf, (size_t)n[3],
+                    (size_t)n[4], b[PAST].buf, room);
         free(room);
         Py_END_ALLOW_THREADS
     }
@@ -196,6 +270,8 @@ static PyMethodDef functions[] = {
     {"dense", dense, METH_VARARGS, "See layers.Dense."},
     {"depthwise", depthwise, METH_VARARGS, "See layers.Depthwise."},
     {"block", block, METH_VARARGS, "See layers.Block."},
+    {"back_to_spatial", back_to_spatial, METH_VARARGS, "See gradients.BlockBack."},
+    {"back_to_input", back_to_input, METH_VARARGS, "See gradients.BlockBack."},
     {NULL, NULL, 0, NULL},
 };
 

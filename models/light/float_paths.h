@@ -70,15 +70,17 @@ TARGET static void NAME(dense)(const Rows *r, const float *x, const float *packe
 }
 
 /* Places first…last - 1 of what a residual block gives: x and what its first layer made of it to
-   out. room: TILE * 4 * channels numbers. */
+   out. kept: NULL, or where both factors of the gate stay, 2 * channels numbers a place. room: TILE *
+   4 * channels numbers. */
 TARGET static void NAME(block)(const Block *b, const float *x, const float *entered, size_t first,
-                               size_t last, float *out, float *room)
+                               size_t last, float *out, float *kept, float *room)
 {
     const size_t channels = b->spatial.channels, width = (size_t)b->spatial.width;
-    float *mixed = room, *wide = room + TILE * channels, *gated = room + TILE * 3 * channels;
+    float *mixed = room, *gated = room + TILE * 3 * channels;
     for (; first < last; first += TILE) {
         size_t rows = last - first < TILE ? last - first : TILE;
         float *to = out + first * channels;
+        float *wide = kept ? kept + 2 * first * channels : room + TILE * channels;
         for (size_t i = 0; i < rows; i++)
             NAME(depthwise_at)(&b->spatial, entered, (ptrdiff_t)((first + i) / width) - 1,
                                (ptrdiff_t)((first + i) % width) - 1, mixed + i * channels);

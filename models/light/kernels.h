@@ -41,6 +41,12 @@ typedef struct {
     const float *leave, *leave_bias, *expand, *expand_bias, *project, *project_bias, *cap;
 } Block;
 
+/* The way back through one. spatial: its taps turned by half a turn. The matrices: transposed. */
+typedef struct {
+    Depthwise spatial;
+    const float *enter, *leave, *expand, *project, *cap;
+} BlockBack;
+
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
@@ -71,6 +77,7 @@ typedef struct {
 #endif
 #include "product.h"
 #include "float_paths.h"
+#include "gradient_paths.h"
 #undef REAL
 #undef NAME
 #undef LANES
@@ -99,6 +106,7 @@ typedef struct {
 #define TALL 6
 #include "product.h"
 #include "float_paths.h"
+#include "gradient_paths.h"
 #undef REAL
 #undef NAME
 #undef LANES
@@ -124,6 +132,7 @@ typedef struct {
 #define TALL 12
 #include "product.h"
 #include "float_paths.h"
+#include "gradient_paths.h"
 #undef REAL
 #undef NAME
 #undef LANES

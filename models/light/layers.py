@@ -197,10 +197,13 @@ class Block:
         self.spatial = Depthwise(part("spatial.weight"), part("spatial.bias"))
         self.cap = np.asarray(part("cap"), np.float32)
 
-    def __call__(self, x: Array) -> Array:
-        """Of the same shape."""
+    def __call__(self, x: Array, kept: list[tuple[Array, Array]] | None = None) -> Array:
+        """Of the same shape. kept: gets what the way back needs (gradients.py)."""
         n, h, w, c = x.shape
         entered, out = self.enter(x, LEAKY), np.empty_like(x)
+        wide = np.empty((n, h, w, 2 * c) if kept is not None else (n, 0), x.dtype)
+        if kept is not None:
+            kept.append((entered, wide))
         parts = [self.spatial.taps, self.spatial.bias]
         for layer in (self.leave, self.expand, self.project):
             parts += [layer.weight, layer.bias]
@@ -208,8 +211,9 @@ class Block:
 
             def work(first: int, last: int, i: int = i) -> None:
                 kernels.block(
-                    x[i], entered[i], h, w, c, *parts, self.cap, out[i], first, last, kernels.BEST
-                )
+                    x[i], entered[i], h, w, c, *parts, self.cap, out[i], wide[i], first, last,
+                    kernels.BEST,
+                )  # fmt: skip
 
             threads.spread(h * w, _LEAST_ROWS // 2, work)
         return out

@@ -80,17 +80,10 @@ def block(
     x: NDArray[Any], entered: NDArray[Any], height: int, width: int, channels: int,
     taps: NDArray[Any], taps_bias: NDArray[Any], leave: NDArray[Any], leave_bias: NDArray[Any],
     expand: NDArray[Any], expand_bias: NDArray[Any], project: NDArray[Any],
-    project_bias: NDArray[Any], cap: NDArray[Any], out: NDArray[Any], first: int, last: int,
-    path: int, /,
+    project_bias: NDArray[Any], cap: NDArray[Any], out: NDArray[Any], kept: NDArray[Any],
+    first: int, last: int, path: int, /,
 ) -> None:  # fmt: skip
     """Places first…last - 1 of what a residual block gives; layers.Block says more."""
-
-    def product(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], outputs: int) -> Any:
-        made = np.empty((len(x), outputs), x.dtype)
-        row = x.shape[1]
-        dense(x, 0, 1, 0, len(x), row, row, weight, bias, outputs, made, 0, 0, 0, 0)
-        return made
-
     mixed = np.empty((height, width, channels), x.dtype)
     depthwise(
         entered, height, width, channels, 3, 1, 1, taps, taps_bias, mixed, height, width, 0,
@@ -98,7 +91,51 @@ def block(
     )  # fmt: skip
     places = slice(first, last)
     h = x.reshape(-1, channels)[places]
-    h = h + product(mixed.reshape(-1, channels)[places], leave, leave_bias, channels)
-    value, gate = np.split(product(h, expand, expand_bias, 2 * channels), 2, axis=1)
+    h = h + _product(mixed.reshape(-1, channels)[places], leave, leave_bias, channels)
+    wide = _product(h, expand, expand_bias, 2 * channels)
+    if kept.size:
+        kept.reshape(-1, 2 * channels)[places] = wide
+    value, gate = np.split(wide, 2, axis=1)
     gated = value * np.minimum(np.maximum(gate, 0), cap)
-    out.reshape(-1, channels)[places] = h + product(gated, project, project_bias, channels)
+    out.reshape(-1, channels)[places] = h + _product(gated, project, project_bias, channels)
+
+
+def back_to_spatial(
+    wide: NDArray[Any], grad: NDArray[Any], height: int, width: int, channels: int,
+    leave: NDArray[Any], expand: NDArray[Any], project: NDArray[Any], cap: NDArray[Any],
+    past: NDArray[Any], mixed: NDArray[Any], first: int, last: int, path: int, /,
+) -> None:  # fmt: skip
+    """Places first…last - 1 of the way back; gradients.BlockBack says more."""
+    places, nothing = slice(first, last), np.zeros(channels, grad.dtype)
+    value, gate = np.split(wide.reshape(-1, 2 * channels)[places], 2, axis=1)
+    held = np.minimum(np.maximum(gate, 0), cap)
+    by = grad.reshape(-1, channels)[places]
+    gated = _product(by, project, nothing, channels)
+    factors = [gated * held, np.where((held > 0) & (held < cap), gated * value, 0)]
+    by = by + _product(np.concatenate(factors, axis=1), expand, nothing, channels)
+    past.reshape(-1, channels)[places] = by
+    mixed.reshape(-1, channels)[places] = _product(by, leave, nothing, channels)
+
+
+def back_to_input(
+    entered: NDArray[Any], mixed: NDArray[Any], height: int, width: int, channels: int,
+    taps: NDArray[Any], nothing: NDArray[Any], enter: NDArray[Any], past: NDArray[Any],
+    first: int, last: int, path: int, /,
+) -> None:  # fmt: skip
+    """Places first…last - 1 of the rest of it."""
+    spread = np.empty((height, width, channels), mixed.dtype)
+    depthwise(
+        mixed, height, width, channels, 3, 1, 1, taps, nothing, spread, height, width, 0, height,
+        0, 0, 0,
+    )  # fmt: skip
+    places = slice(first, last)
+    were = entered.reshape(-1, channels)[places] > 0
+    by = spread.reshape(-1, channels)[places] * np.where(were, 1, 0.125).astype(mixed.dtype)
+    past.reshape(-1, channels)[places] += _product(by, enter, nothing, channels)
+
+
+def _product(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], outputs: int) -> Any:
+    made = np.empty((len(x), outputs), x.dtype)
+    row = x.shape[1]
+    dense(x, 0, 1, 0, len(x), row, row, weight, bias, outputs, made, 0, 0, 0, 0)
+    return made

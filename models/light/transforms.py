@@ -85,14 +85,16 @@ class Synthesis:
         middle = shuffled(leave("bias").astype("f4"), 8) + np.float32(0.5)
         self.shortcut = Dense(of_squares(_flat(part["shortcut"]("weight"))), np.tile(middle, 4))
 
-    def __call__(self, v: Array, steps: Array) -> Array:
-        """Quality of the places of v."""
+    def __call__(
+        self, v: Array, steps: Array, kept: list[tuple[Array, Array]] | None = None
+    ) -> Array:
+        """Quality of the places of v. kept: as of each Block, in turn."""
         h = gained(self.enter(v), self.gain16, steps)
         for block in self.blocks16:
-            h = block(h)
+            h = block(h, kept)
         h = gained(put_together(self.up(h), 2), self.gain8, finer(steps, 2))
         for block in self.blocks8:
-            h = block(h)
+            h = block(h, kept)
         return self.leave(h, ADD, put_together(self.shortcut(v), 2))
 
 

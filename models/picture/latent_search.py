@@ -129,7 +129,8 @@ def refine(
         visible = Visible().to(picture.padded.device) if model.loss == VISIBLE else None
         picture = replace(
             picture,
-            padded=picture.padded.clone(),
+            # In the order in memory of what synthesis gives.
+            padded=picture.padded.clone(memory_format=torch.channels_last),
             around=picture.around.float().clone(),
             worth=worth(picture.quality),
             visible=visible,

@@ -30,6 +30,7 @@ from lictor.models.coding.several import Several
 from lictor.models.picture.high_bit_depth import halvings, smooth_latents
 from lictor.models.picture.klt import klt
 from lictor.models.picture.latent_search import Picture, State, refine
+from lictor.models.picture.quick_synthesis import QuickSynthesis, quick
 from lictor.models.picture.transforms import Analysis, Synthesis
 from lictor.models.picture.widen import grow
 from lictor.models.progress import Progress
@@ -54,6 +55,8 @@ class Lictor(Latents, LatentCodec):
     """Variable-rate transform codec with a hyperprior and a four-step quadtree context."""
 
     smooth: Tensor
+    quick: QuickSynthesis | None = None
+    """In place of g_s, while latents are searched for."""
 
     def __init__(self, **sizes: int) -> None:
         super().__init__()
@@ -122,8 +125,8 @@ class Lictor(Latents, LatentCodec):
         octaves: of its steps, where they are not those of the quality.
         """
         octaves = self.octaves(quality) if octaves is None else octaves
-        gain = self.inverse_gain(quality).exp() * torch.exp2(-octaves)
-        return self.g_s(y_hat * on_nchw(gain), quality) + 0.5
+        v = y_hat * on_nchw(self.inverse_gain(quality).exp() * torch.exp2(-octaves))
+        return self.g_s(v, quality) + 0.5 if self.quick is None else self.quick(v, quality)
 
     def _latent(self, x: Tensor, quality: Tensor) -> Tensor:
         """Y (N, M, h, w), but in the steps of 8 bits."""
@@ -195,7 +198,10 @@ class Lictor(Latents, LatentCodec):
                 around=crop(around, seen.in_cells(self.cell)).permute(0, 2, 3, 1),
                 place=place.seen_from(seen).in_cells(self.cell),
             )
-        y, z, bits = refine(self, picture, plain, effort, progress)
+        self._exact()  # both share the twins
+        own = copy.copy(self)
+        own.quick = quick(self.g_s)
+        y, z, bits = refine(own, picture, plain, effort, progress)
         self.push(y, z, quality.part(place.in_cells(self.cell)), encoder)
         return bits
 
