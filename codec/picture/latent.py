@@ -217,7 +217,7 @@ class TileReader:
 
 
 class Remembered(TileReader):
-    """As another, but latents that the encoder still has are not decoded again."""
+    """As another, but what the encoder has, or decoded, it need not decode again."""
 
     def __init__(
         self,
@@ -228,11 +228,15 @@ class Remembered(TileReader):
         latents: Sequence[Latents | None],
     ) -> None:
         super().__init__(streams, grid, codec, quality, salvage=False)
-        self._known = latents
+        self._known = [*latents]
 
     def _latents(self, number: int) -> Latents:
         known = self._known[number]
-        return super()._latents(number) if known is None else known
+        if known is None:
+            known = super()._latents(number)
+            if self.table is None:
+                self._known[number] = known
+        return known
 
 
 def _mismatch(name: str, detail: str) -> LatentMismatch:

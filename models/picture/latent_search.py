@@ -93,8 +93,8 @@ class Searchable(Protocol):
     def h_s(self) -> Callable[..., Any]:
         """The prior of y from z."""
 
-    def __call__(self, x: Tensor, quality: Tensor) -> Output:
-        """A training step's view."""
+    def requantised(self, y: Tensor, z: Tensor, quality: Tensor, other: Tensor) -> Output:
+        """Latents of one quality, coded at another near it."""
 
     def push(self, y: Tensor, z: Tensor, quality: Quality, encoder: Encoder) -> Tensor:
         """Code latents; returns y_hat (1, M, h, w)."""
@@ -138,12 +138,13 @@ def refine(
         start = State(plain.y.float().clone(), plain.z.float().clone())
         trained = float(quality_to_lambda(torch.tensor(float(picture.quality))))
         # What eyes see bends too much between two qualities to tell a slope.
-        slope = trained if visible else _slope(model, picture.alone(model.cell), trained)
+        slope = trained if visible else _slope(model, picture.alone(model.cell), start, trained)
         search = Search(model, picture, slope, start.y)
-        found = search.run(start, iterations(effort), progress)
+        found, bits = search.run(start, iterations(effort), progress)
     before, after = (_measure(model, picture, state) for state in (plain, found))
-    best = found if all(_better(after, before, price) for price in (slope, trained)) else plain
-    return best.y, best.z, search.bits(best)
+    if all(_better(after, before, price) for price in (slope, trained)):
+        return found.y, found.z, bits
+    return plain.y, plain.z, search.bits(plain)
 
 
 def _better(one: tuple[float, float], other: tuple[float, float], price: float) -> bool:
@@ -151,12 +152,12 @@ def _better(one: tuple[float, float], other: tuple[float, float], price: float) 
 
 
 @torch.no_grad()
-def _slope(model: Searchable, picture: Picture, trained: float) -> float:
+def _slope(model: Searchable, picture: Picture, plain: State, trained: float) -> float:
     """Bits that the plain codec pays for a unit of error near this quality."""
     bits, errors = [], []
     for shift in (-_SLOPE_SPAN, _SLOPE_SPAN):
         quality = picture.condition.add(shift).clamp(0, 100)
-        output = model(picture.padded, quality)
+        output = model.requantised(plain.y, plain.z, picture.condition, quality)
         bits.append(float(output.bits))
         errors.append(float(picture.error(output.x_hat)))
     slope = (bits[1] - bits[0]) / max(errors[0] - errors[1], 1e-9)
@@ -301,8 +302,8 @@ class Search:
             self.steps.follow(y_hat.detach(), found)
         return found
 
-    def run(self, state: State, count: int, progress: Progress | None) -> State:
-        """The state after `count` iterations, with y on the symbols it stands for."""
+    def run(self, state: State, count: int, progress: Progress | None) -> tuple[State, float]:
+        """The state after `count` iterations, with y on the symbols it stands for; its bits."""
         mean = torch.zeros_like(state.z)
         for i in range(count):
             done = i / max(count - 1, 1)
@@ -318,8 +319,8 @@ class Search:
             if progress is not None:
                 progress(i + 1, count)
         with torch.no_grad():
-            y_hat, _, _ = self._quantise(state, 0.0, self._stiff(1.0))
-        return State(y_hat, state.z.round())
+            y_hat, bits, _ = self._quantise(state, 0.0, self._stiff(1.0))
+        return State(y_hat, state.z.round()), float(bits)
 
     def _temperature(self, count: int) -> tuple[float, float]:
         """At the first and at the last of so many iterations."""

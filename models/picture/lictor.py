@@ -25,7 +25,7 @@ from lictor.models.box import Box
 from lictor.models.coding.latents import PLACES, Latents
 from lictor.models.coding.quadtree import from_cells
 from lictor.models.coding.quality import all_steps, condition, steps
-from lictor.models.coding.quality_ladder import on_nchw, quality_to_lambda
+from lictor.models.coding.quality_ladder import on_nchw, on_nhwc, quality_to_lambda
 from lictor.models.coding.several import Several
 from lictor.models.picture.high_bit_depth import halvings, smooth_latents
 from lictor.models.picture.klt import klt
@@ -117,6 +117,17 @@ class Lictor(Latents, LatentCodec):
         z = self.h_a(v).permute(0, 2, 3, 1)
         cells, bits = self._quantised(y, z, quality, octaves=octaves)
         x_hat = self.synthesise(from_cells(cells).permute(0, 3, 1, 2), quality, octaves)
+        return Output(x_hat.float(), bits)
+
+    def requantised(self, y: Tensor, z: Tensor, quality: Tensor, other: Tensor) -> Output:
+        """Latents of one quality, coded at another near it, where analysis would give much the same.
+
+        y, z: (N, h, w, M) and (N, h/4, w/4, Z). quality, other: as for `forward`.
+        """
+        steps = self.gain(other) - self.gain(quality)
+        octaves = self.octaves(other) - self.octaves(quality)
+        cells, bits = self._quantised(y * on_nhwc(steps.exp() * octaves.exp2()), z, other)
+        x_hat = self.synthesise(from_cells(cells).permute(0, 3, 1, 2), other)
         return Output(x_hat.float(), bits)
 
     def synthesise(self, y_hat: Tensor, quality: Tensor, octaves: Tensor | None = None) -> Tensor:
