@@ -15,7 +15,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77" wheel
 
-$(STAMP): pyproject.toml setup.py $(wildcard entropy/*.[ch] models/light/*.[ch] codec/arrays/*.[ch] codec/weights/*.[ch] models/linear/*.[ch] models/lossless/*.[ch] models/overfit/*.[ch]) $(VENV)/bin/python
+$(STAMP): pyproject.toml setup.py $(wildcard entropy/*.[ch] models/light/*.[ch] codec/picture/*.[ch] codec/arrays/*.[ch] codec/weights/*.[ch] models/linear/*.[ch] models/lossless/*.[ch] models/overfit/*.[ch]) $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[demo]"
 	touch $@
 

@@ -57,6 +57,7 @@ setup(
         extension("_fit", "models/overfit", *FIT, flags=("-ffp-contract=fast", "-pthread")),
         extension("_overfit", "models/overfit", *OVERFIT),
         extension("_field", "codec/arrays", *sorted(glob("codec/arrays/*.h"))),
+        extension("_wiener", "codec/picture", *sorted(glob("codec/picture/*.h"))),
         extension("_cabac", "codec/weights", "entropy/adaptive.h", "codec/weights/cabac.h"),
         extension("_weights", "codec/weights", *sorted(glob("codec/weights/*.h"))),
         extension("_kernels", "models/light", *sorted(glob("models/light/*.h")), flags=FUSED),

@@ -26,6 +26,7 @@ BUILT = (
     "lictor/models/overfit/_fit",
     "lictor/models/overfit/_overfit",
     "lictor/codec/arrays/_field",
+    "lictor/codec/picture/_wiener",
     "lictor/codec/weights/_cabac",
     "lictor/codec/weights/_weights",
 )

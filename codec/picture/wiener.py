@@ -3,88 +3,99 @@
 Weights are made for pictures in general; what is left over in one picture is partly linear. This is
 the adaptive loop filter of video codecs (Tsai et al., IEEE J. STSP 7(6), 2013), with symmetric taps
 over 3x3 samples of all colours, and classes by how much happens around a sample. All of it is in
-integers, the same on every machine for the same samples. FORMAT.md is the specification.
+integers, the same on every machine for the same samples: in C (wiener.h) or, without a compiler,
+numpy (slow_wiener.py). FORMAT.md is the specification.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lictor.codec.format import wiener as form
 from lictor.codec.format.wiener import Wiener
+from lictor.codec.picture import slow_wiener
+from lictor.codec.picture.slow_wiener import HALO as HALO
+
+_quick: ModuleType = slow_wiener
+with suppress(ImportError):  # built without a C compiler
+    from lictor.codec.picture import _wiener as _quick
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HALO = 3
-"""How many pixels away a sample depends on others."""
-_PLACES = ((0, 1), (1, 0), (1, 1), (1, -1))
-_UNIT = 16
-"""What the constant tap is of, of 8 bits a sample."""
 _CLASSES = (1, 4)
 _SECTION_BITS = 8 * 6
 _SEEN = 1 << 16
 """Pixels, about, that tell of how many there are of an activity."""
 _ROWS = 1 << 17
-"""Samples of a colour that are at work at a time, about, for features take memory."""
+"""Samples that are floats at a time, about."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A filter, its payload, the bits that it saves, and what it makes of the samples."""
+
+    wiener: Wiener
+    payload: bytes
+    saved: float
+    samples: NDArray[Any]
 
 
 def filtered(samples: NDArray[Any], wiener: Wiener) -> NDArray[Any]:
     """Samples uint8 or uint16 (H, W, 1 or 3), filtered; beyond the edges are the outermost ones."""
+    colours, (samples, *given) = samples.shape[2], _given(samples, wiener.thresholds)
+    taps = np.array(wiener.taps, np.int32).reshape(-1, form.taps_of(colours))
+    taps = np.pad(taps, ((0, 0), (0, _places(colours) - taps.shape[1])))
     out = np.empty_like(samples)
-    depth, colours = 8 * samples.itemsize, samples.shape[2]
-    taps = np.array(wiener.taps).reshape(-1, form.taps_of(colours)).astype(_exact(depth))
-    classes = len(wiener.thresholds) + 1
-    for rows, part in _bands(samples):
-        made = (taps @ _features(part, depth)).reshape(classes, colours, -1)
-        which = _classes(part, wiener.thresholds, depth)
-        chosen = made[0] if classes == 1 else np.take_along_axis(made, which[None, None], 0)[0]
-        change = np.floor(chosen * 0.5**wiener.precision + 0.5).T.reshape(out[rows].shape)
-        out[rows] = (samples[rows] + change).clip(0, 2**depth - 1)
+    _quick.filter(samples, *given, taps, wiener.precision, out)
     return out
 
 
 def fitted(
     samples: NDArray[Any], wanted: NDArray[Any], worth: NDArray[np.floating[Any]]
-) -> tuple[Wiener, bytes, float] | None:
-    """The filter that pays most, its payload, and the bits that it saves; None: none pays.
+) -> Fitted | None:
+    """The filter that pays most; None: none pays.
 
     Args:
         samples: what the synthesis gives, uint8 or uint16 (H, W, 1 or 3).
         wanted: the picture, likewise.
         worth: of a squared error of a pixel on 0…255, the mean of its colours, in bits, (H, W).
     """
-    depth = 8 * samples.itemsize
-    every = 1 + samples.size // (_SEEN * samples.shape[2])
-    activity = np.concatenate([_activity(part, depth)[::every] for _, part in _bands(samples)])
+    activity = np.empty(samples.shape[:2], np.int32)
+    _quick.activity(*_given(samples, []), activity)
+    every = 1 + activity.size // _SEEN
     best, most, plain = None, 0.0, _worth(samples, wanted, worth)
     for count in _CLASSES:
-        shares = np.quantile(activity, np.arange(1, count) / count)
+        shares = np.quantile(activity.ravel()[::every], np.arange(1, count) / count)
         thresholds = sorted({int(share) for share in shares if share >= 1})
         squares = _squares(samples, wanted, worth, thresholds)
         tried = [_taps(*squares, thresholds, precision) for precision in form.PRECISIONS]
         found = max(tried, key=lambda one: one[1])[0]
-        payload = form.write(found)
-        saved = plain - _worth(filtered(samples, found), wanted, worth)
-        saved -= 8 * len(payload) + _SECTION_BITS
+        payload, after = form.write(found), filtered(samples, found)
+        saved = plain - _worth(after, wanted, worth) - 8 * len(payload) - _SECTION_BITS
         if saved > most:
-            best, most = (found, payload, saved), saved
+            best, most = Fitted(found, payload, saved, after), saved
     return best
 
 
 def _worth(samples: NDArray[Any], wanted: NDArray[Any], worth: NDArray[np.floating[Any]]) -> float:
     """Of the errors, in bits."""
-    total = 0.0
-    for rows in _rows(samples):
-        error = samples[rows].astype(np.float64) - wanted[rows]
-        total += float(((error * error).mean(axis=2) * worth[rows]).sum())
-    return total * float(_scale(samples)) ** 2
+    total, step = 0.0, max(1, _ROWS // samples.shape[1])
+    for top in range(0, len(samples), step):
+        rows = slice(top, top + step)
+        error = samples[rows].astype(np.float32) - wanted[rows]
+        total += float(np.einsum("yxc,yxc,yx->", error, error, worth[rows], dtype=np.float64))
+    return total * _unit(samples)
 
 
-def _scale(samples: NDArray[Any]) -> float:
-    return 255 / (2 ** (8 * samples.itemsize) - 1)
+def _unit(samples: NDArray[Any]) -> float:
+    """Of squared errors of one colour, on 0…255, that of a pixel."""
+    return float((255 / (2 ** (8 * samples.itemsize) - 1)) ** 2 / samples.shape[2])
 
 
 def _squares(
@@ -94,20 +105,26 @@ def _squares(
     thresholds: list[int],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of each class, what w'Gw − 2 p'w adds to the worth of errors: G, and p of each colour."""
-    depth, colours = 8 * samples.itemsize, samples.shape[2]
-    size, classes = form.taps_of(colours), len(thresholds) + 1
-    gram, pull = np.zeros((classes, size, size)), np.zeros((classes, size, colours))
-    unit = _scale(samples) ** 2 / colours
-    for rows, part in _bands(samples):
-        features = _features(part, depth).astype(np.float64)
-        error = (wanted[rows].astype(np.float64) - samples[rows]).reshape(-1, colours)
-        weights, which = worth[rows].ravel(), _classes(part, thresholds, depth)
-        for k in range(classes):
-            here = which == k
-            own = features[:, here] * (unit * weights[here])
-            gram[k] += own @ features[:, here].T
-            pull[k] += own @ error[here]
-    return gram, pull
+    colours = samples.shape[2]
+    size, places = form.taps_of(colours), _places(colours)
+    weights = np.ascontiguousarray(worth * _unit(samples), np.float32)
+    sums = np.zeros((len(thresholds) + 1, places + colours, places))
+    samples, *given = _given(samples, thresholds)
+    _quick.squares(samples, *given, np.ascontiguousarray(wanted), weights, sums)
+    upper = np.triu(sums[:, :size, :size])
+    gram = upper + np.triu(upper, 1).swapaxes(1, 2)
+    return gram, sums[:, places:, :size].swapaxes(1, 2)
+
+
+def _given(samples: NDArray[Any], thresholds: list[int]) -> tuple[Any, ...]:
+    """The first arguments of the C functions."""
+    samples = np.ascontiguousarray(samples)
+    return samples, *samples.shape, samples.itemsize, np.array(thresholds, np.int32)
+
+
+def _places(colours: int) -> int:
+    """As many as the C functions have for the taps of a colour."""
+    return 8 if colours == 1 else 16
 
 
 def _taps(
@@ -142,79 +159,3 @@ def _sparse(
             break
         del kept[least]
     return w
-
-
-def _exact(depth: int) -> type[np.floating[Any]]:
-    """A type in which all sums of a filter are exact: of 8 bits they are below 2^24."""
-    return np.float32 if depth == 8 else np.float64
-
-
-def _rows(samples: NDArray[Any]) -> list[slice]:
-    step = max(1, _ROWS // samples.shape[1])
-    return [slice(top, top + step) for top in range(0, len(samples), step)]
-
-
-def _bands(samples: NDArray[Any]) -> list[tuple[slice, _Band]]:
-    return [(rows, _Band(samples, rows)) for rows in _rows(samples)]
-
-
-class _Band:
-    """Rows of samples with HALO more around them."""
-
-    def __init__(self, samples: NDArray[Any], rows: slice) -> None:
-        self.samples, self.rows = samples, rows
-
-    @property
-    def count(self) -> int:
-        """Of pixels."""
-        return self.samples[self.rows, :, 0].size
-
-    def wide(self) -> NDArray[Any]:
-        """(rows + 2 HALO, W + 2 HALO, colours)."""
-        height, width, _ = self.samples.shape
-        stop = min(self.rows.stop, height)
-        down = np.arange(self.rows.start - HALO, stop + HALO).clip(0, height - 1)
-        across = np.arange(-HALO, width + HALO).clip(0, width - 1)
-        return self.samples[down][:, across]
-
-
-def _features(band: _Band, depth: int) -> NDArray[np.floating[Any]]:
-    """What taps are of, (taps, samples of a colour): pairs less the middle, the middle, 1."""
-    wide = np.moveaxis(band.wide(), 2, 0).astype(_exact(depth))
-    middle = _shifted(wide, 0, 0, HALO)
-    parts = [
-        _shifted(wide, dy, dx, HALO) + _shifted(wide, -dy, -dx, HALO) - 2 * middle
-        for dy, dx in _PLACES
-    ]
-    constant = np.full_like(middle[:1], _UNIT << depth - 8)
-    parts += [middle - 2 ** (depth - 1), constant]
-    return np.concatenate(parts).reshape(form.taps_of(len(wide)), -1)
-
-
-def _classes(band: _Band, thresholds: list[int], depth: int) -> NDArray[np.int64]:
-    if not thresholds:
-        return np.zeros(band.count, np.int64)
-    return np.searchsorted(np.array(thresholds), _activity(band, depth), side="right")
-
-
-def _activity(band: _Band, depth: int) -> NDArray[np.int32]:
-    """Of each pixel: second differences, across and down, in the 5x5 pixels around it."""
-    luma = band.wide().sum(axis=2, dtype=np.int32)[None]
-    middle = 2 * _shifted(luma, 0, 0, 1)
-    bends = sum(
-        np.abs(_shifted(luma, dy, dx, 1) + _shifted(luma, -dy, -dx, 1) - middle)
-        for dy, dx in _PLACES[:2]
-    )
-    for axis in (1, 2):
-        total = np.cumsum(bends, axis=axis, dtype=np.int64)
-        first = np.zeros_like(total.take([0], axis))
-        total = np.concatenate([first, total], axis)
-        count = total.shape[axis]
-        bends = total.take(range(5, count), axis) - total.take(range(count - 5), axis)
-    return (bends >> (depth - 8)).ravel()
-
-
-def _shifted(wide: NDArray[Any], dy: int, dx: int, margin: int) -> NDArray[Any]:
-    """(C, H, W) less a margin, seen so much further down and right."""
-    _, height, width = wide.shape
-    return wide[:, margin + dy : height - margin + dy, margin + dx : width - margin + dx]

@@ -120,7 +120,7 @@ class Lictor(Latents, LatentCodec):
         return Output(x_hat.float(), bits)
 
     def requantised(self, y: Tensor, z: Tensor, quality: Tensor, other: Tensor) -> Output:
-        """Latents of one quality, coded at another near it, where analysis would give much the same.
+        """Latents of one quality coded at another near it, where others would be much the same.
 
         y, z: (N, h, w, M) and (N, h/4, w/4, Z). quality, other: as for `forward`.
         """

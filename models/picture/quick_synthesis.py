@@ -50,7 +50,7 @@ class _Synthesised(torch.autograd.Function):
         return torch.from_numpy(put_together(squares, _SQUARE)).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         squares = spread_out(grad.permute(0, 2, 3, 1).numpy(), _SQUARE)
         found = ctx.g_s.back(squares, ctx.steps, ctx.kept_of_blocks)
         return torch.from_numpy(found).permute(0, 3, 1, 2), None, None

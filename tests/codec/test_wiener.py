@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from lictor.codec.format import picture as bitstream
 from lictor.codec.format import wiener as form
 from lictor.codec.format.picture import LATENTS, LOSSLESS, TILES, WIENER
 from lictor.codec.format.wiener import Wiener
+from lictor.codec.picture import slow_wiener
 from lictor.codec.picture import wiener as filters
 
 GOLDEN = Path(__file__).parents[1] / "golden/bin"
@@ -118,14 +122,80 @@ def test_samples_are_those_of_the_page(shape, dtype):
     for largest in (9, 255):
         wiener = any_taps(shape[2], largest=largest)
         wiener.thresholds = [200, 3000]
+        expected = by_the_page(samples, wiener)
+        assert np.array_equal(filters.filtered(samples, wiener), expected)
+        with without_compiler():
+            assert np.array_equal(filters.filtered(samples, wiener), expected)
+
+
+@contextmanager
+def without_compiler() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(filters, "_quick", slow_wiener)
+        yield
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_c_is_as_numpy(dtype, colours):
+    draw, most = np.random.default_rng(colours), np.iinfo(dtype).max
+    for _ in range(20):
+        shape = (*draw.integers(1, 40, 2), colours)
+        samples = draw.integers(0, most, shape, dtype, endpoint=True)
+        samples[:, : shape[1] // 2] = samples[0, 0]
+        wanted = draw.integers(0, most, shape, dtype, endpoint=True)
+        wiener = any_taps(colours, draw.integers(1, 9), draw.integers(99), 255)
+        wiener.thresholds = [4000 * (1 + k) for k in range(len(wiener.thresholds))]
+        worth = draw.random(shape[:2])
+        given = filters._given(samples, wiener.thresholds)
+        active = np.empty(shape[:2], np.int32), np.empty(shape[:2], np.int32)
+        filters._quick.activity(*given, active[0])
+        slow_wiener.activity(*given, active[1])
+        assert np.array_equal(*active)
+        found = filters.filtered(samples, wiener)
+        squares = filters._squares(samples, wanted, worth, wiener.thresholds)
+        with without_compiler():
+            assert np.array_equal(filters.filtered(samples, wiener), found)
+            others = filters._squares(samples, wanted, worth, wiener.thresholds)
+        for one, other in zip(squares, others, strict=True):
+            assert np.allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+def test_extremes_stay_in_their_numbers():
+    for dtype, largest in itertools.product((np.uint8, np.uint16), (-255, 255)):
+        board = np.indices((16, 16)).sum(0) % 2 * np.iinfo(dtype).max
+        samples = np.ascontiguousarray(np.repeat(board[..., None], 3, 2).astype(dtype))
+        wiener = Wiener(5, [], [largest] * (3 * form.taps_of(3)))
         assert np.array_equal(filters.filtered(samples, wiener), by_the_page(samples, wiener))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"height": 3}, {"height": 0}, {"width": -1}, {"width": 1 << 62}, {"height": 1 << 62},
+        {"colours": 2}, {"size": 4}, {"size": 2}, {"precision": 4}, {"precision": 9},
+        {"thresholds": np.zeros(8, np.int32)}, {"thresholds": np.zeros(1, np.int32)},
+        {"taps": np.zeros((3, 15), np.int32)}, {"taps": np.full((3, 16), 256, np.int32)},
+        {"out": np.empty((4, 4, 3), np.uint8)},
+    ],
+)  # fmt: skip
+def test_c_refuses_what_does_not_go_together(wrong):
+    module = pytest.importorskip("lictor.codec.picture._wiener", reason="no C compiler")
+    samples = np.zeros((4, 5, 3), np.uint8)
+    given = {"samples": samples, "height": 4, "width": 5, "colours": 3, "size": 1}
+    given |= {"thresholds": np.zeros(0, np.int32), "taps": np.zeros((3, 16), np.int32)}
+    given |= {"precision": 7, "out": np.empty_like(samples)}
+    module.filter(*given.values())
+    with pytest.raises(ValueError, match="go together"):
+        module.filter(*(given | wrong).values())
 
 
 def test_bands_do_not_show(monkeypatch):
     samples, wiener = photo(), any_taps(3)
     whole = filters.filtered(samples, wiener)
-    monkeypatch.setattr(filters, "_ROWS", 700)
-    assert np.array_equal(filters.filtered(samples, wiener), whole)
+    monkeypatch.setattr(slow_wiener, "_ROWS", 700)
+    with without_compiler():
+        assert np.array_equal(filters.filtered(samples, wiener), whole)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -136,7 +206,7 @@ def test_what_is_blurred_gets_sharper_and_pays(dtype):
     samples, worth = np.rint(blurred).astype(dtype), np.full(wanted.shape[:2], 0.05)
     found = filters.fitted(samples, wanted, worth)
     assert found is not None
-    wiener, payload, saved = found
+    wiener, payload, saved = found.wiener, found.payload, found.saved
     error = [
         float(((one / 1.0 - wanted) ** 2).mean())
         for one in (samples, filters.filtered(samples, wiener))

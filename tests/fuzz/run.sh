@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes the C code for some seconds (60): the entropy coder from tests/fuzz/corpus, the lossless
-# coders of screens and photos, the linear one, and those of overfitted pictures, arrays and weights (two) from
-# nothing, each for its share of the time.
+# coders of screens and photos, the linear one, those of overfitted pictures, arrays and weights
+# (two), and the filter of pictures from nothing, each for its share of the time.
 #
 #     tests/fuzz/run.sh [SECONDS]
 #
@@ -10,7 +10,7 @@
 # nothing is fuzzed. New inputs that reach new code stay in OUT (out/fuzz).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds=$((${1:-60} / 9))
+seconds=$((${1:-60} / 10))
 out=${OUT:-out/fuzz}
 build() {
     clang -std=c11 -g -O1 -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
@@ -46,4 +46,5 @@ fuzz fuzz_field tests/crashes/field
 fuzz fuzz_words tests/crashes/words
 fuzz fuzz_cabac tests/crashes/cabac
 fuzz fuzz_numbers tests/crashes/numbers
+fuzz fuzz_wiener tests/crashes/wiener
 echo "fuzz: $seconds seconds each, no input failed"

@@ -16,7 +16,7 @@ FLAGS = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,u
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize(
-    "target", ["field", "linear", "numbers", "overfit", "photo", "screen", "words"]
+    "target", ["field", "linear", "numbers", "overfit", "photo", "screen", "wiener", "words"]
 )
 def test_replay_with_sanitizers(tmp_path: Path, target: str, compiler: str):
     if shutil.which(compiler) is None:

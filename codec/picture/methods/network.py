@@ -161,7 +161,7 @@ def _filtered(samples: NDArray[Any], wanted: Wanted) -> tuple[NDArray[Any], dict
     found = wiener.fitted(samples, wanted.picture.colours, worth)
     if found is None:
         return samples, {}
-    return wiener.filtered(samples, found[0]), {WIENER: found[1]}
+    return found.samples, {WIENER: found.payload}
 
 
 def _table(grid: Grid, tiles: list[latent.Coded]) -> Table:
