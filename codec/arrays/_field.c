@@ -7,6 +7,7 @@
 
 #include "direct_module.h"
 #include "field_fit.h"
+#include "low_rank_module.h"
 #include "numbers_module.h"
 
 typedef struct {
@@ -426,6 +427,7 @@ static PyMethodDef functions[] = {
     {"scale", scale, METH_VARARGS, "Numbers of integers; see quick.py."},
     {"grid", grid, METH_VARARGS, "The error of a grid; see quick.py."},
     {"missed", missed, METH_VARARGS, "What guesses are off by; see low_rank_exact.py."},
+    {"impute", impute, METH_VARARGS, "What is missing; see low_rank_exact.py."},
     {"trim", trim, METH_NOARGS, "Freed memory to the system; see quick.py."},
     {"compare", compare, METH_VARARGS, "How far apart arrays are; see quick.py."},
     {NULL, NULL, 0, NULL},

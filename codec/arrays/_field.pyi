@@ -1,6 +1,6 @@
 from typing import Any, final
 
-from numpy import float32, int16, int32, int64, uint8
+from numpy import float32, float64, int16, int32, int64, uint8
 from numpy.typing import NDArray
 
 Integers = NDArray[int16] | NDArray[int32]
@@ -123,4 +123,12 @@ def split(
 def join(high: NDArray[int32], low: int, rest: NDArray[int32], /) -> bool: ...
 def difference(x: NDArray[int32], length: int, inner: int, back: bool, /) -> None: ...
 def missed(x: NDArray[float32], guess: NDArray[float32], low: float, high: float, /) -> float: ...
+def impute(
+    rows: int,
+    projection: NDArray[float64],
+    columns: NDArray[float32],
+    projected: NDArray[float32],
+    there: NDArray[Any],
+    /,
+) -> None: ...
 def trim() -> None: ...

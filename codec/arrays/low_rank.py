@@ -69,9 +69,12 @@ class Mixture:
         largest = np.maximum(*(np.abs(end.astype(np.float64)) for end in ends))
         if not (np.abs(weights).T @ largest + np.abs(mean)).max(initial=0) < _EXACT / 2:
             raise _damaged("has sums outside their range")
+        last = np.column_stack([weights.T, mean])  # which goes with a level of 1 everywhere
         for part in parts:
-            total = weights.T @ levels[:, part].astype(np.float64)
-            total += mean[:, None]
+            own = levels[:, part]
+            ones = np.ones((len(own) + 1, own.shape[1]))
+            ones[:-1] = own
+            total = last @ ones
             with np.errstate(over="ignore"):
                 total *= step * 2.0**-places
             yield np.clip(total, low, high, out=total)
@@ -226,16 +229,15 @@ def quickly(quick: Quick, mse: float) -> tuple[Mix, float] | None:
     wanted = mse - quick.rounding(math.sqrt(12 * mse))
     if not wanted > mse / 2:
         return None
-    found: tuple[low_rank_exact.Maps, low_rank_exact.Planes, int] | None = None
     ends = float(np.float32(quick.low)), float(np.float32(quick.high))
-    for axis in quick.axes():
+    # The longest first: of a matrix both axes have one rank, and so that one the least share of it.
+    for axis in sorted(quick.axes(), key=lambda axis: -quick.shape[axis]):
         planes = low_rank_exact.Planes.of(quick.raw, axis, *ends)
         maps = low_rank_exact.find(planes, mse)
-        if maps and (found is None or maps.share < found[0].share):
-            found = maps, planes, axis
-    if found is None:
+        if maps is not None:
+            break
+    else:
         return None
-    maps, planes, axis = found
     parts = low_rank_exact.resolve(planes, maps, mse)
     step = low_rank_exact.step_for(planes, parts, wanted)
     if step is None or not _fits(parts, step):

@@ -42,22 +42,22 @@ _CLEAR = 0.9
 """Of the channels of a block, the share that its rank has to stay below."""
 _SEEN_EACH, _SEEN_MORE = 1.5, 8
 """Places where a whole block is seen, for each of its channels, and more."""
-_EACH, _KNOWN, _MORE = 1, 1.5, 16
-"""Places that weights are fitted to, and channels that components are solved from, for each
-component, and more."""
+_EACH, _EXTRA = 1, 16
+"""Places that weights are fitted to, for each component, and more."""
+_KNOWN, _MORE = 1.2, 32
+"""Channels that components are solved from, for each component, and more."""
+_TOGETHER, _OFTEN = 2, 0.6
+"""Places for each component in which many channels' weights are found together, and the share of
+these where a channel has to be seen for that."""
 _ENOUGH = 1.3
 """With fewer places for each component, weights are held where the channel is clipped, too."""
-_RIDGE = 1e-9
-_STEPS = 60
-"""Of conjugate gradients: as many as values of a place that are clipped, where these matter."""
-_CLOSE, _THINNED = 1e-7, 0.7
-"""Squared residuals at which a place is solved, in parts of the largest at first; the share of
-places that are not below which the others are left out."""
-_VIOLATIONS, _HELD = 12, 2
-"""Rounds in which a channel's weights are held where it is clipped; in which components are."""
+_RIDGE = 3e-7
+_VIOLATIONS, _NO_BETTER = 12, 0.9
+"""Rounds in which a channel's weights are held where it is clipped, at most, and the part of an
+error that shows that more of them would not pay."""
 _BLOCK, _SOLVED = 2**17, 2**15
 """Values that are worked on together, and of which components are found together."""
-_JUDGED, _TRIES, _AIMS = 2**18, 4, (0.9998, 0.999, 0.997, 0.99, 0.97, 0.93)
+_JUDGED, _TRIES, _AIMS = 2**17, 3, (0.9998, 0.999, 0.997, 0.99, 0.97, 0.93)
 """Values by which a step is sought, and tries at it; then the part of the root that is aimed at, as
 means, which are rounded to parts of the step, make the error rise and fall with it."""
 
@@ -96,6 +96,8 @@ class Planes:
 
     def some(self, places: IntArray) -> F32:
         """(channels, places), float32."""
+        if places.size == self.places:
+            return np.concatenate([x for _, x in self.blocks()], 1)
         inner, found = self.whole.shape[2], np.empty((self.channels, places.size), np.float32)
         each = max(1, _BLOCK // self.channels)
         for start in range(0, places.size, each):
@@ -141,18 +143,11 @@ class Maps:
     """Channels as maps of components, which have about unit variance, uncorrelated.
 
     weights: (channels, K). mean: (channels,). order: of channels, those most seen first.
-    z: (K, places) of some places.
     """
 
     weights: FloatArray
     mean: FloatArray
     order: IntArray
-    z: FloatArray
-
-    @property
-    def share(self) -> float:
-        """Components to a channel."""
-        return self.weights.shape[1] / self.weights.shape[0]
 
 
 def find(planes: Planes, mse: float) -> Maps | None:
@@ -217,13 +212,12 @@ class _Sample:
         rows, known = self._solvable(z, places, np.column_stack([axes, mean]))
         return self._all(_white(self._solved(rows[:, :-1], rows[:, -1:], known)))
 
-    def _solved(self, weights: FloatArray, mean: FloatArray, known: IntArray) -> FloatArray:
+    def _solved(self, weights: FloatArray, mean: FloatArray, known: IntArray) -> F32:
         """The components of all places, by some channels."""
         count, each = self._x.shape[1], max(1, _SOLVED // known.size)
         parts = (slice(start, start + each) for start in range(0, count, each))
-        found = [
-            masked(weights, self._x[known, part] - mean, self._seen[known, part]) for part in parts
-        ]
+        solve = Completed(weights)
+        found = [solve(self._x[known, part] - mean, self._seen[known, part]) for part in parts]
         whole = np.concatenate(found, 1)
         del found
         trim(self._x.size)
@@ -247,17 +241,23 @@ class _Sample:
                 known.append(c)
         return np.array(found), np.array(known, np.int64)
 
-    def _all(self, z: FloatArray) -> Maps:
+    def _all(self, z: F32) -> Maps:
         """All channels, by all places."""
-        channels, single = len(self._order), _design(z.astype(np.float32))
+        channels, design = len(self._order), _design(z)
         rows = np.zeros((channels, len(z) + 1))
-        for c in range(channels):
+        # Channels that are seen in enough of some places are solved there, with one projection.
+        count = min(int(_TOGETHER * len(z)) + 4 * _EXTRA, z.shape[1])
+        some = np.arange(count) * z.shape[1] // count
+        often = self._seen[:, some].mean(1) > _OFTEN
+        solve, where = Completed(design[some]), np.ix_(often, some)
+        rows[often] = solve(self._x[where].T, self._seen[where].T).T
+        for c in np.flatnonzero(~often):
             seen = np.flatnonzero(self._seen[c])
             if seen.size >= _ENOUGH * len(z):
-                rows[c] = _fitted(single, self._x[c], seen)
+                rows[c] = _fitted(design, self._x[c], seen)
             else:
-                rows[c] = self._scarce(single, c)
-        return Maps(rows[:, :-1], rows[:, -1], self._order, z)
+                rows[c] = self._scarce(design, c)
+        return Maps(rows[:, :-1], rows[:, -1], self._order)
 
     def _scarce(self, design: F32, c: int) -> FloatArray:
         """Of a channel that is seldom seen: where it is, and where it else came inside."""
@@ -268,9 +268,10 @@ class _Sample:
             row = _fitted(design, x, np.flatnonzero(taken), most=x.size)
             guess = (design @ row.astype(np.float32)).clip(self._planes.low, self._planes.high)
             error, taken = float(np.square(guess - x).sum(dtype=np.float64)), seen | (guess != x)
+            done = error > _NO_BETTER * least or taken.sum() < _ENOUGH * len(row)  # too few to tell
             if error < least:
                 best, least = row, error
-            if taken.sum() < _ENOUGH * len(row):  # too few to tell
+            if done:
                 break
         return best
 
@@ -286,86 +287,63 @@ def _fitted(
     design: npt.NDArray[Any], x: npt.NDArray[Any], places: IntArray, most: int | None = None
 ) -> FloatArray:
     """Weights, then a mean, by least squares from some of the places."""
-    wanted = most or _EACH * (design.shape[1] - 1) + _MORE
+    wanted = most or _EACH * (design.shape[1] - 1) + _EXTRA
     some = places[:: max(1, places.size // wanted)]
     own = design[some]
-    gram = (own.T @ own).astype(np.float64)
+    gram = own.T @ own
     gram[np.diag_indices(len(gram))] += _RIDGE * some.size
     found: FloatArray = np.linalg.solve(gram, x[some].astype(own.dtype) @ own)
     return found
 
 
-def _white(z: FloatArray) -> FloatArray:
+def _white(z: F32) -> F32:
     """Components of about unit variance, uncorrelated."""
-    variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(z)))
+    centred = z - z.mean(1, keepdims=True)
+    variance, axes = np.linalg.eigh((centred @ centred.T).astype(np.float64) / z.shape[1])
     scale = np.sqrt(variance.clip(min=variance.max() * 1e-12 + 1e-300))
-    found: FloatArray = (axes / scale).T @ z
+    found: F32 = (axes / scale).T.astype(np.float32) @ z
     return found
 
 
-def masked(
-    weights: FloatArray, x: npt.NDArray[Any], seen: Flags, near: FloatArray | None = None
-) -> FloatArray:
-    """The components of places by least squares from what is seen, (K, places).
+class Completed:
+    """What lies near few directions, from what is seen of it, by least squares.
 
-    By conjugate gradients (Hestenes and Stiefel 1952), all places at once: with orthonormal columns
-    they need a step for each value that is not seen, at most.
-
-    weights: (channels, K). x: (channels, places), less the means. seen: likewise.
-    near: components that are nearly right, to begin with.
+    Args:
+        weights: the directions, as columns: (channels, K).
     """
-    q, r = np.linalg.qr(weights)
-    v, there = q.astype(np.float32), seen.astype(np.float32)
-    y: F32 = v.T @ (x.astype(np.float32, copy=False) * there)
-    left = v.T @ ((x - v @ y) * there)
-    size = np.einsum("kn,kn->n", left, left)
-    least = _CLOSE * max(float(size.max()), 1e-30)
-    if near is not None:
-        y = (r @ near).astype(np.float32)
-        left = v.T @ ((x - v @ y) * there)
-        size = np.einsum("kn,kn->n", left, left)
-    going, towards = np.arange(size.size), left
-    for _ in range(_STEPS):
-        far = np.flatnonzero(size > least)
-        if not far.size:
-            break
-        if far.size < _THINNED * size.size:
-            going, size, there = going[far], size[far], there[:, far]
-            left, towards = left[:, far], towards[:, far]
-        along = v @ towards
-        along *= there
-        along = v.T @ along
-        step = size / np.einsum("kn,kn->n", towards, along).clip(min=1e-30)
-        y[:, going] += step * towards
-        along *= step
-        left = left - along
-        before, size = size, np.einsum("kn,kn->n", left, left)
-        towards = towards * (size / before.clip(min=1e-30))
-        towards += left
-    return np.asarray(np.linalg.inv(r) @ y, np.float64)
+
+    def __init__(self, weights: npt.NDArray[Any]) -> None:
+        q, r = np.linalg.qr(weights.astype(np.float64))
+        self._projection = q @ q.T
+        self._single = self._projection.astype(np.float32)
+        self._back = (np.linalg.inv(r) @ q.T).astype(np.float32)
+
+    def __call__(self, x: npt.NDArray[Any], seen: Flags) -> F32:
+        """The components of places (K, places); x, seen: (channels, places), x less the means."""
+        assert _field is not None
+        filled, there = np.ascontiguousarray(x, np.float32) * seen, np.ascontiguousarray(seen)
+        _field.impute(len(filled), self._projection, filled, self._single @ filled, there)
+        found: F32 = self._back @ filled
+        return found
 
 
 def resolve(planes: Planes, maps: Maps, mse: float) -> Components:
     """An array as components, whose weights are rounded as finely as this error needs."""
     q, r = np.linalg.qr(maps.weights)
-    rows, shifts, _ = principal(q.T, np.cov(r @ maps.z), mse)
+    rows, shifts, _ = principal(q.T, r @ r.T, mse)
     weights = np.ldexp(rows.astype(np.float64), -shifts[:, None].astype(np.int32)).T
     some = maps.order[: int(_KNOWN * len(rows)) + _MORE]
-    own, means = weights[some], maps.mean[some, None].astype(np.float32)
+    solve, means = Completed(weights[some]), maps.mean[some, None].astype(np.float32)
     all_weights, all_means = weights.astype(np.float32), maps.mean[:, None].astype(np.float32)
-    inverse = np.linalg.pinv(weights).astype(np.float32)
+    inverse = np.linalg.solve(weights.T @ weights, weights.T).astype(np.float32)
     z = np.empty((len(rows), planes.places), np.float32)
-    known = maps.z.shape[1] == planes.places  # of all places, in order
-    near = np.linalg.pinv(weights) @ maps.weights if known else None
     for places, x in planes.blocks():
         few = x[some]
-        start = None if near is None else near @ maps.z[:, places]
-        part = masked(own, few - means, planes.seen(few), start).astype(np.float32)
-        for _ in range(_HELD):
-            guess = all_weights @ part
-            guess += all_means
-            planes.missed(x, guess)
-            part += inverse @ guess
+        part = solve(few - means, planes.seen(few))
+        guess = all_weights @ part
+        guess += all_means
+        planes.missed(x, guess)
+        part += inverse @ guess
         z[:, places] = part
     return Components(z.T, rows, shifts, maps.mean, planes.low, planes.high)
 

@@ -154,26 +154,6 @@ static PyObject *compare(PyObject *Py_UNUSED(self), PyObject *args)
     return good ? Py_BuildValue("dd", sum, largest) : NULL;
 }
 
-/* missed(x f32[n], guess f32[n], low, high) -> sum of squares of what takes the place of guess */
-static PyObject *missed(PyObject *Py_UNUSED(self), PyObject *args)
-{
-    Py_buffer x, guess;
-    float low, high;
-    double sum = 0;
-    if (!PyArg_ParseTuple(args, "y*w*ff", &x, &guess, &low, &high))
-        return NULL;
-    size_t n = (size_t)x.len / sizeof(float);
-    int good = holds(&x, n, sizeof(float)) && holds(&guess, n, sizeof(float));
-    if (good) {
-        Py_BEGIN_ALLOW_THREADS
-        sum = quantise_missed(x.buf, guess.buf, n, low, high);
-        Py_END_ALLOW_THREADS
-    }
-    PyBuffer_Release(&x);
-    PyBuffer_Release(&guess);
-    return good ? PyFloat_FromDouble(sum) : NULL;
-}
-
 /* How many symbols or contexts are out of range. split: 0 as a constant, or whatever it is. */
 static inline size_t count_block(const int32_t *symbols, const uint8_t *contexts, size_t n, int low,
                           int split, size_t rows, size_t width, int64_t *to)

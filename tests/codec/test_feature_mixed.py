@@ -286,3 +286,17 @@ def test_what_components_miss_is_that_of_numpy(monkeypatch) -> None:
     assert np.isclose(planes.missed(x, other), total, rtol=1e-5)
     assert np.array_equal(ours, other)
     assert not ours[(x == 0) & (guess < 0)].any() and not ours[(x == 1) & (guess > 1)].any()
+
+
+def test_what_is_seen_of_places_tells_their_components_as_least_squares_do() -> None:
+    rng = np.random.default_rng(5)
+    weights, x = rng.normal(size=(30, 7)), rng.normal(size=(30, 200)).astype(np.float32)
+    seen = rng.random(x.shape) < np.linspace(0.4, 1, 200)
+    seen[:7] = True  # enough of each place
+    found = low_rank_exact.Completed(weights)(x, seen)
+    for place in range(200):
+        own = seen[:, place]
+        wanted = np.linalg.lstsq(weights[own], x[own, place], rcond=None)[0]
+        assert np.abs(found[:, place] - wanted).max() < 1e-3 * (1 + np.abs(wanted).max())
+    nothing = low_rank_exact.Completed(weights)(x, np.zeros_like(seen))
+    assert np.abs(nothing).max() < 1e-6

@@ -1,6 +1,6 @@
 /*
  * Numbers of an array: direct.h as a decoder and an encoder meet it, differences.h both ways, and
- * what encoders do with merge.h and quantise.h. The first bytes choose which, and shapes; the rest
+ * what encoders do with merge.h, quantise.h and impute.h. The first bytes choose which, and shapes; the rest
  * are the numbers.
  */
 #define NAME "fuzz_numbers"
@@ -10,6 +10,7 @@
 
 #include "../../codec/arrays/differences.h"
 #include "../../codec/arrays/direct.h"
+#include "../../codec/arrays/impute.h"
 #include "../../codec/arrays/merge.h"
 #include "../../codec/arrays/quantise.h"
 
@@ -118,6 +119,33 @@ static void quantised(const int32_t *given, size_t n, size_t channels, size_t in
         (kind ? scale_half : scale_bfloat)(given, n, 1e30, back);
 }
 
+/* Columns of `rows` numbers near one direction, of which some are missing: what is there stays. */
+static void imputed(const int32_t *given, size_t n, size_t rows)
+{
+    double projection[40 * 40], direction[40], size = 1e-9;
+    float columns[MOST], projected[MOST] = {0}, before[MOST];
+    uint8_t there[MOST];
+    size_t count = n / rows;
+    for (size_t r = 0; r < rows; r++) {
+        direction[r] = given[r] / 2147483648.0;
+        size += direction[r] * direction[r];
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < rows; c++)
+            projection[r * rows + c] = direction[r] * direction[c] / size;
+    for (size_t i = 0; i < rows * count; i++) {
+        there[i] = given[i] & 1;
+        before[i] = columns[i] = there[i] ? (float)given[i] : 0;
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < rows; c++)
+            for (size_t k = 0; k < count; k++)
+                projected[r * count + k] += (float)projection[r * rows + c] * columns[c * count + k];
+    require(!impute_columns(projection, rows, count, columns, projected, there), "no memory");
+    for (size_t i = 0; i < rows * count; i++)
+        require(isfinite(columns[i]) && (!there[i] || columns[i] == before[i]), "wrong");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int32_t given[MOST] = {0};
@@ -126,7 +154,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n = (size - 4) / 4, length = 1 + data[1] % 9, inner = 1 + data[2] % 40;
     n = n < MOST ? n : MOST;
     memcpy(given, data + 4, n * sizeof *given);
-    if (data[0] % 4 == 0 && n)
+    if (data[0] >= 224 && n >= inner)
+        imputed(given, n, inner);
+    else if (data[0] % 4 == 0 && n)
         direct(given, n, data[1] % 17);
     else if (data[0] % 4 == 2)
         merged(given, n, inner);

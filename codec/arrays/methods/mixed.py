@@ -117,7 +117,10 @@ class Mixed(Coded):
         mixed = mixture.each((part for part, _ in cut), levels, self.step, self.low, self.high)
         for (_, where), values in zip(cut, mixed, strict=True):
             part = np.moveaxis(whole[where], 1, 0)
-            part[...] = from_float64(self.dtype, values).reshape(part.shape)
+            if self.dtype == "float32":  # rounded on the way
+                np.copyto(part, values.reshape(part.shape), casting="same_kind")
+            else:
+                part[...] = from_float64(self.dtype, values).reshape(part.shape)
         unpack_patch(self.patch, raw)
         return raw
 
