@@ -6,6 +6,7 @@ symbols, and become integers again by integer arithmetic alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -23,8 +24,12 @@ ENTRIES = 255
 MAX_SHIFT = 16
 MAX_LOG = 56
 """Of a frequency: 4 log2(2^14)."""
+_ESCAPED = 16, 48
+"""Raw bits of a symbol that has no entry, within ±2^15 and beyond."""
 _QUARTERS = np.array([16, 19, 23, 27], np.int64)
 ENTRY_BITS = 2.5
+_NONE = 0.3
+"""What is counted of escapes where there is none."""
 TABLE_BITS = 30.0
 _TOGETHER, _PART = 2**20, 2**19
 
@@ -63,11 +68,15 @@ def _frequencies(logs: IntArray) -> IntArray:
 
 @dataclass
 class Histogram:
-    """Counts of the symbols from `low` on; far: some were counted at an edge but lie beyond."""
+    """Counts of the symbols from `low` on; far: some were counted at an edge but lie beyond.
+
+    beyond: how many were not counted, as they will be escapes.
+    """
 
     low: int
     counts: npt.NDArray[np.int64]
     far: bool = False
+    beyond: int = 0
 
     @property
     def size(self) -> int:
@@ -171,27 +180,54 @@ def merge(found: list[Histogram], most: int) -> list[int]:
 def shape(h: Histogram) -> Shape:
     """The table that codes a histogram in few bits, its own included."""
     if not h.size:
-        return Shape(0, 0, [MAX_LOG, -1])
+        return Shape(h.low, 0, [0, MAX_LOG] if h.beyond else [MAX_LOG, -1])
     used = np.flatnonzero(h.counts)
-    first, last = int(used[0]), int(used[-1])
-    shift = 0
-    while ((h.low + last) >> shift) - ((h.low + first) >> shift) >= ENTRIES - 1:
-        total = np.cumsum(h.counts)
-        first = int(np.searchsorted(total, total[-1] // 2000, side="right"))
-        last = int(np.searchsorted(total, total[-1] - total[-1] // 2000))
-        if ((h.low + last) >> shift) - ((h.low + first) >> shift) < ENTRIES - 1:
-            break
-        shift += 1
-    half = (1 << shift) >> 1
-    entry = (h.low + np.arange(h.counts.size) + half) >> shift
-    low, high = (h.low + first + half) >> shift, (h.low + last + half) >> shift
-    inside = (entry >= low) & (entry <= high)
-    weights = h.counts[inside].astype(np.float64)
-    counts = np.bincount(entry[inside] - low, weights, high - low + 1)
-    escapes = float(h.counts[~inside].sum())
-    if counts.size == 1 and not (escapes or shift or h.far):
+    symbols, own = used + h.low, h.counts[used].astype(np.float64)
+    first, last = int(symbols[0]), int(symbols[-1])
+    least, chosen = math.inf, 0
+    best: tuple[int, npt.NDArray[np.float64], float] = first, np.ones(1), 0.0
+    for shift in range(MAX_SHIFT + 1):
+        cost, found = _window(symbols, own, shift)
+        if cost < least:
+            least, best, chosen = cost, found, shift
+        if _entry(last, shift) - _entry(first, shift) < ENTRIES - 1:
+            break  # more low bits would be of no use
+    low, counts, escapes = best
+    escapes += h.beyond
+    if counts.size == 1 and not (escapes or chosen or h.far):
         return Shape(low, 0, [MAX_LOG, -1])
-    return Shape(low, shift, _logs(np.append(_smooth(counts), max(escapes, 0.3))))
+    return Shape(low, chosen, _logs(np.append(_smooth(counts), max(escapes, _NONE))))
+
+
+def _entry(symbol: int, shift: int) -> int:
+    return (symbol + ((1 << shift) >> 1)) >> shift
+
+
+def _window(
+    symbols: IntArray, own: npt.NDArray[np.float64], shift: int
+) -> tuple[float, tuple[int, npt.NDArray[np.float64], float]]:
+    """Bits of symbols with the most of them in one table's entries, the others as escapes.
+
+    own: counts of the symbols, which are in order. Also the first entry, the entries' counts, and
+    how many symbols escape.
+    """
+    entry = (symbols + ((1 << shift) >> 1)) >> shift
+    counts = np.bincount(entry - entry[0], own).astype(np.float64)
+    start, size = 0, min(counts.size, ENTRIES - 1)
+    if counts.size > size:
+        total = np.append(0, np.cumsum(counts))
+        start = int(np.argmax(total[size:] - total[:-size]))
+    inside = counts[start : start + size]
+    inside = inside[: int(np.flatnonzero(inside)[-1]) + 1]
+    skipped = int(np.flatnonzero(inside)[0])
+    inside, start = inside[skipped:], start + skipped
+    outside = (entry < entry[0] + start) | (entry >= entry[0] + start + inside.size)
+    escapes = float(own[outside].sum())
+    shares = np.append(_smooth(inside), max(escapes, _NONE)) / (inside.sum() + max(escapes, _NONE))
+    bits = -float((np.append(inside, escapes) * np.log2(shares.clip(1 / TOTAL))).sum())
+    raw = own[outside] @ np.where(np.abs(symbols[outside]) < 2**15, *_ESCAPED)
+    cost = bits + ENTRY_BITS * inside.size + shift * float(inside.sum()) + float(raw)
+    return cost, (int(entry[0]) + start, inside, escapes)
 
 
 def windowed(h: Histogram) -> Shape:
@@ -210,7 +246,7 @@ def windowed(h: Histogram) -> Shape:
     if counts.size == 1 and not (escapes or h.far):
         return Shape(h.low + first, 0, [MAX_LOG, -1])
     smooth = np.minimum(_smooth(counts), np.maximum(counts, _RARE))  # beside a peak it is no peak
-    return Shape(h.low + first, 0, _logs(np.append(smooth, max(escapes, 0.3))))
+    return Shape(h.low + first, 0, _logs(np.append(smooth, max(escapes, _NONE))))
 
 
 _RARE = 24

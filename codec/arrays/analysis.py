@@ -53,9 +53,12 @@ def choose(q: AnyInt, g: Grid, quick: bool = False) -> Choice:
     sparse = _is_sparse(q)
     low = _low_bits(q)
     modes = [] if sparse else [RESIDUAL]
-    if low <= MAX_SHIFT:  # what is sparse was seen to have few enough low bits
+    hurry = quick and fields.available()
+    # What is sparse was seen to have few enough low bits. In a hurry values that have any are not
+    # tried: what they are off by took less of all arrays that were looked at.
+    if low <= (0 if hurry and not sparse else MAX_SHIFT):
         modes.append(ROOT if sparse else DIRECT)
-    if quick and fields.available():
+    if hurry:
         return _chosen_quickly(q, g, low, modes)
     analysis = _analyse(q, g, sparse)
     found = {mode: _way(analysis, low, mode) for mode in modes}

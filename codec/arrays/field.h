@@ -45,7 +45,8 @@ enum {
     FIELD_CENTRE = 4,
     FIELD_MAX_SYMBOL = 1 << 28,
     FIELD_ALIGN = 16,
-    FIELD_HUGE = 1 << 22,   /* bytes that large pages are asked for */
+    FIELD_MAPPED = 3 << 19, /* bytes that are had from the system itself, */
+    FIELD_HUGE = 1 << 22,   /* and that large pages are asked for */
     FIELD_RUN = 2       /* numbers that an encoder looks at side by side */
 };
 
@@ -84,11 +85,13 @@ static size_t field_bytes(const Field *f, int wide)
     return (size_t)f->channels * f->subs * f->each * (wide ? sizeof(int32_t) : sizeof(int16_t));
 }
 
-/* They go back to the system as soon as they are dropped: what lies between other things would stay
-   with the process. */
+/* Many go back to the system as soon as they are dropped: what lies between other things would stay
+   with the process. Few are not worth a fault for each page. */
 static void *field_zeros(size_t bytes)
 {
 #if defined(MAP_ANONYMOUS)
+    if (bytes < FIELD_MAPPED)
+        return calloc(bytes, 1);
     void *found = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (found == MAP_FAILED)
         return NULL;
@@ -113,12 +116,15 @@ static void field_trim(void)
 static void field_drop(const Field *f, FieldNumbers *of)
 {
 #if defined(MAP_ANONYMOUS)
-    if (of->all)
-        (void)munmap(of->all, field_bytes(f, of->wide));
+    size_t bytes = field_bytes(f, of->wide);
+    if (of->all && bytes >= FIELD_MAPPED) {
+        (void)munmap(of->all, bytes);
+        of->all = NULL;
+    }
 #else
     (void)f;
-    free(of->all);
 #endif
+    free(of->all);
     of->all = NULL;
 }
 

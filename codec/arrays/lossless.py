@@ -97,7 +97,7 @@ def packed_size(raw: npt.NDArray[Any]) -> float:
 
     Of what has periods of powers of 2, as have pictures of a batch, parts begin at other places.
     """
-    flat, size = raw.reshape(-1), 2**9
+    flat, size = raw.reshape(-1), 2**8
     starts = range(0, flat.size - size + 1, max(size, (flat.size // 7) | 1))
     packed = sum(len(pack(flat[start : start + size])) for start in starts)
     return packed / (len(starts) * size) * flat.size

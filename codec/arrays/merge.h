@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MERGE_MOST = 128, MERGE_SMALL = 4096 };
+enum { MERGE_MOST = 128, MERGE_SMALL = 1024 };
 
 typedef struct {
     int64_t *counts;        /* (width,) of each symbol */

@@ -49,16 +49,21 @@ _CHANNELS, _PLACES, _PART, _HALVED = 24, 2**10, 32, 2**19
 """What of an array tells its axis: channels, and places of each, one in so many of all at most; of
 arrays of fewer values than the last, half as many channels."""
 _MOST_CHANNELS = 2**13
-_SMOOTH, _PROMISING = 2**13, 0.1
-"""Values by which orders of differences are chosen; how many bits more they may seem to take."""
-_NEARLY, _LARGER = 1.05, 6
-"""Ways that cost no more than so many times the best are tried again, with so much more."""
+_SMOOTH, _PROMISING, _CLEARLY = 2**13, 0.1, 0.5
+"""Values by which orders of differences are chosen; how many bits more they may seem to take than
+channels alone, and how many less than integers, for channels alone not to be tried."""
+_PARTS, _FEWEST, _BLOCKS, _SHARED = 6, 2**14, 2**15, 16
+"""Parts of a smooth array by which a way is chosen, and values of all of them: at least, at most,
+and between these one in so many of all."""
 
 
 _BLOCK = 2**18
 """Values of 16 bits that are made wide together."""
 
 
+_Way = tuple[int | None, tuple[int, ...]]
+"""The axis of channels, and orders of differences along each; none at all where there are no
+differences."""
 Pieces = Callable[[], Iterable[npt.NDArray[Any]]]
 """An array, piece by piece."""
 
@@ -210,7 +215,7 @@ class Quick:
 
     def bounded(self, bound: float) -> Levels | None:
         """With a step that keeps a bound; what it does not, is kept exactly."""
-        some = self._part(_MORE)
+        some = self._part(_SOME)
         rounding = rounding_of(float(np.quantile(np.abs(some), 0.98)), self.dtype)
         step = 2 * (bound - rounding if rounding < bound / 2 else bound) * (1 - 2.0**-40)
         if not step > 0 or self._largest / step >= _FAR or lattice_of(some[some != 0]) >= step:
@@ -272,54 +277,96 @@ class Quick:
             tried = [None]
         else:
             tried = [None, *axes]
-        costs = {(axis, ()): self._cost(axis, step, dead, ()) for axis in tried}
-        middle = self._middle(list(shape), _SMOOTH)
-        bits, orders = differences.best(self._part_levels(middle, step, dead))
-        best = min(costs, key=lambda way: costs[way])
-        if not any(orders) or bits > costs[best] + _PROMISING:
-            return best
-        own = {(axis, orders): self._cost(axis, step, dead, orders) for axis in tried}
-        near = [way for way in own if own[way] < min(own.values()) * _NEARLY]
-        return min([best, *near], key=lambda way: self._cost(way[0], step, dead, way[1], _LARGER))
+        found = differences.rough(
+            self._part_levels(self._parts(list(shape), _SMOOTH), step, dead)[0]
+        )
+        orders = min(found, key=lambda orders: found[orders])
+        ways = _ways(tried, orders)
+        if not ways or found[orders] >= found[(0,) * len(shape)] - _CLEARLY:
+            costs = {axis: self._cost(axis, step, dead) for axis in tried}
+            axis = min(costs, key=lambda axis: costs[axis])
+            if not ways or found[orders] > costs[axis] + _PROMISING:
+                return axis, ()
+            ways.append((axis, ()))
+        return self._smooth(ways, orders, step, dead)
+
+    def _smooth(self, ways: list[_Way], orders: tuple[int, ...], step: float, dead: float) -> _Way:
+        """The way by which some parts take least; orders: as high as any."""
+        most = max(_FEWEST, min(_BLOCKS, self._x.size // _SHARED))
+        parts = self._parts(list(self._raw.shape), most, None, _PARTS)
+        levels = self._part_levels(parts, step, dead)
+        costs = {}
+        for axis, own in ways:
+            part = differences.differences(levels, (0, *own)) if any(own) else levels
+            costs[axis, own] = self._bits(differences.inner(part, (0, *orders)), axis, 1)
+        return min(costs, key=lambda way: costs[way])
+
+    def _bits(self, part: npt.NDArray[np.int32], axis: int | None, more: int = 0) -> float:
+        """Bits a value of integers, what channels' weights take shared out over all places.
+
+        more: axes before those of the array.
+        """
+        own = None if axis is None else axis + more
+        model, symbols = analysis.estimate(cut(part, own), grid(part.shape, own))
+        channels = 1 if own is None else part.shape[own]
+        places = self._x.size / (1 if axis is None else self._raw.shape[axis])
+        return symbols / part.size + model / channels / places
 
     def _part_levels(
-        self, part: tuple[slice, ...], step: float, dead: float
+        self, parts: list[tuple[slice, ...]], step: float, dead: float
     ) -> npt.NDArray[np.int32]:
-        return self._levels(np.ascontiguousarray(self._raw[part]), step, dead)
+        """Integers of parts of one shape (parts, …)."""
+        some = [np.ascontiguousarray(self._raw[part]) for part in parts]
+        return self._levels(np.stack(some) if len(some) > 1 else some[0][None], step, dead)
 
-    def _middle(self, shape: list[int], most: int, axis: int | None = None) -> tuple[slice, ...]:
-        """Of the array, `most` places at most in all axes but one, from a shape on."""
+    def _parts(
+        self, shape: list[int], most: int, axis: int | None = None, count: int = 1
+    ) -> list[tuple[slice, ...]]:
+        """Of the array, `most` places at most in all axes but one, from a shape on.
+
+        From the middle, or several one behind the other along the axis that they are least of.
+        """
         whole = self._raw.shape
         shape = [min(n, m) for n, m in zip(whole, shape, strict=True)]
         others = [i for i in range(len(whole)) if i != axis]
-        while math.prod(shape[i] for i in others) > most:
+        while math.prod(shape[i] for i in others) * count > most:
             longest = max(others, key=lambda i: shape[i])
             shape[longest] = -(-shape[longest] // 2)
-        return tuple(
-            slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(whole, shape, strict=True)
-        )
+        apart = max(others, key=lambda i: whole[i] / shape[i]) if count > 1 else 0
+        return [
+            tuple(
+                slice(
+                    start := (n - m) * (2 * k + 1) // (2 * count) if i == apart else (n - m) // 2,
+                    start + m,
+                )
+                for i, (n, m) in enumerate(zip(whole, shape, strict=True))
+            )
+            for k in range(count)
+        ]
 
-    def _cost(
-        self,
-        axis: int | None,
-        step: float,
-        dead: float,
-        orders: tuple[int, ...],
-        times: int = 1,
-    ) -> float:
-        """Bits a value of a part, what its channels' weights take shared out over all places."""
+    def _cost(self, axis: int | None, step: float, dead: float) -> float:
+        """Bits a value of a part."""
         shape, size = list(self._raw.shape), self._raw.size
-        some = (_CHANNELS if size >= _HALVED else _CHANNELS // 2) * times
+        some = _CHANNELS if size >= _HALVED else _CHANNELS // 2
         if axis is not None:
             shape[axis] = min(shape[axis], some)
         channels = 1 if axis is None else shape[axis]
-        most = max(_PLACES, min(_PLACES * some, size // _PART * times) // channels)
-        part = self._part_levels(self._middle(shape, most, axis), step, dead)
-        if any(orders):
-            part = differences.inner(differences.differences(part, orders), orders)
-        model, symbols = analysis.estimate(cut(part, axis), grid(part.shape, axis))
-        places = size / (1 if axis is None else self._raw.shape[axis])
-        return symbols / part.size + model / channels / places
+        most = max(_PLACES, min(_PLACES * some, size // _PART) // channels)
+        return self._bits(self._part_levels(self._parts(shape, most, axis), step, dead)[0], axis)
+
+
+def _ways(axes: list[int | None], orders: tuple[int, ...]) -> list[_Way]:
+    """Axes of channels, and orders of differences: those given, and without any along that axis.
+
+    What predicts from other channels does what differences along them would do, and more.
+    """
+    both = dict.fromkeys((orders, tuple(min(n, 1) for n in orders)))
+    found = [
+        (axis, tuple(0 if i == axis else n for i, n in enumerate(own)))
+        for axis in axes
+        for own in both
+    ]
+    return [way for way in dict.fromkeys(found) if any(way[1])]
 
 
 def _usual(largest: float) -> bool:

@@ -38,7 +38,7 @@ from lictor.entropy.fitted import ENTRIES, MAX_LOG, MAX_SHIFT, Shape
 _CHOICE = 104
 """The Gaussian table (sigma 56) that tells which one codes the integers that follow."""
 _MIDDLE = 64
-_PUSHED = 2**18
+_PUSHED = 2**15
 """Symbols that are made 32 bits wide together."""
 _PRICED = 2**11
 """Larger symbols are taken for as dear as this one, when tables are chosen."""

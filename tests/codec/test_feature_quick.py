@@ -13,6 +13,7 @@ from lictor.codec.arrays.context import Grid, Weights
 from lictor.codec.arrays.target import Distance, Promise
 from lictor.codec.errors import InvalidEffort
 from lictor.codec.format.arrays import FLOATS
+from lictor.entropy import fitted
 
 needs_c = pytest.mark.skipif(not field.available(), reason="built without a C compiler")
 
@@ -361,3 +362,32 @@ def test_direct_values_are_those_of_numpy(low: int, monkeypatch: pytest.MonkeyPa
     for a, b in zip(quickly, found(), strict=True):
         assert np.array_equal(a, b)
     assert direct.join(far.copy(), np.zeros(2, np.int32), 4) is None
+
+
+def test_a_few_far_symbols_do_not_make_the_others_long() -> None:
+    """They escape: low bits for all symbols of a table would cost more."""
+    counts = np.zeros(5000, np.int64)
+    counts[:9] = 1000
+    counts[[700, 2100, 4999]] = 9
+    shape = fitted.shape(fitted.Histogram(-4, counts))
+    assert (shape.offset, shape.shift, len(shape.logs)) == (-4, 0, 10)
+    wide = fitted.shape(fitted.Histogram(-2500, np.full(5000, 100)))
+    assert wide.shift == 5  # here they would cost less
+
+
+def test_fields_with_jumps_are_coded_by_what_costs_least() -> None:
+    """Smooth planes, and land that was filled: no axis is tried alone, and no part stands for all."""
+    rng = np.random.default_rng(3)
+    lat, lon = np.linspace(-1, 1, 24)[:, None], np.linspace(0, 6, 200)
+    season = np.cos(np.arange(30))[:, None, None]
+    x = (
+        20 * np.cos(lat + 0.1 * np.sin(lon))
+        + 3 * season * lat
+        + 0.02 * rng.normal(size=(30, 24, 200))
+    )
+    x[:, rng.normal(size=(24, 200)).cumsum(1) > 4] = 0
+    x = x.astype(np.float32)
+    data = encode_features(x, max_error=0.01)
+    assert np.abs(decode_features(data).astype(np.float64) - x).max() <= 0.01
+    others = [len(encode_features(x, max_error=0.01, axis=axis)) for axis in range(3)]
+    assert len(data) < 1.03 * min(others)
