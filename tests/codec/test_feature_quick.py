@@ -376,7 +376,7 @@ def test_a_few_far_symbols_do_not_make_the_others_long() -> None:
 
 
 def test_fields_with_jumps_are_coded_by_what_costs_least() -> None:
-    """Smooth planes, and land that was filled: no axis is tried alone, and no part stands for all."""
+    """Smooth planes, and land that was filled: several parts tell, not the middle alone."""
     rng = np.random.default_rng(3)
     lat, lon = np.linspace(-1, 1, 24)[:, None], np.linspace(0, 6, 200)
     season = np.cos(np.arange(30))[:, None, None]
@@ -390,4 +390,4 @@ def test_fields_with_jumps_are_coded_by_what_costs_least() -> None:
     data = encode_features(x, max_error=0.01)
     assert np.abs(decode_features(data).astype(np.float64) - x).max() <= 0.01
     others = [len(encode_features(x, max_error=0.01, axis=axis)) for axis in range(3)]
-    assert len(data) < 1.03 * min(others)
+    assert len(data) < 1.1 * min(others)
