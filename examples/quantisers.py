@@ -279,10 +279,7 @@ def trained(study: Study, run: Path, quality: float) -> list[Row]:
         steps = Stepped(json.loads((run / "steps.json").read_text()), "plain")
         plain = encode_weights(data, quality=quality, quantiser=steps)
         found.append(study.row(f"{run.name}, plain", plain))
-    with_data = ("feedback", "lord") if (run / "ranks.json").exists() else ("feedback",)
-    for way in with_data:
-        found.append(study.row(f"{run.name}, {way}", study.with_data(data, quality, way)))
-    return found
+    return [*found, study.row(f"{run.name}, feedback", study.with_data(data, quality, "feedback"))]
 
 
 def table(found: list[Row]) -> str:

@@ -40,7 +40,7 @@ class Weights(InMemory):
 
     # schedule
     minutes: float = 10.0  # training time
-    learning_rate: float = 5e-4  # of each tensor's root mean square
+    learning_rate: float = 1e-4  # of each tensor's root mean square
     step_rate: float = 0.03  # diffq: learning rate of the steps' logarithms
 
     # run
