@@ -186,7 +186,9 @@ def shape(h: Histogram) -> Shape:
     first, last = int(symbols[0]), int(symbols[-1])
     least, chosen = math.inf, 0
     best: tuple[int, npt.NDArray[np.float64], float] = first, np.ones(1), 0.0
-    for shift in range(MAX_SHIFT + 1):
+    if last - first < ENTRIES - 1:  # all have an entry
+        best = first, h.counts[used[0] : used[-1] + 1].astype(np.float64), 0.0
+    for shift in range(MAX_SHIFT + 1 if last - first >= ENTRIES - 1 else 0):
         cost, found = _window(symbols, own, shift)
         if cost < least:
             least, best, chosen = cost, found, shift
@@ -263,4 +265,5 @@ def _smooth(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def _logs(counts: npt.NDArray[np.float64]) -> list[int]:
     share = counts / counts.sum() * TOTAL
     logs = np.rint(4 * np.log2(np.maximum(share, 1.0)))
-    return [int(v) for v in np.clip(logs, 0, MAX_LOG)]
+    found: list[int] = np.clip(logs, 0, MAX_LOG).astype(np.int64).tolist()
+    return found

@@ -99,5 +99,5 @@ def packed_size(raw: npt.NDArray[Any]) -> float:
     """
     flat, size = raw.reshape(-1), 2**8
     starts = range(0, flat.size - size + 1, max(size, (flat.size // 7) | 1))
-    packed = sum(len(pack(flat[start : start + size])) for start in starts)
-    return packed / (len(starts) * size) * flat.size
+    parts = np.concatenate([flat[start : start + size] for start in starts])
+    return len(pack(parts)) / parts.size * flat.size

@@ -33,7 +33,7 @@ except ImportError:  # built without a C compiler
 LEAST = 2**16
 """Values of the smallest array for which it pays not to search."""
 _RANGE = 2.0**100
-_SOME, _MORE, _SHARE = 2**14, 2**16, 8
+_SOME, _MORE, _SHARE = 2**13, 2**16, 8
 """Values by which the dead zone, and the step, are chosen; the latter one in so many at most."""
 _CLIPPED = 0.02
 """The share of values at one end of the range from which on they are taken for clipped."""

@@ -10,7 +10,7 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -175,16 +175,16 @@ def _shapes_syntax(io: SymbolIo, shapes: list[Shape], count: int) -> list[Shape]
     if ((sizes < 1) | (sizes > ENTRIES)).any() or ((shifts < 0) | (shifts > MAX_SHIFT)).any():
         raise _damaged("has a table of a size that there is not")
     escapes = ints(io, [s.logs[-1] for s in shapes], count)
-    firsts = ints(io, [s.logs[0] for s in shapes], count)
-    steps = [np.diff(s.logs[:-1]) for s in shapes]
-    flat = ints(io, np.concatenate(steps) if steps else [], int(sizes.sum()) - count)
+    firsts = ints(io, [s.logs[0] for s in shapes], count).tolist()
+    steps = [b - a for s in shapes for a, b in pairwise(s.logs[:-1])]
+    flat = ints(io, steps, int(sizes.sum()) - count).tolist()
     found, start = [], 0
     for i, size in enumerate(sizes.tolist()):
-        own = np.cumsum([firsts[i], *flat[start : start + size - 1]])
+        own = list(accumulate(flat[start : start + size - 1], initial=firsts[i]))
         start += size - 1
-        if ((own < 0) | (own > MAX_LOG)).any() or not -1 <= escapes[i] <= MAX_LOG:
+        if min(own) < 0 or max(own) > MAX_LOG or not -1 <= escapes[i] <= MAX_LOG:
             raise _damaged("has a frequency that there is not")
-        found.append(Shape(offsets[i], int(shifts[i]), [*own.tolist(), int(escapes[i])]))
+        found.append(Shape(offsets[i], int(shifts[i]), [*own, int(escapes[i])]))
     return found
 
 
