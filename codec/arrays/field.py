@@ -28,7 +28,7 @@ except ImportError:  # built without a C compiler
     _field = None
 
 _LONGEST = 2**30
-_TRIMMED = 3 * 2**17
+_TRIMMED = 2**20
 IDENTITY = np.arange(LEVELS, dtype=np.uint8)
 
 

@@ -22,7 +22,7 @@ enum {
     FIT_MANY = 256,                             /* of more channels half as many do */
     FIT_WINDOWED = 16, FIT_CENTRED = 24,        /* earlier channels, with their window or alone */
     FIT_COLUMNS = 128,                          /* taps offered, and what is wanted */
-    FIT_LARGE = 3 << 18,                        /* values, times passes, of what is no small field */
+    FIT_LARGE = 3 << 20,                        /* values, times passes, of what is no small field */
     FIT_LANES = 16, FIT_FLUSH = 256, FIT_SPREAD = 256
 };
 #define FIT_TAP_BITS 24.0

@@ -276,7 +276,7 @@ class Quick:
         elif len(shape) == 1:
             tried = [None]
         else:
-            tried = [None, *axes]
+            tried = [*axes] if len(axes) == 3 else [None, *axes]
         found = differences.rough(
             self._part_levels(self._parts(list(shape), _SMOOTH), step, dead)[0]
         )
