@@ -96,8 +96,12 @@ static double fit_offered(Fit *fit, const Field *f, int32_t channel, const Field
         c->columns[k] = fit_picked(fit, f, from, place, fit->columns + (size_t)k * fit->padded);
         c->windows[k] = (size_t)from * 9 + (size_t)place;
     }
-    for (int k = 0; k < count; k++)
-        choice->first[k] = choice->own[k] = fit_square(c->columns[k], fit->picking);
+    for (int k = 0; k < count; k++) {
+        float *square = fit->squares + c->windows[k];
+        if (isnan(*square))
+            *square = (float)fit_square(c->columns[k], fit->picking);
+        choice->first[k] = choice->own[k] = *square;
+    }
     fit_against(c, count, count + 1, products);
     memcpy(choice->product, products, (size_t)count * sizeof *products);
     return products[count];

@@ -49,6 +49,7 @@ typedef struct {
     float *columns;                 /* (FIT_COLUMNS, padded), room for those that are not kept */
     size_t windows;                 /* channels * 9, */
     float **kept;                   /* (windows,) their columns of `picking`, once needed; or NULL */
+    float *squares;                 /* (windows,) their mean squares, NAN until known */
     float *picked, *paired;         /* (windows, windows) mean products, NAN until known; or NULL */
     double gram[FIELD_MAX_TAPS + 1][FIT_COLUMNS];   /* of the taps chosen, and what is wanted */
 } Fit;
@@ -64,9 +65,11 @@ static void fit_release(Fit *fit)
     for (size_t k = 0; fit->kept && k < fit->windows; k++)
         free(fit->kept[k]);
     free(fit->kept);
+    free(fit->squares);
     free(fit->picked);
     free(fit->paired);
-    fit->alike = fit->like = fit->centred = fit->columns = fit->picked = fit->paired = NULL;
+    fit->alike = fit->like = fit->centred = fit->columns = NULL;
+    fit->squares = fit->picked = fit->paired = NULL;
     fit->means = NULL;
     fit->kept = NULL;
 }
@@ -201,6 +204,11 @@ static int fit_begin(Fit *fit, const Field *f, int pass)
     size_t there = (f->height > 1 ? 3u : 1u) * (f->width > 1 ? 3u : 1u);
     if ((size_t)f->channels * there * fit->picking <= FIT_KEPT)
         fit->kept = calloc(fit->windows, sizeof *fit->kept);
+    fit->squares = fit_unknown(fit->windows);
+    if (!fit->squares) {
+        fit_free(fit);
+        return -1;
+    }
     if (fit->windows <= FIT_PAIRED) {
         fit->picked = fit_unknown(fit->windows * fit->windows);
         fit->paired = fit_unknown(fit->windows * fit->windows);

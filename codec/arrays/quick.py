@@ -276,14 +276,15 @@ class Quick:
         elif len(shape) == 1:
             tried = [None]
         else:
-            tried = [*axes] if len(axes) == 3 else [None, *axes]
+            tried = [None, *axes]
         found = differences.rough(
             self._part_levels(self._parts(list(shape), _SMOOTH), step, dead)[0]
         )
         orders = min(found, key=lambda orders: found[orders])
         ways = _ways(tried, orders)
         if not ways or found[orders] >= found[(0,) * len(shape)] - _CLEARLY:
-            costs = {axis: self._cost(axis, step, dead) for axis in tried}
+            likely = tried[1:] if len(tried) > 3 else tried  # of several one is better than none
+            costs = {axis: self._cost(axis, step, dead) for axis in likely}
             axis = min(costs, key=lambda axis: costs[axis])
             if not ways or found[orders] > costs[axis] + _PROMISING:
                 return axis, ()
