@@ -18,6 +18,9 @@ LANES = 16
 _MEAN_KEEPS, _SQUARE_KEEPS = 0.9, 0.99
 """Of Adam's moments, as in fit_symbols.h. With the usual 0.999 the first gradients, by far the
 largest, would slow symbols for most of a short training."""
+_LEAST_SQUARE = 0.3
+"""Adam's epsilon, of what a bit weighs: gradients of symbols are about that large, whatever the
+picture's size. A number that knows nothing of it keeps symbols of large pictures where they are."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,21 @@ class Fit:
         square: NDArray[np.float32],
         rate: float,
         count: int,
+        weights: Weights,
     ) -> None:
-        """Move grids, in place: step number `count` of Adam, from 1. mean, square: its moments."""
+        """Move grids, in place, by the gradients of the last `gradient`.
+
+        Args:
+            latents: of all grids, one after another.
+            mean: Adam's first moment of each, in place.
+            square: the second.
+            rate: how far a symbol moves, about.
+            count: the number of this step, from 1.
+            weights: that `gradient` was given.
+        """
         first, second = 1 - _MEAN_KEEPS**count, 1 - _SQUARE_KEEPS**count
-        _fit.step(self._fit, latents, mean, square, rate / first, second**-0.5, 1e-8)
+        least = _LEAST_SQUARE * weights.bit
+        _fit.step(self._fit, latents, mean, square, rate / first, second**-0.5, least)
 
     def inside(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What the last `gradient` took for symbols, and the gradient by these."""

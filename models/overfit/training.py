@@ -318,8 +318,8 @@ class Training:
         self.draws += 1
         noise = Noise(temperature, deviation, (self.seed * 0x9E3779B1 + self.draws) & 0xFFFFFFFF)
         self._learn(state, noise, rate)
-        count = state.optimiser.count
-        self.fit.step(state.latents, state.mean, state.square, rate * self.gain, count)
+        moments, count = (state.mean, state.square), state.optimiser.count
+        self.fit.step(state.latents, *moments, rate * self.gain, count, self.weights)
 
     def _learn(self, state: _State, noise: Noise, rate: float) -> None:
         """A step of the networks."""

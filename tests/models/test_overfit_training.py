@@ -100,10 +100,25 @@ def test_soft_rounding_is_the_twins():
     # A first step of Adam is as long as the rate, and against the slope where there is one.
     (slope,) = torch.autograd.grad(expected.sum(), moving)
     moved, mean, square = latents.copy(), np.zeros_like(latents), np.zeros_like(latents)
-    fit.step(moved, mean, square, 0.01, 1)
+    fit.step(moved, mean, square, 0.01, 1, fitting.Weights(bit=1e-6, error=0))
     assert np.allclose(mean, 0.1 * by_symbol * slope.numpy(), rtol=1e-3, atol=1e-9)
     steep = np.abs(mean) > 1e-6
     assert np.allclose((moved - latents)[steep], -0.01 * np.sign(mean[steep]), atol=1e-3)
+
+
+def test_symbols_move_alike_whatever_the_scale_of_the_loss():
+    """It is a mean over all pixels: gradients are the smaller, the larger the picture."""
+    size = sizes.SIZES["s"]
+    x, latents, net = _problem(size, (40, 50))
+    fit, found = fitting.Fit(x, size), []
+    for times in (1, 2.0**-12):
+        weights = fitting.Weights(WEIGHTS.bit * times, WEIGHTS.error * times)
+        fit.gradient(latents, twin.flat(net), fitting.Noise(0.2, 0.1, 1), weights)
+        moved, mean, square = latents.copy(), np.zeros_like(latents), np.zeros_like(latents)
+        fit.step(moved, mean, square, 0.01, 1, weights)
+        found.append(moved - latents)
+    assert np.abs(found[0]).max() > 0.005
+    assert np.allclose(*found, rtol=1e-3, atol=1e-6)
 
 
 def test_noise_is_normal():
