@@ -33,8 +33,7 @@ from lictor.codec.weights import source as sources
 from lictor.codec.weights.curvature import Calibration
 from lictor.codec.weights.equalised import Equalised
 from lictor.codec.weights.mixed import Mixed, Stepped
-from lictor.training.calibrated import calibrate, compress, divergence, measured_steps
-from lictor.training.calibrated.steps import squares
+from lictor.training.calibrated import calibrate, compress
 
 Row = tuple[str, float, float, dict[str, float]]
 """Method, bits a weight of the whole file, and of its matrices alone, and scores."""
@@ -132,18 +131,6 @@ class Study:
             calibration=self.calibration,
             quantiser=quantiser,
         )
-
-    def by_all(self, source: bytes, quality: float, quantiser: str) -> bytes:
-        """A file by all that data can say: steps that were measured, and vectors that learn."""
-        classes = self.net.name == "lite0"
-        own: dict[str, Any] = {"calibration": self.calibration, "forward": _forward}
-        shown: list[Any] = self.shown
-        if classes:  # as pictures alone, which are shown together
-            own["forward"], shown = None, [x for (x,) in shown]
-        distance = divergence if classes else squares
-        steps = measured_steps(source, self.net.module, shown, distance=distance, **own)
-        given = {"quality": quality, "quantiser": quantiser, "steps": steps, "tune": distance}
-        return compress(source, self.net.module, shown, **given, **own)
 
     @cached_property
     def moments(self) -> dict[str, np.ndarray]:
@@ -259,12 +246,6 @@ def methods(study: Study, source: bytes, quality: float) -> dict[str, Callable[[
         **{
             f"{name}, with data": partial(with_data, f"{name}, with data", name)
             for name in ("diagonal", "feedback", "lord")
-        },
-        **{
-            f"{name}, all of ours": lambda n=name: study.row(
-                f"{n}, all of ours", study.by_all(source, quality, n)
-            )
-            for name in ("feedback", "lord")
         },
         "low rank, 3/4": partial(factored, study, "low rank, 3/4", finer, 0.75, 0.0),
         "sparse factors": partial(factored, study, "sparse factors", finer, 1.0, 0.5),

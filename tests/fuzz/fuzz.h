@@ -1,7 +1,8 @@
 /*
  * fuzz.h: what the fuzz targets share. A target includes it, says its NAME, and defines
  * LLVMFuzzerTestOneInput. Built with clang's -fsanitize=fuzzer it is a libFuzzer target; with
- * -DREPLAY it is a program that runs the files it is given. run.sh does the one, tests the other.
+ * -DREPLAY it is a program that runs the files it is given. run.sh does the one, tests the other. A
+ * target whose program does more says OWN_MAIN first, and has a main that calls replay.
  */
 #ifndef LICTOR_FUZZ_H
 #define LICTOR_FUZZ_H
@@ -39,6 +40,14 @@ static void replay(int count, char **names)
     }
     printf("%d inputs\n", count - 1);
 }
+
+#ifndef OWN_MAIN
+int main(int count, char **names)
+{
+    replay(count, names);
+    return 0;
+}
+#endif
 #endif
 
 #endif

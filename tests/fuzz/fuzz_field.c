@@ -246,11 +246,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     field_free(&f);
     return 0;
 }
-
-#ifdef REPLAY
-int main(int count, char **names)
-{
-    replay(count, names);
-    return 0;
-}
-#endif

@@ -67,11 +67,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
             require(samples[i] >> t.depth == 0, "a sample is too large");
     return 0;
 }
-
-#ifdef REPLAY
-int main(int count, char **names)
-{
-    replay(count, names);
-    return 0;
-}
-#endif

@@ -7,6 +7,7 @@
  * that runs the files it is given, under any compiler, also for other CPUs. run.sh does both.
  */
 #define NAME "fuzz_rans"
+#define OWN_MAIN
 #include "fuzz.h"
 
 #include "../../entropy/rans.h"

@@ -57,11 +57,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         screen_decode(&t, bytes + HEADER, count - HEADER, narrow, 0);
     return 0;
 }
-
-#ifdef REPLAY
-int main(int count, char **names)
-{
-    replay(count, names);
-    return 0;
-}
-#endif

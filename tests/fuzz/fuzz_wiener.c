@@ -52,11 +52,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     filtered(&s, 1 + (data[3] >> 7), data + 5, size - 5, 5 + data[3] / 16 % 4);
     return 0;
 }
-
-#ifdef REPLAY
-int main(int count, char **names)
-{
-    replay(count, names);
-    return 0;
-}
-#endif
